@@ -1,0 +1,65 @@
+"""All settings of the product: read once from ``ORIMONO_*``, each with a default that suits a laptop.
+
+No other module reads the environment. ``orimono config`` prints this table.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from pipelines.errors import BadInput
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def _setting(default: str, help: str, *, secret: bool = False) -> str:
+    return field(default=default, metadata={"help": help, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One field a variable: ``ORIMONO_`` + its name in capitals."""
+
+    home: str = _setting(str(PROJECT / ".orimono"), "everything that is kept: server, objects, inbox, Dagster's home")
+    database_url: str = _setting("", "PostgreSQL with pgvector to use instead of the embedded server", secret=True)
+    objects_url: str = _setting("", "object store: empty for a folder in the home, or s3://bucket/prefix")
+    s3_endpoint: str = _setting("", "endpoint of an S3 API other than AWS (MinIO); credentials come from AWS_*")
+    compute: str = _setting("local", "where items are fanned out: local, or ray://host:port")
+    workers: str = _setting("", "processes that compute items side by side; empty for one a core")
+    batch_jobs: str = _setting("8", "how many jobs one batch (a Dagster partition) holds at most")
+    settle_seconds: str = _setting("2", "how long a finished job folder must be unchanged before it is taken")
+    max_media_hours: str = _setting("4", "longest media file that is accepted, in hours")
+    port: str = _setting("3000", "port of the Dagster UI on loopback")
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def home_path(self) -> Path:
+        return Path(self.home).expanduser().resolve()
+
+    @property
+    def inbox(self) -> Path:
+        return self.home_path / "inbox"
+
+    def number(self, name: str) -> float:
+        """The setting as a number above zero; raises BadInput naming the variable."""
+        text = getattr(self, name)
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if value <= 0:
+            raise BadInput(f"ORIMONO_{name.upper()}", f"is {text!r}, not a number above 0", "set it to one or unset it")
+        return value
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment; unknown ``ORIMONO_*`` names raise BadInput, so a typing error is not silent."""
+    environ = os.environ if environ is None else environ
+    known = {f"ORIMONO_{f.name.upper()}": f.name for f in fields(Settings)}
+    unknown = sorted(k for k in environ if k.startswith("ORIMONO_") and k not in known)
+    if unknown:
+        raise BadInput(unknown[0], "is not a setting of Orimono", "see `orimono config` for the list")
+    return Settings(**{known[k]: v for k, v in environ.items() if k in known and v != ""})
