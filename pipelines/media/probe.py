@@ -1,4 +1,4 @@
-"""What a media file holds, read from its header: streams, lengths, sizes. Decoding is left to audio.py and frames.py."""
+"""What a media file holds, from its header: streams, lengths, sizes. Decoding is left to audio.py and frames.py."""
 
 from __future__ import annotations
 
