@@ -1,0 +1,47 @@
+# Every target sets itself up from Python 3.11+, pip and make alone; uv is brought by pip into the project's own environment.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test dev bench fmt lint types
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+$(BIN)/uv:
+	$(PYTHON) -c 'import sys; sys.exit("Orimono needs Python 3.11, 3.12 or 3.13; set PYTHON=python3.11") if not (3,11) <= sys.version_info[:2] < (3,14) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.installed: pyproject.toml uv.lock | $(BIN)/uv
+	$(BIN)/uv sync --quiet --frozen
+	@touch $@
+
+install: $(VENV)/.installed  ## the environment, as uv.lock pins it
+
+demo: install  ## the five systems on the sample library; prints where each result lies
+	$(BIN)/orimono demo
+
+dev: install  ## Dagster UI and daemon on loopback
+	$(BIN)/orimono up
+
+test: install  ## all tests, as CI runs them
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+bench: install  ## every measured figure, written to benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+fmt: install  ## format
+	$(BIN)/ruff check --quiet --fix . || true
+	$(BIN)/ruff format --quiet .
+
+lint: install  ## ruff and the import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: install  ## strict types over pipelines/
+	$(BIN)/mypy
