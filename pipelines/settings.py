@@ -27,7 +27,6 @@ class Settings:
     database_url: str = _setting("", "PostgreSQL with pgvector to use instead of the embedded server", secret=True)
     objects_url: str = _setting("", "object store: empty for a folder in the home, or s3://bucket/prefix")
     s3_endpoint: str = _setting("", "endpoint of an S3 API other than AWS (MinIO); credentials come from AWS_*")
-    compute: str = _setting("local", "where items are fanned out: local, or ray://host:port")
     workers: str = _setting("", "processes that compute items side by side; empty for one a core")
     batch_jobs: str = _setting("8", "how many jobs one batch (a Dagster partition) holds at most")
     settle_seconds: str = _setting("2", "how long a finished job folder must be unchanged before it is taken")

@@ -1,0 +1,135 @@
+"""One step over the items of a batch: spread over processes, one bad item recorded, the rest going on.
+
+Steps are plain functions that find their own results in the cache; what a step does is its trade's business, and
+how results are recorded in the database is storage/items.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pipelines.errors import BadInput, Unavailable
+from pipelines.settings import Settings
+from pipelines.storage.cache import Cache
+from pipelines.storage.objects import Objects
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[T]):
+    """A unit of work. Items with equal (content_hash, params_hash) are computed once."""
+
+    name: str
+    content_hash: str
+    payload: T
+    params_hash: str = ""
+    job_id: int | None = None
+    upload_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """What a step says of one item: numbers and words for a table, and a picture worth looking at."""
+
+    stored: bool  # it was in the cache already
+    summary: dict[str, float | int | str] = field(default_factory=dict)
+    picture: bytes | None = None  # PNG
+    object_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[T]):
+    item: Item[T]
+    produced: Produced | None
+    error: str | None  # one sentence; None when all went well
+    defect: bool  # the error is ours, not the input's
+    seconds: float
+
+
+Step = Callable[[Settings, Cache, T], Produced]
+
+
+def run(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> list[Result[T]]:
+    """Results in the order of ``items``.
+
+    BadInput and defects fail their own item only. Unavailable rises: the whole step is worth another try, and what
+    is done is in the cache. A worker that dies (a decoder's crash, out of memory) fails the item it held.
+    """
+    unique = list({(i.content_hash, i.params_hash): i for i in items}.values())
+    workers = min(len(unique), workers_of(settings))
+    results = list(_serial(settings, unique, step) if workers <= 1 else _parallel(settings, unique, step, workers))
+    by_key = {(r.item.content_hash, r.item.params_hash): r for r in results}
+    ordered = []
+    for item in items:
+        found = by_key[item.content_hash, item.params_hash]
+        ordered.append(found if found.item is item else Result(item, found.produced, found.error, found.defect, 0.0))
+    return ordered
+
+
+def workers_of(settings: Settings) -> int:
+    """Processes to use: ORIMONO_WORKERS, or one a core that this process may run on."""
+    return int(settings.number("workers")) if settings.workers else len(os.sched_getaffinity(0))
+
+
+def _serial(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> Iterator[Result[T]]:
+    for item in items:
+        yield _one(settings, item, step)
+
+
+def _parallel(settings: Settings, items: Sequence[Item[T]], step: Step[T], workers: int) -> Iterator[Result[T]]:
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    done: set[int] = set()
+    try:
+        with Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", pre_dispatch=workers) as pool:
+            for index, result in pool(delayed(_numbered)(i, settings, item, step) for i, item in enumerate(items)):
+                done.add(index)
+                yield result
+    except TerminatedWorkerError:
+        log.warning("a worker process died; its items run again, one process each")
+        for index, item in enumerate(items):
+            if index not in done:
+                yield _alone(settings, item, step)
+
+
+def _alone(settings: Settings, item: Item[T], step: Step[T]) -> Result[T]:
+    """One item in a process of its own, so that its crash is known to be its own."""
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    start = time.monotonic()
+    try:
+        # Two slots: with one, joblib would run the item here and the crash would be ours.
+        with Parallel(n_jobs=2, backend="loky") as pool:
+            result: Result[T] = pool([delayed(_one)(settings, item, step)])[0]
+            return result
+    except TerminatedWorkerError:
+        error = BadInput(item.name, "its analysis process died (damaged media or too little memory)", "re-encode it")
+        return Result(item, None, str(error), False, time.monotonic() - start)
+
+
+def _numbered(index: int, settings: Settings, item: Item[T], step: Step[T]) -> tuple[int, Result[T]]:
+    return index, _one(settings, item, step)
+
+
+def _one(settings: Settings, item: Item[T], step: Step[T]) -> Result[T]:
+    start = time.monotonic()
+    produced, error, defect = None, None, False
+    try:
+        produced = step(settings, Cache(Objects.open(settings)), item.payload)
+    except BadInput as bad:
+        error = str(bad)
+    except Unavailable:
+        raise
+    except Exception as bug:  # noqa: BLE001  (a defect met by one item must not cost the batch; it is logged whole)
+        log.exception("defect in %s for %s", getattr(step, "__name__", step), item.name)
+        error, defect = f"{item.name}: failed in Orimono itself ({type(bug).__name__}: {bug})", True
+    return Result(item, produced, error, defect, time.monotonic() - start)

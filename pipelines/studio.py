@@ -1,0 +1,26 @@
+"""The state that a step of a batch works on: settings, database, objects, cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.settings import Settings
+from pipelines.storage.cache import Cache
+from pipelines.storage.database import Database
+from pipelines.storage.objects import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    settings: Settings
+    database: Database
+    objects: Objects
+    cache: Cache
+
+    @classmethod
+    def open(cls, settings: Settings) -> Studio:
+        """Opens the stores and brings the schema up to date. Raises Unavailable when a store cannot be reached."""
+        database = Database(settings)
+        database.migrate()
+        objects = Objects.open(settings)
+        return cls(settings, database, objects, Cache(objects))
