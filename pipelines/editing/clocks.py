@@ -1,0 +1,61 @@
+"""From seconds to frames and timecodes: which frame of a clip is on screen when, on the clip's clock and the record's.
+
+Exact arithmetic only; leaves decoding to pipelines.media and file formats to timelines.py and edl.py.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from pipelines.editing.plan import Segment, Source
+
+SOUND_RATE = Fraction(48000)  # the song is placed by the sample
+NEARLY = Fraction(1, 1000)  # s; containers round frame times to a millisecond, so nothing finer tells frames apart
+
+
+def own_rate(source: Source) -> Fraction:
+    """Frames a second of a clip, samples a second of a song."""
+    return Fraction(*source.fps) if source.fps[0] else SOUND_RATE
+
+
+def frames_at(source: Source, rate: Fraction) -> int:
+    """How many frames of ``rate`` the source holds."""
+    if source.n_frames and rate == own_rate(source):
+        return source.n_frames
+    nearly = NEARLY if source.fps[0] else 0
+    return math.floor((Fraction(source.duration) + nearly) * rate)
+
+
+def source_frame(segment: Segment, rate: Fraction) -> int:
+    """Number of the frame, counted at ``rate`` from the clip's first, that is on screen at the segment's start."""
+    return math.floor((Fraction(segment.source_time) + NEARLY) * rate)
+
+
+def first_record_frame(segment: Segment, rate: Fraction) -> int:
+    """The first tick of the record clock, counted from the clip's first frame, that is not before ``source_time``.
+
+    Rounded up, so that a clip conformed on that clock never opens with a frame of the shot before.
+    """
+    return math.ceil((Fraction(segment.source_time) - NEARLY) * rate)
+
+
+def is_drop_frame(rate: Fraction) -> bool:
+    """SMPTE ST 12-1 defines drop-frame counting for 30000/1001 and, by doubling, 60000/1001 only."""
+    return rate in (Fraction(30000, 1001), Fraction(60000, 1001))
+
+
+def timecode(frame: int, rate: Fraction) -> str:
+    """``HH:MM:SS:FF``, or ``HH:MM:SS;FF`` where the rate drops frame numbers (SMPTE ST 12-1, 5.2.2)."""
+    nominal = math.ceil(rate)
+    mark = ":"
+    if is_drop_frame(rate):
+        mark = ";"
+        dropped = nominal // 15  # 2 numbers at 29.97 and 4 at 59.94, in every minute but each tenth
+        a_minute = nominal * 60 - dropped
+        tens, rest = divmod(frame, a_minute * 10 + dropped)
+        frame += dropped * (9 * tens + max(0, (rest - dropped) // a_minute))
+    seconds, frames = divmod(frame, nominal)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours % 24:02}:{minutes:02}:{seconds:02}{mark}{frames:02}"

@@ -1,0 +1,64 @@
+"""Writing files so that a reader sees the old one or the whole new one, never a part; a full disk as one sentence.
+
+Leaves what is written to the caller.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines.errors import Unavailable
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_numbers = itertools.count()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside ``path`` (same ending) that takes its place when the block ends well.
+
+    The name holds this process's number, so what a killed process left behind is known and swept the next time.
+    Raises Unavailable when there is no room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{next(_numbers)}.part{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise Unavailable(path, "there is no room left on its disk", retry_after=60) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _sweep(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*-*.part{glob.escape(path.suffix)}"):
+        owner = left.name.rsplit(".part", 1)[0].rsplit(".", 1)[-1].partition("-")[0]
+        if owner.isdigit() and not _lives(int(owner)):
+            left.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
