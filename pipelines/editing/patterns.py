@@ -1,0 +1,117 @@
+"""Patterns: ways to edit, each a query over the shared features. Built in: dynamic, narrative, hybrid.
+
+Packages add patterns and heads through the entry points ``orimono.patterns`` (a Query) and ``orimono.scorers`` (a
+function from heads.Material to a matrix). How a query is answered is left to rhythm.py and solver.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from pipelines.editing.heads import Scorer
+
+logger = logging.getLogger(__name__)
+
+SHORTEST_CUT = 0.4  # s: below it a shot is a flash, and a detector may merge two cuts
+
+
+@dataclass(frozen=True, slots=True)
+class CuttingStyle:
+    """Where cuts fall. Lengths in felt beats (0.4..0.8 s each); weights compare a cut there with one on a plain beat."""
+
+    shortest: float
+    longest: float
+    calm: float  # target length where the music is at its quietest
+    intense: float  # ... and at its loudest
+    downbeat: float = 0.5
+    section: float = 3.0
+    phrase: float = 0.0  # for the first beat of a sung phrase
+    steadiness: float = 1.0  # how closely the target lengths are kept
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shortest <= min(self.calm, self.intense) <= max(self.calm, self.intense) <= self.longest:
+            raise ValueError(f"cut lengths want 0 < shortest <= calm, intense <= longest, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Weights over heads (any of SharedFeatures.heads, "flow" and "balance"), normalised to 1, and a cutting style.
+
+    "balance" is even use of clips and shots, kept as a running term; "flow" is how well a shot follows the last.
+    """
+
+    name: str
+    weights: Mapping[str, float]
+    style: CuttingStyle
+
+    def __post_init__(self) -> None:
+        total = float(sum(self.weights.values()))
+        if not total > 0 or any(not w >= 0 for w in self.weights.values()):
+            raise ValueError(f"pattern {self.name}: weights must be at least 0 and not all 0, got {dict(self.weights)}")
+        object.__setattr__(self, "weights", {k: float(w) / total for k, w in sorted(self.weights.items())})
+
+    def band(self, pulse: float) -> tuple[float, float]:
+        """Shortest and longest cut in seconds where the felt beat lasts ``pulse`` (SharedFeatures.pulse)."""
+        return max(SHORTEST_CUT, self.style.shortest * pulse), self.style.longest * pulse
+
+
+BUILT_IN = (
+    Query(
+        "dynamic",
+        {"sync": 0.38, "energy": 0.24, "balance": 0.14, "flow": 0.12, "semantic": 0.08, "coverage": 0.04},
+        CuttingStyle(shortest=1, longest=8, calm=4, intense=1.5),
+    ),
+    Query(
+        "narrative",
+        {"semantic": 0.30, "flow": 0.18, "coverage": 0.16, "balance": 0.14, "energy": 0.12, "sync": 0.10},
+        CuttingStyle(shortest=3, longest=16, calm=9, intense=5, downbeat=0.4, phrase=1.5, steadiness=0.8),
+    ),
+    Query(
+        "hybrid",
+        {"balance": 0.25, "sync": 0.18, "semantic": 0.18, "energy": 0.17, "flow": 0.14, "coverage": 0.08},
+        CuttingStyle(shortest=2, longest=12, calm=6, intense=2.5, phrase=0.6),
+    ),
+)
+
+
+def patterns() -> dict[str, Query]:
+    """All patterns by name, the built-in ones first. A broken plugin is named in a warning and left out."""
+    found = {q.name: q for q in BUILT_IN}
+    for name, query in _plugged_in("orimono.patterns").items():
+        if not isinstance(query, Query):
+            logger.warning("pattern %s: is a %s, not a Query; it is left out", name, type(query).__name__)
+        elif name != query.name:
+            logger.warning("pattern %s: its Query is named %r; it is left out", name, query.name)
+        elif name in found:
+            logger.warning("pattern %s: the name is taken; the plugged-in one is left out", name)
+        else:
+            found[name] = query
+    return found
+
+
+def scorers() -> dict[str, Scorer]:
+    """Plugged-in heads by name. A broken plugin is named in a warning and left out."""
+    found: dict[str, Scorer] = {}
+    for name, scorer in _plugged_in("orimono.scorers").items():
+        if callable(scorer):
+            found[name] = scorer
+        else:
+            logger.warning("scorer %s: is a %s, not a function; it is left out", name, type(scorer).__name__)
+    return found
+
+
+def _plugged_in(group: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for point in sorted(entry_points(group=group), key=lambda p: (p.name, p.value)):
+        if point.name in found:
+            logger.warning("%s %s: offered twice; %s is left out", group, point.name, point.value)
+            continue
+        try:
+            found[point.name] = point.load()
+        except Exception as error:  # noqa: BLE001 - foreign code; anything may come out of an import
+            logger.warning("%s %s (%s): does not load, %r; it is left out", group, point.name, point.value, error)
+    return found

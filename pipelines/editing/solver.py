@@ -1,0 +1,179 @@
+"""Which picture when: a pattern's query answered over the shared features, as a cut list.
+
+Cuts are placed by rhythm.py (exact), windows chosen by casting.py (beam search); here the two meet, constraints are
+relaxed when the material is scarce, and in-points are laid so that movements land on beats.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.editing.casting import Casting, Problem, cast, frame_problem
+from pipelines.editing.patterns import SHORTEST_CUT, Query
+from pipelines.editing.plan import Edit, Segment, Source
+from pipelines.editing.rhythm import Lengths, frames_of, place_cuts
+from pipelines.editing.shared import SharedFeatures
+from pipelines.editing.windows import ACCENT_RATE
+from pipelines.errors import BadInput
+
+ENOUGH = 1.25  # times the edit's length: what the shots must hold at the target length
+
+logger = logging.getLogger(__name__)
+
+
+def solve(
+    shared: SharedFeatures,
+    query: Query,
+    *,
+    music: Source,
+    clips: Sequence[Source],
+    fps: Fraction,
+    width: int,
+    height: int,
+    seed: int = 0,
+) -> Edit:
+    """The edit that answers ``query``; equal arguments give equal ``to_json()`` bytes.
+
+    Exactly ``round(duration * fps)`` frames; every cut on the grid, no cut shorter than SHORTEST_CUT, no source range
+    shown twice, every cut visible. When the material is scarce, cuts become as short as SHORTEST_CUT, then up to 1.5,
+    then 2.5 times as long as the style allows; if that does not help either, BadInput says what is there and what to do.
+    """
+    frames = frames_of(shared, fps)
+    seconds = frames / float(fps)
+    weights = _known_weights(shared, query)
+    for step, lengths in enumerate(_relaxations(shared, query)):
+        cuts = place_cuts(shared, query.style, lengths, seconds, seed)
+        if cuts is None:
+            continue
+        problem = frame_problem(shared, weights, cuts, seconds, seed)
+        casting = cast(problem)
+        if casting is None:
+            continue
+        if step:
+            logger.info("pattern %s: little material; cuts of %.1f to %.1f s", query.name, *_range(seconds, cuts))
+        return Edit(
+            pattern=query.name,
+            fps=(fps.numerator, fps.denominator),
+            n_frames=int(frames[-1]),
+            width=width,
+            height=height,
+            music=music,
+            music_start=shared.music_start,
+            clips=tuple(clips),
+            segments=_segments(shared, problem, casting, cuts, frames, clips, fps),
+            seed=seed,
+            query=dict(weights),
+            confidence=round(shared.confidence * 0.9**step, 6),
+        )
+    raise _too_little(shared, query)
+
+
+def _known_weights(shared: SharedFeatures, query: Query) -> dict[str, float]:
+    known = {k: w for k, w in query.weights.items() if k in shared.heads or k in ("flow", "balance")}
+    missing = sorted(set(query.weights) - set(known))
+    if missing:
+        logger.warning("pattern %s: weighs %s, which no head offers; left out", query.name, ", ".join(missing))
+    total = sum(known.values())
+    if not total > 0:
+        raise BadInput(
+            f"pattern {query.name}", "weighs no head that is there", f"weigh some of {', '.join(sorted(shared.heads))}"
+        )
+    return {k: w / total for k, w in known.items()}
+
+
+def _relaxations(shared: SharedFeatures, query: Query) -> Iterator[Lengths]:
+    shortest, longest = query.band(shared.pulse)
+    holds = _longest_held(shared, longest)
+    flash = min(shortest, SHORTEST_CUT)
+    yield Lengths(min(shortest, max(holds, flash)), longest, holds)
+    yield Lengths(flash, longest, holds, 0.7)
+    for factor in (1.5, 2.5):
+        holds = _longest_held(shared, longest * factor)
+        yield Lengths(min(shortest, max(holds, flash)), longest * factor, holds, factor)
+
+
+def _longest_held(shared: SharedFeatures, longest: float) -> float:
+    """The longest cut (s) of which the runs hold enough for the whole edit, side by side."""
+    size = shared.window_end - shared.window_start
+    run = np.bincount(shared.window_run, weights=size)
+    waste = float(np.mean(size)) / 2
+    lengths = np.geomspace(SHORTEST_CUT, longest, 32)
+    held = np.array([np.sum(np.maximum(np.floor(run / (x + waste)), run >= x)) * x for x in lengths])
+    enough = np.flatnonzero(held >= ENOUGH * shared.duration)
+    return float(lengths[enough[-1] if enough.size else int(np.argmax(held))])
+
+
+def _range(seconds: NDArray[np.float64], cuts: NDArray[np.intp]) -> tuple[float, float]:
+    lengths = np.diff(seconds[cuts])
+    return float(lengths.min()), float(lengths.max())
+
+
+def _too_little(shared: SharedFeatures, query: Query) -> BadInput:
+    shots = len(set(zip(shared.window_clip.tolist(), shared.window_shot.tolist(), strict=True)))
+    material = float(np.sum(shared.window_end - shared.window_start))
+    clips = len(set(shared.window_clip.tolist()))
+    return BadInput(
+        f"pattern {query.name}",
+        f"{material:.1f} s of usable picture in {shots} shot{'s' * (shots != 1)} of {clips} clip{'s' * (clips != 1)} "
+        f"do not fill {shared.duration:g} s with visible cuts and no repetition",
+        f"give a --duration of at most {max(1.0, 0.5 * material):.0f} s or more clips"
+        if shots > 1
+        else "give more clips (an edit needs at least two different shots)",
+    )
+
+
+def _segments(
+    shared: SharedFeatures,
+    problem: Problem,
+    casting: Casting,
+    cuts: NDArray[np.intp],
+    frames: NDArray[np.int64],
+    clips: Sequence[Source],
+    fps: Fraction,
+) -> tuple[Segment, ...]:
+    out = []
+    for k, first in enumerate(casting.windows.tolist()):
+        last = first + int(problem.n_windows[k, first]) - 1
+        a, b = int(cuts[k]), int(cuts[k + 1])
+        clip = int(shared.window_clip[first])
+        n, d = clips[clip].fps
+        at = _in_point(shared, first, last, shared.grid[a:b] - shared.grid[a], shared.grid_strength[a:b],
+                       float(problem.lengths[k]), n / d if n else float(fps))  # fmt: skip
+        out.append(Segment(int(frames[a]), int(frames[b]), clip, int(shared.window_shot[first]), round(at, 6)))
+    return tuple(out)
+
+
+def _in_point(
+    shared: SharedFeatures,
+    first: int,
+    last: int,
+    beats: NDArray[np.float64],
+    strength: NDArray[np.float32],
+    length: float,
+    source_fps: float,
+) -> float:
+    """Seconds in the clip, within windows first..last, in the middle of a source frame's time.
+
+    Among the possible ones the earliest whose movements fall best on the beats, strong beats first.
+    """
+    start, end = float(shared.window_start[first]), float(shared.window_end[last])
+    frames = np.arange(np.ceil(start * source_fps - 0.5), np.floor((end - length) * source_fps - 0.5) + 1)
+    if frames.size == 0:
+        return start
+    starts = (frames + 0.5) / source_fps
+    accents = np.concatenate([shared.window_accents[w, : _steps(shared, w)] for w in range(first, last + 1)])
+    times = np.concatenate(
+        [shared.window_start[w] + np.arange(_steps(shared, w)) / ACCENT_RATE for w in range(first, last + 1)]
+    )
+    index = np.searchsorted(times, starts[:, None] + beats[None, :], side="right") - 1
+    return float(starts[int(np.argmax(np.round(accents[np.maximum(index, 0)] @ strength, 4)))])
+
+
+def _steps(shared: SharedFeatures, window: int) -> int:
+    size = float(shared.window_end[window] - shared.window_start[window])
+    return int(np.clip(np.ceil(size * ACCENT_RATE), 1, shared.window_accents.shape[1]))
