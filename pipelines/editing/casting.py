@@ -73,10 +73,8 @@ def frame_problem(
         visible=shared.visible_cut,
         clip=shared.window_clip.astype(np.int64),
         shot=shot,
-        clip_cost=balance / 2 / (_fair_shares(np.bincount(shared.window_clip, weights=size), total) * total),
-        shot_cost=balance
-        / 2
-        / (np.maximum(_fair_shares(np.bincount(shot, weights=size), total), lengths.mean()) * total),
+        clip_cost=balance / 2 / (_fair_shares(_sums(shared.window_clip, size), total) * total),
+        shot_cost=balance / 2 / (np.maximum(_fair_shares(_sums(shot, size), total), lengths.mean()) * total),
         again=AGAIN / lengths.size,
         opens=np.diff(shared.window_run, prepend=-1) != 0,
         tightness=max(0.0, total / material - 0.35) / lengths.size,
@@ -108,6 +106,10 @@ def _runs(shared: SharedFeatures, lengths: Array, scores: Array) -> tuple[NDArra
     return taken, (total[rows, first + taken] - total[rows, first]) / np.maximum(taken, 1)
 
 
+def _sums(of: NDArray[np.integer], values: Array, n: int = 0) -> Array:
+    return np.bincount(of, weights=values, minlength=n).astype(np.float64)
+
+
 def _fair_shares(held: Array, total: float) -> Array:
     """Seconds of each clip (or shot) when ``total`` seconds are spread as evenly as what each holds allows."""
     total = min(total, float(held.sum()))
@@ -135,8 +137,8 @@ def score(problem: Problem, windows: NDArray[np.int64]) -> float:
     if not problem.visible[out[:-1], windows[1:]].all():
         return -np.inf
     shot = problem.shot[windows]
-    clip_use = np.bincount(problem.clip[windows], weights=problem.lengths, minlength=problem.clip_cost.size)
-    shot_use = np.bincount(shot, weights=problem.lengths, minlength=problem.shot_cost.size)
+    clip_use = _sums(problem.clip[windows], problem.lengths, problem.clip_cost.size)
+    shot_use = _sums(shot, problem.lengths, problem.shot_cost.size)
     return float(
         problem.content[np.arange(windows.size), windows].sum()
         + problem.flow[out[:-1], windows[1:]].sum()
@@ -235,9 +237,9 @@ def _replaced(p: Problem, windows: NDArray[np.int64], k: int, best: float) -> tu
     count = np.concatenate([[0], np.cumsum(np.cumsum(used[:-1]))])
     free = (count[first + taken] == count[first]) & (taken > 0)
     gain = p.content[k].copy()
-    use = np.bincount(p.clip[windows[others]], weights=p.lengths[others], minlength=p.clip_cost.size)
+    use = _sums(p.clip[windows[others]], p.lengths[others], p.clip_cost.size)
     gain -= _cost(p.lengths[k], use, p.clip_cost)[p.clip]
-    use = np.bincount(p.shot[windows[others]], weights=p.lengths[others], minlength=p.shot_cost.size)
+    use = _sums(p.shot[windows[others]], p.lengths[others], p.shot_cost.size)
     gain -= _cost(p.lengths[k], use, p.shot_cost)[p.shot]
     if k > 0:
         out = windows[k - 1] + p.n_windows[k - 1, windows[k - 1]] - 1

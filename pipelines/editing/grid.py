@@ -6,6 +6,7 @@ The same for every pattern. The pictures' side is left to windows.py; choosing a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,9 +108,9 @@ def _filled(
     inside = beats[(beats > 0.3 * period) & (beats < duration - 0.3 * period)]
     marks = np.concatenate([[0.0], inside, [duration]])
     times, strength = [0.0], [0.5]
-    for a, b in zip(marks[:-1], marks[1:], strict=True):
+    for a, b in pairwise(marks.tolist()):
         n = max(1, round((b - a) / period)) if b - a > 1.7 * period else 1
-        times += [float(a + (b - a) * k / n) for k in range(1, n + 1)]
+        times += [a + (b - a) * k / n for k in range(1, n + 1)]
         strength += [0.2] * (n - 1) + [0.5]
     return np.array(times), np.array(strength)
 
@@ -129,7 +130,7 @@ def _accented(
 def _near(times: NDArray[np.float64], marks: NDArray[np.float64], within: float) -> NDArray[np.bool_]:
     if marks.size == 0:
         return np.zeros(times.size, bool)
-    return np.min(np.abs(times[:, None] - marks[None, :]), axis=1) < within
+    return np.asarray(np.min(np.abs(times[:, None] - marks[None, :]), axis=1) < within)
 
 
 def _halved(

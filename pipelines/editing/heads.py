@@ -39,6 +39,7 @@ class Material:
     clip_tags: tuple[tuple[str, ...], ...]
     grid: Grid
     windows: Windows
+    seed: int
 
 
 Scorer = Callable[[Material], Floats]  # -> [n_slots, n_windows], 0..1
@@ -70,7 +71,7 @@ def score_heads(material: Material, *, embed: Embed, scorers: Mapping[str, Score
 
 
 def _alike(slots: Floats, windows: Floats) -> Floats:
-    return 1 - np.abs(slots[:, None] - windows[None, :])
+    return np.asarray(1 - np.abs(slots[:, None] - windows[None, :]), np.float32)
 
 
 def sync(material: Material) -> Floats:
@@ -100,7 +101,8 @@ def semantic(material: Material, embed: Embed) -> Floats:
     tags = [material.clip_tags[c] + material.clips[c].shot_tags[s : s + 1][0] for c, s in shots.tolist()]
     meaning = nearness(lyrics.embeddings, tags, embed)[:, shot_of_window.reshape(-1)]
     mood = (
-        _alike((lyrics.valence + 1) / 2, rank(windows.brightness)) + _alike(lyrics.arousal, rank(windows.motion))
+        _alike(((lyrics.valence + 1) / 2).astype(np.float32), rank(windows.brightness))
+        + _alike(lyrics.arousal, rank(windows.motion))
     ) / 2
     out[sung] = ((1 - EMOTION_SHARE) * meaning + EMOTION_SHARE * mood)[grid.phrase[sung]]
     return out
@@ -126,15 +128,21 @@ def nearness(phrases: Floats, tags: Sequence[Sequence[str]], embed: Embed) -> Fl
     return out
 
 
-def flow_between(windows: Windows) -> Floats:
-    """[n, n]: how smoothly b follows a, by colour, brightness and direction of motion."""
+def flow_between(windows: Windows, visible: NDArray[np.bool_]) -> Floats:
+    """[n, n]: how smoothly b follows a, as a rank among all that may follow a; 0 where the cut would not be seen.
+
+    Smooth are the same colours (half), the same direction of motion (0.3) and the same brightness (0.2).
+    """
     colour = 1 - _colour_distance(windows)
     light = 1 - np.abs(windows.brightness[:, None] - windows.brightness[None, :])
     speed = np.linalg.norm(windows.direction, axis=1)
     unit = windows.direction / np.maximum(speed, 1e-9)[:, None]
     moving = np.minimum(1, speed / MOVING)
     heading = 0.5 + 0.5 * (unit @ unit.T) * moving[:, None] * moving[None, :]
-    return np.clip(0.5 * colour + 0.2 * light + 0.3 * heading, 0, 1).astype(np.float32)
+    smooth = np.where(visible, 0.5 * colour + 0.2 * light + 0.3 * heading, -1)
+    place = np.argsort(np.argsort(smooth, axis=1, kind="stable"), axis=1, kind="stable")
+    hidden = np.sum(~visible, axis=1, keepdims=True)
+    return np.clip((place - hidden + 1) / np.maximum(windows.clip.size - hidden, 1), 0, 1).astype(np.float32)
 
 
 def visible_between(windows: Windows) -> NDArray[np.bool_]:
@@ -147,9 +155,9 @@ def visible_between(windows: Windows) -> NDArray[np.bool_]:
     shot = np.unique(np.stack([windows.clip, windows.shot], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     same = shot[:, None] == shot[None, :]
     light = np.abs(windows.brightness[:, None] - windows.brightness[None, :])
-    return np.where(same, least >= 2 * VISIBLE, (least >= VISIBLE) | (light >= VISIBLE_BRIGHTNESS))
+    return np.asarray(np.where(same, least >= 2 * VISIBLE, (least >= VISIBLE) | (light >= VISIBLE_BRIGHTNESS)))
 
 
 def _colour_distance(windows: Windows) -> Floats:
     root = np.sqrt(windows.histogram)
-    return np.sqrt(np.clip(1 - root @ root.T, 0, 1))
+    return np.asarray(np.sqrt(np.clip(1 - root @ root.T, 0, 1)), np.float32)

@@ -6,9 +6,11 @@ function from heads.Material to a matrix). How a query is answered is left to rh
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -16,12 +18,13 @@ from pipelines.editing.heads import Scorer
 
 logger = logging.getLogger(__name__)
 
+WAVERING = 1.1  # a played beat is up to a tenth longer or shorter than the next
 SHORTEST_CUT = 0.4  # s: below it a shot is a flash, and a detector may merge two cuts
 
 
 @dataclass(frozen=True, slots=True)
 class CuttingStyle:
-    """Where cuts fall. Lengths in felt beats (0.4..0.8 s each); weights compare a cut there with one on a plain beat."""
+    """Where cuts fall. Lengths in felt beats (0.4..0.8 s); weights are over a cut on a plain beat."""
 
     shortest: float
     longest: float
@@ -54,9 +57,14 @@ class Query:
             raise ValueError(f"pattern {self.name}: weights must be at least 0 and not all 0, got {dict(self.weights)}")
         object.__setattr__(self, "weights", {k: float(w) / total for k, w in sorted(self.weights.items())})
 
+    def fingerprint(self) -> str:
+        """sha256 of everything that decides the answer, for cache keys."""
+        what = [self.name, dict(self.weights), asdict(self.style)]
+        return hashlib.sha256(json.dumps(what, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
     def band(self, pulse: float) -> tuple[float, float]:
         """Shortest and longest cut in seconds where the felt beat lasts ``pulse`` (SharedFeatures.pulse)."""
-        return max(SHORTEST_CUT, self.style.shortest * pulse), self.style.longest * pulse
+        return max(SHORTEST_CUT, self.style.shortest * pulse / WAVERING), self.style.longest * pulse * WAVERING
 
 
 BUILT_IN = (

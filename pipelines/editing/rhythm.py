@@ -36,7 +36,7 @@ def targets(shared: SharedFeatures, style: CuttingStyle, lengths: Lengths) -> ND
     """[n_slots] wanted cut length in seconds: from calm to intense, on a log scale, as the energy rises."""
     octaves = np.log2(style.calm) * (1 - shared.slot_energy) + np.log2(style.intense) * shared.slot_energy
     wanted = 2.0 ** octaves.astype(np.float64) * shared.pulse * lengths.scale
-    return np.clip(wanted, lengths.shortest, max(lengths.shortest, lengths.target_at_most))
+    return np.asarray(np.clip(wanted, lengths.shortest, max(lengths.shortest, lengths.target_at_most)))
 
 
 def cut_values(shared: SharedFeatures, style: CuttingStyle, seed: int) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Shared features: the keys and values that every pattern queries. Computed once a job, immutable, float32.
 
-The grid and the windows come from grid.py and windows.py, the score matrices from heads.py; choosing is left to solver.py.
+The grid and the windows come from grid.py and windows.py, the score matrices from heads.py; the choice is left to
+solver.py.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def share(
     clip_tags: Sequence[Sequence[str]],
     *,
     duration: float | None = None,
+    seed: int = 0,
     start: float = 0.0,
     embed: Embed | None = None,
     scorers: Mapping[str, Scorer] | None = None,
@@ -67,7 +69,7 @@ def share(
     """Everything that patterns share, for ``duration`` seconds of the music from ``start`` on (None: to its end).
 
     ``embed`` turns texts into unit vectors [n, d] (default: the lyrics' own sentence embeddings); ``scorers`` are extra
-    heads by name (default: those of installed packages, see patterns.scorers). Raises BadInput when the music is
+    heads by name (default: those of installed packages, see patterns.scorers); ``seed`` is for scorers that draw lots. Raises BadInput when the music is
     shorter than the excerpt or no clip holds a usable stretch.
     """
     end = _excerpt_end(music, start, duration)
@@ -76,7 +78,8 @@ def share(
     lyrics = None if lyrics is None else lay_out(lyrics, music)
     grid = music_grid(music, lyrics, start=start, duration=end - start)
     windows = cut_windows(clips)
-    material = Material(music, tuple(clips), lyrics, tuple(tuple(t) for t in clip_tags), grid, windows)
+    material = Material(music, tuple(clips), lyrics, tuple(tuple(t) for t in clip_tags), grid, windows, seed)
+    visible = visible_between(windows)
     if scorers is None:
         from pipelines.editing.patterns import scorers as installed
 
@@ -92,8 +95,8 @@ def share(
         window_start=windows.start,
         window_end=windows.end,
         heads=score_heads(material, embed=embed or _sentence_embeddings(), scorers=scorers),
-        flow=flow_between(windows),
-        visible_cut=visible_between(windows),
+        flow=flow_between(windows, visible),
+        visible_cut=visible,
         confidence=_confidence(music, lyrics, float(np.sum(windows.end - windows.start)), end - start),
         music_start=start,
         pulse=grid.pulse,

@@ -21,6 +21,7 @@ from pipelines.editing.shared import SharedFeatures
 from pipelines.editing.windows import ACCENT_RATE
 from pipelines.errors import BadInput
 
+VERSION = "1"
 ENOUGH = 1.25  # times the edit's length: what the shots must hold at the target length
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ def solve(
 
     Exactly ``round(duration * fps)`` frames; every cut on the grid, no cut shorter than SHORTEST_CUT, no source range
     shown twice, every cut visible. When the material is scarce, cuts become as short as SHORTEST_CUT, then up to 1.5,
-    then 2.5 times as long as the style allows; if that does not help either, BadInput says what is there and what to do.
+    then 2.5 times as long as the style allows; if that does not help either, BadInput says what is there and what to
+    do.
     """
     frames = frames_of(shared, fps)
     seconds = frames / float(fps)

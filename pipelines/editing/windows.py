@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def usable_stretches(clip: VideoFeatures) -> list[tuple[int, float, float]]:
     bad = (clip.brightness < BLACK) | _lasting(clip.motion < FROZEN, max(2, round(FROZEN_FOR * clip.fps)))
     bounds = [0, *(int(b) for b in clip.shot_boundaries), clip.n_frames]
     out = []
-    for shot, (a, b) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for shot, (a, b) in enumerate(pairwise(bounds)):
         good = ~bad[a:b] & ~_fading(clip.brightness[a:b])
         edges = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(np.int8), [0]])))
         for first, last in edges.reshape(-1, 2):

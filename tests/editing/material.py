@@ -37,7 +37,8 @@ def song(duration: float = 60.0, bpm: float = 120.0, *, seed: int = 0, confidenc
         duration=duration, sample_rate=44100, bpm=bpm, bpm_confidence=confidence if bpm else 0.0,
         beats=beats, downbeats=beats[::4], beats_per_bar=4,
         section_boundaries=bounds, section_labels=tuple("AB"[k % 2] for k in range(levels.size)),
-        energy=energy, energy_rate=10.0, onsets=beats, onset_strengths=rng.uniform(0.3, 1, beats.size).astype(np.float32),
+        energy=energy, energy_rate=10.0, onsets=beats,
+        onset_strengths=rng.uniform(0.3, 1, beats.size).astype(np.float32),
         vector=np.zeros(1, np.float32), names=("none",), loudness_lufs=-14.0, loudness_range=6.0, true_peak_dbtp=-1.0,
     )  # fmt: skip
 
