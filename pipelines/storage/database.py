@@ -1,0 +1,231 @@
+"""The system of record: where it is, its engine and sessions, its migrations, and the second database for Dagster.
+
+Its tables are in tables.py, what is asked of them in one module a noun, the embedded server's life in embedded.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from pipelines.errors import BadInput, Unavailable
+from pipelines.settings import Settings
+from pipelines.storage import embedded
+from pipelines.storage.tables import REVISION
+
+logger = logging.getLogger(__name__)
+
+MIGRATION_LOCK = 5_283_114_902  # any fixed number: who holds it migrates, the others wait
+_DISK_FULL = "53100"
+_MISSING_DATABASE = "3D000"
+_CONNECTION_CLASSES = ("08", "57", "53")  # SQLSTATE: connection exception, operator intervention, no resources
+
+
+class Database:
+    """Made anew from its settings in another process (it pickles), connected only when first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __reduce__(self) -> tuple[type[Database], tuple[Settings]]:
+        return (Database, (self.settings,))
+
+    @cached_property
+    def url(self) -> URL:
+        """The product's own database, for SQLAlchemy (psycopg 3); starts the embedded server when it is the one."""
+        if not self.settings.database_url:
+            return make_url(embedded.start(self.settings.home_path)).set(database="orimono")
+        try:
+            url = make_url(self.settings.database_url)
+        except ArgumentError as error:
+            remedy = "write it as postgresql://user:password@host:5432/orimono"
+            raise BadInput("ORIMONO_DATABASE_URL", "is not a database URL", remedy) from error
+        if url.get_backend_name() not in ("postgresql", "postgres"):
+            raise BadInput("ORIMONO_DATABASE_URL", f"names {url.get_backend_name()}", "only PostgreSQL will do")
+        return url.set(drivername="postgresql+psycopg", database=url.database or "orimono")
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Makes the database on the server when it is missing; raises Unavailable when there is no server."""
+        self._create_when_missing(self.url)
+        return _engine(self.url)
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back by an exception. Rows stay readable afterwards."""
+        with self._worded(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self) -> None:
+        """Brings the tables to this version's state. Safe from any number of processes at once."""
+        with self._worded(), self.engine.connect() as connection:
+            if _revision(connection) == REVISION:
+                return
+            connection.rollback()
+            connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            connection.commit()
+            try:
+                if (found := _revision(connection)) != REVISION:
+                    connection.rollback()
+                    _upgrade(connection)
+                    connection.commit()
+                    logger.info("database migrated from %s to %s", found or "nothing", REVISION)
+            finally:
+                connection.rollback()
+                connection.execute(text("select pg_advisory_unlock(:lock)"), {"lock": MIGRATION_LOCK})
+                connection.commit()
+
+    @cached_property
+    def dagster_url(self) -> str:
+        """A database of its own on the same server, for Dagster's instance; made when it is missing.
+
+        Under psycopg 2, since Dagster's SQL fails under psycopg 3. Holds the password: not to be logged.
+        """
+        url = self.url.set(database=f"{self.url.database}_dagster")
+        self._create_when_missing(url)
+        return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+    def dispose(self) -> None:
+        """Closes every connection; the next use opens new ones."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+    def _create_when_missing(self, url: URL) -> None:
+        with self._worded():
+            probe = _engine(url)
+            try:
+                with probe.connect():
+                    return
+            except OperationalError as error:
+                if not _missing(error, url):
+                    raise
+            finally:
+                probe.dispose()
+            maintenance = _engine(url.set(database="postgres"))
+            try:
+                with maintenance.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    _create(connection, str(url.database))
+            finally:
+                maintenance.dispose()
+
+    @contextlib.contextmanager
+    def _worded(self) -> Iterator[None]:
+        """A server that is away, or a full disk, in one sentence without user or password."""
+        try:
+            yield
+        except DBAPIError as error:
+            where = f"{self.url.host}:{self.url.port or 5432}" if self.url.host else "the embedded server"
+            code = _code(error)
+            if code == _DISK_FULL:
+                raise Unavailable(f"database at {where}", "its disk is full, free some space", 60) from error
+            gone = isinstance(error, OperationalError) and code == ""
+            if gone or error.connection_invalidated or code.startswith(_CONNECTION_CLASSES):
+                raise Unavailable(f"database at {where}", _reason(error, self.url)) from error
+            if code.startswith("28"):
+                remedy = "check user and password in ORIMONO_DATABASE_URL"
+                raise BadInput(f"database at {where}", "refuses this user", remedy) from error
+            raise
+
+
+def _engine(url: URL) -> Engine:
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=4,
+        max_overflow=8,
+        connect_args={"connect_timeout": 10},
+        json_serializer=_json,
+    )
+
+
+def _json(value: Any) -> str:
+    """PostgreSQL's JSON knows neither NaN nor infinity (the loudness of silence): they become null."""
+    return json.dumps(_finite(value), ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _code(error: DBAPIError) -> str:
+    """SQLSTATE, empty when the server did not come to speak."""
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _missing(error: OperationalError, url: URL) -> bool:
+    return _code(error) == _MISSING_DATABASE or f'database "{url.database}" does not exist' in str(error.orig)
+
+
+def _reason(error: DBAPIError, url: URL) -> str:
+    """The driver's last line, which may repeat the password of a mistyped URL."""
+    reason = str(error.orig).strip().splitlines()[-1] if str(error.orig).strip() else "is not reachable"
+    for secret in (url.password, url.username):
+        if secret:
+            reason = reason.replace(str(secret), "***")
+    return reason
+
+
+def _create(connection: Connection, name: str) -> None:
+    """By one process at a time: two that copy the template at once get in each other's way."""
+    quoted = connection.dialect.identifier_preparer.quote(name)
+    connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
+    try:
+        known = connection.execute(text("select 1 from pg_database where datname = :name"), {"name": name}).first()
+        if known is None:
+            connection.execute(text(f"create database {quoted} encoding 'UTF8' template template0"))
+    except DBAPIError as error:
+        if _code(error) == "42501":
+            remedy = f"create the databases {name!r} and '{name}_dagster' or let the user create databases"
+            raise BadInput("ORIMONO_DATABASE_URL", f"its user may not create {name!r}", remedy) from error
+        raise
+    finally:
+        connection.execute(text("select pg_advisory_unlock(:lock)"), {"lock": MIGRATION_LOCK})
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("select version_num from alembic_version")).scalar()
+    return found
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
+    try:
+        command.upgrade(alembic_config(connection), "head")
+    except CommandError as error:
+        reason = "was written by a newer version of Orimono"
+        raise BadInput("the database", reason, "install that version or give another database") from error
+    except DBAPIError as error:
+        if 'extension "vector"' in str(error.orig):
+            remedy = "install pgvector there and let an administrator run `create extension vector`"
+            raise BadInput("ORIMONO_DATABASE_URL", "its server has no pgvector", remedy) from error
+        raise
+
+
+def alembic_config(connection: Connection):  # type: ignore[no-untyped-def]  # Alembic is imported late
+    """Alembic's configuration for the packaged migrations over this connection."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
