@@ -1,0 +1,31 @@
+"""The code location: assets, checks, jobs, schedules, sensors and resources, put together in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+
+def build_defs(**overrides: Any) -> dg.Definitions:
+    """All definitions; ``overrides`` replace whole arguments of ``dg.Definitions`` (``resources`` ...), for tests."""
+    from assets import analysis, checks, editing, health, intake
+    from dags import jobs, schedules, sensors
+    from resources.studio import StudioResource
+
+    arguments: dict[str, Any] = {
+        "assets": dg.load_assets_from_modules([intake, analysis, editing, health]),
+        "asset_checks": checks.all_checks(),
+        "jobs": [jobs.editing],
+        "schedules": schedules.from_cadences(),
+        "sensors": [sensors.inbox],
+        "resources": {"studio": StudioResource()},
+        # A process a run, not a step: twenty empty steps take 4 s so and 66 s with a process each.
+        "executor": dg.in_process_executor,
+    }
+    return dg.Definitions(**{**arguments, **overrides})
+
+
+@dg.definitions
+def definitions() -> dg.Definitions:
+    return build_defs()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipelines.video import analysis as video
 if TYPE_CHECKING:
     from pipelines.editing.quality import Quality
 
+DEFAULT_DURATION = 60.0
 LANDSCAPE = (1280, 720)
 FPS_RANGE = (Fraction(10), Fraction(120))
 
@@ -66,6 +68,11 @@ class EditJob:
         return hashlib.sha256(json.dumps(what, ensure_ascii=False).encode()).hexdigest()
 
 
+def with_default_duration(job: EditJob, cache: Cache) -> EditJob:
+    """60 s, or the whole song when it is shorter."""
+    return replace(job, duration=min(DEFAULT_DURATION, music_features(job, cache).duration))
+
+
 def parse_fps(text: str) -> Fraction:
     """``25``, ``29.97`` or ``30000/1001`` as an exact rate; NTSC decimals become their 1001 fractions."""
     try:
@@ -104,4 +111,161 @@ def analyse_clip(clip: MediaFile, cache: Cache) -> video.VideoFeatures:
 def analyse_lyrics(words: MediaFile, cache: Cache) -> lyric.LyricsFeatures:
     return cache.get_or_compute(
         "lyrics", lyric.VERSION, words.content_hash, {}, lambda: lyric.analyse(words.path), lyric.LyricsFeatures
+    )
+
+
+def shared_features(job: EditJob, cache: Cache) -> sharing.SharedFeatures:
+    def compute() -> sharing.SharedFeatures:
+        return sharing.share(
+            music_features(job, cache),
+            [analyse_clip(c, cache) for c in job.clips],
+            analyse_lyrics(job.lyrics, cache) if job.lyrics else None,
+            [c.tags for c in job.clips],
+            duration=job.duration,
+        )
+
+    version = "-".join((sharing.VERSION, audio.VERSION, video.VERSION, lyric.VERSION))
+    return cache.get_or_compute("shared", version, job.content_hash(), {}, compute, sharing.SharedFeatures)
+
+
+def plan(job: EditJob, pattern: str, cache: Cache) -> Edit:
+    """The cut list of one pattern. Its sources carry file names only; ``bind`` gives them places."""
+    from pipelines.editing.patterns import patterns
+    from pipelines.editing.solver import VERSION, solve
+
+    known = patterns()
+    if pattern not in known:
+        raise BadInput(pattern, "is not a pattern", f"choose from {', '.join(sorted(known))}")
+
+    def compute() -> bytes:
+        clips = [analyse_clip(c, cache) for c in job.clips]
+        width, height = canvas(clips)
+        edit = solve(
+            shared_features(job, cache),
+            known[pattern],
+            music=_sound(job.music, music_features(job, cache)),
+            clips=[_picture(c, f) for c, f in zip(job.clips, clips, strict=True)],
+            fps=job.fps,
+            width=width,
+            height=height,
+            seed=job.seed,
+        )
+        return edit.to_json()
+
+    # The query's own words are part of the key: a plugged-in pattern that changes is another pattern.
+    params = {"fps": str(job.fps), "query": repr(known[pattern]), "sharing": sharing.VERSION}
+    return Edit.from_json(cache.get_or_put("plan", VERSION, job.content_hash(), params, compute, ".json"))
+
+
+def bind(edit: Edit, job: EditJob) -> Edit:
+    """The same edit with its sources at the places where this job's files lie."""
+    places = {m.content_hash: str(m.path) for m in (job.music, *job.clips)}
+    return replace(
+        edit,
+        music=replace(edit.music, path=places[edit.music.content_hash]),
+        clips=tuple(replace(c, path=places[c.content_hash]) for c in edit.clips),
+    )
+
+
+def render(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Path:
+    """The MP4 of one pattern; its encoded segments are kept in the folder ``segments`` for the next change."""
+    from pipelines.editing.render import VERSION
+    from pipelines.editing.render import render as make
+
+    edit = plan(job, pattern, cache)
+    content = hashlib.sha256(edit.to_json()).hexdigest()
+    return cache.get_or_make_file(
+        "render", VERSION, content, {}, lambda out: make(bind(edit, job), out, cache_dir=segments), ".mp4"
+    )
+
+
+def judge(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Quality:
+    """The quality of one pattern's edit, measured on its MP4."""
+    from pipelines.editing import quality
+    from pipelines.editing.verdicts import Quality
+
+    edit = plan(job, pattern, cache)
+
+    def compute() -> Quality:
+        return quality.measure(
+            bind(edit, job),
+            render(job, pattern, cache, segments),
+            music=music_features(job, cache),
+            clips=[analyse_clip(c, cache) for c in job.clips],
+            lyrics=analyse_lyrics(job.lyrics, cache) if job.lyrics else None,
+            shared=shared_features(job, cache),
+        )
+
+    content = hashlib.sha256(edit.to_json()).hexdigest()
+    return cache.get_or_compute("quality", quality.VERSION, content, {"job": job.content_hash()}, compute, Quality)
+
+
+def publish(job: EditJob, out: Path, cache: Cache, segments: Path, *, rendered: bool = True) -> dict[str, Any]:
+    """Writes what a person takes away into the folder ``out``; returns what lies where and how good it is.
+
+    Per pattern NAME.otio .edl .xml .fcpxml .json and, when ``rendered``, NAME.mp4; then quality.json and report.html.
+    """
+    from pipelines.editing import timelines
+
+    edits = [bind(plan(job, pattern, cache), job) for pattern in job.patterns]
+    out.mkdir(parents=True, exist_ok=True)
+    files: dict[str, dict[str, str]] = {}
+    for edit in edits:
+        files[edit.pattern] = {k: str(p) for k, p in timelines.write(edit, out, edit.pattern).items()}
+    result: dict[str, Any] = {"out": str(out), "patterns": files, "rendered": rendered}
+    if rendered:
+        result |= _publish_renders(job, edits, out, cache, segments, files)
+    return result
+
+
+def _publish_renders(
+    job: EditJob, edits: Sequence[Edit], out: Path, cache: Cache, segments: Path, files: dict[str, dict[str, str]]
+) -> dict[str, Any]:
+    from pipelines.editing import quality, report
+    from pipelines.media.replacing import replacing
+
+    qualities = [judge(job, e.pattern, cache, segments) for e in edits]
+    for edit in edits:
+        video_file = out / f"{edit.pattern}.mp4"
+        with replacing(video_file) as temporary:
+            shutil.copyfile(render(job, edit.pattern, cache, segments), temporary)
+        files[edit.pattern]["mp4"] = str(video_file)
+    summary = {
+        "patterns": {q.pattern: json.loads(q.to_json()) for q in qualities},
+        "difference": quality.difference(edits),
+    }
+    with replacing(out / "quality.json") as temporary:
+        temporary.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    report.write(
+        edits,
+        qualities,
+        music_features(job, cache),
+        [analyse_clip(c, cache) for c in job.clips],
+        analyse_lyrics(job.lyrics, cache) if job.lyrics else None,
+        shared_features(job, cache),
+        out / "report.html",
+        videos={e.pattern: f"{e.pattern}.mp4" for e in edits},
+    )
+    return {"quality": summary, "report": str(out / "report.html")}
+
+
+def canvas(clips: Sequence[video.VideoFeatures]) -> tuple[int, int]:
+    """Width and height of the edit: 1280x720, upright when most of the material stands upright."""
+    upright = sum(c.duration for c in clips if c.height > c.width)
+    return LANDSCAPE if upright * 2 <= sum(c.duration for c in clips) else (LANDSCAPE[1], LANDSCAPE[0])
+
+
+def _sound(music: MediaFile, features: audio.MusicFeatures) -> Source:
+    return Source(music.name, music.content_hash, features.duration)
+
+
+def _picture(clip: MediaFile, features: video.VideoFeatures) -> Source:
+    return Source(
+        path=clip.name,
+        content_hash=clip.content_hash,
+        duration=features.duration,
+        fps=features.fps_fraction,
+        n_frames=features.n_frames,
+        width=features.width,
+        height=features.height,
     )

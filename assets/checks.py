@@ -1,0 +1,135 @@
+"""Asset checks: whether what a batch made may be used. What must hold is said in pipelines/validation and the quality suite.
+
+Items that failed were left out and never block the others; a blocking check stops what nothing should ever contain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import dagster as dg
+
+from assets.partitions import batches
+from assets.presentation import cell
+from pipelines.studio import Studio
+
+Find = Callable[[Studio, str], Sequence[str]]
+
+
+def _check(
+    asset: str, name: str, description: str, find: Find, *, blocking: bool = False, warn: bool = False
+) -> dg.AssetChecksDefinition:
+    """A check that passes when ``find`` finds nothing; the sentences it finds become the check's own."""
+    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
+
+    @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking, partitions_def=batches)
+    def check(context: dg.AssetCheckExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.AssetCheckResult:
+        problems = find(studio, context.partition_key)
+        return dg.AssetCheckResult(
+            passed=not problems,
+            severity=severity,
+            description="; ".join(problems[:3]) or None,
+            metadata={
+                "problems": len(problems),
+                "list": dg.MetadataValue.md("\n".join(f"- {cell(p)}" for p in problems[:100]) or "none"),
+            },
+        )
+
+    return check
+
+
+def _items_done(asset: str) -> dg.AssetChecksDefinition:
+    def find(studio: Studio, key: str) -> Sequence[str]:
+        from pipelines.editing import batch
+
+        return batch.failures(studio, key, asset)
+
+    description = "Every item was good. A failed one is left out; its line says why and what to do."
+    return _check(asset, "every_item_done", description, find, warn=True)
+
+
+def _bad_uploads(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines.editing import batch
+
+    return batch.bad_uploads(studio, key)
+
+
+def _problems(asset: str) -> Find:
+    def find(studio: Studio, key: str) -> Sequence[str]:
+        from pipelines.editing import batch
+
+        return batch.problems(studio, key, asset)
+
+    return find
+
+
+def _feature_store(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines.editing import batch
+
+    return batch.check_feature_store(studio, key).failures
+
+
+def _shared(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines.editing import batch
+
+    return batch.check_shared_features(studio, key).failures
+
+
+def _gates(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines.editing import batch
+
+    return batch.failed_gates(studio, key)
+
+
+def _alike(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines.editing import batch
+
+    return batch.alike_patterns(studio, key)
+
+
+def all_checks() -> list[dg.AssetChecksDefinition]:
+    analysed = ("music_features", "video_features", "lyrics_features")
+    worked = (*analysed, "shared_features", "edit_patterns", "edit_renders", "edit_quality")
+    return [
+        _check("uploads", "every_upload_good", "No file of the batch was refused.", _bad_uploads, warn=True),
+        *(_items_done(asset) for asset in worked),
+        *(
+            _check(asset, "plausible", "Shapes fit, values are finite and in range.", _problems(asset), blocking=True)
+            for asset in analysed
+        ),
+        _check(
+            "music_features",
+            "feature_store_suite",
+            "Great Expectations over the feature vectors of the batch; its Data Docs lie in the home's data_docs.",
+            _feature_store,
+            blocking=True,
+        ),
+        _check(
+            "shared_features",
+            "shared_features_suite",
+            "Great Expectations over the shared features of the batch; its Data Docs lie in the home's data_docs.",
+            _shared,
+            blocking=True,
+        ),
+        _check(
+            "edit_patterns",
+            "plans_whole",
+            "Each cut list fills its frames exactly, stays inside its clips and shows nothing twice.",
+            _problems("edit_patterns"),
+            blocking=True,
+        ),
+        _check(
+            "edit_patterns",
+            "patterns_differ",
+            "The patterns of a job use their material differently.",
+            _alike,
+            warn=True,
+        ),
+        _check(
+            "edit_quality",
+            "gates",
+            "What was measured on each MP4: exact frames, sound and picture alike long, planned cuts and no others, "
+            "nothing repeated, black or frozen.",
+            _gates,
+        ),
+    ]

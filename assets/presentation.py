@@ -1,0 +1,64 @@
+"""How results look in the Dagster UI: a table, a few pictures, a number a metric. What they mean is pipelines' say."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from pipelines.items import Result
+
+# The event log keeps every picture for ever; a few are looked at, the rest can be computed again.
+MAX_PICTURES = 4
+MAX_ROWS = 50
+
+
+def describe(results: Sequence[Result[Any]]) -> dict[str, Any]:
+    """Metadata of one step over a batch's items."""
+    failed = [r for r in results if r.error]
+    metadata: dict[str, Any] = {
+        "items": len(results),
+        "computed": sum(1 for r in results if r.produced and not r.produced.stored),
+        "already_stored": sum(1 for r in results if r.produced and r.produced.stored),
+        "failed": len(failed),
+        "seconds": round(sum(r.seconds for r in results), 2),
+        "table": dg.MetadataValue.md(table(results)),
+    }
+    for number, result in enumerate(r for r in results if r.produced and r.produced.picture):
+        if number == MAX_PICTURES:
+            break
+        assert result.produced is not None and result.produced.picture is not None
+        metadata[f"picture_{number + 1}"] = picture(result.produced.picture, result.item.name)
+    if failed:
+        metadata["errors"] = dg.MetadataValue.md("\n".join(f"- {cell(r.error or '')}" for r in failed[:MAX_ROWS]))
+    return metadata
+
+
+def table(results: Sequence[Result[Any]]) -> str:
+    """A Markdown table, one row an item, one column a summary key."""
+    keys = list(dict.fromkeys(k for r in results if r.produced for k in r.produced.summary))
+    lines = ["| item | " + " | ".join(keys) + " | state |", "|" + "---|" * (len(keys) + 2)]
+    for result in results[:MAX_ROWS]:
+        summary = result.produced.summary if result.produced else {}
+        state = "failed" if result.error else "stored" if result.produced and result.produced.stored else "computed"
+        values = [cell(_short(summary.get(k, ""))) for k in keys]
+        lines.append(f"| {cell(result.item.name)} | " + " | ".join(values) + f" | {state} |")
+    if len(results) > MAX_ROWS:
+        lines.append(f"\n... and {len(results) - MAX_ROWS} more")
+    return "\n".join(lines)
+
+
+def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(f"![{cell(title)}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def cell(text: str) -> str:
+    """Text made harmless within Markdown: names come from strangers."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{c}" if c in "|[]()!`*_\\" else c for c in escaped).replace("\n", " ")
+
+
+def _short(value: float | int | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,126 @@
+"""The editing system's steps as pipelines.items runs them: one item in, its numbers and its picture out.
+
+Each finds or makes its result through job.py's stages; nothing here computes anything but a summary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.editing import job as stages
+from pipelines.editing.job import EditJob, MediaFile
+from pipelines.items import Produced
+from pipelines.settings import Settings
+from pipelines.storage.cache import Cache
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    file: MediaFile
+    bpm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    job: EditJob
+    name: str
+
+
+def analyse_music(settings: Settings, cache: Cache, song: Song) -> Produced:
+    from pipelines.audio import analysis, pictures
+
+    features = stages.analyse_music(song.file, song.bpm, cache)
+    stored = cache.misses == 0
+    picture = cache.get_or_put(
+        "music_picture",
+        analysis.VERSION,
+        song.file.content_hash,
+        {"bpm": song.bpm},
+        lambda: pictures.mel_with_beats(song.file.path, features),
+        ".png",
+    )
+    summary: dict[str, float | int | str] = {
+        "seconds": features.duration,
+        "BPM": round(features.bpm, 2),
+        "BPM confidence": features.bpm_confidence,
+        "beats": len(features.beats),
+        "bars": len(features.downbeats),
+        "sections": " ".join(features.section_labels),
+        "LUFS": features.loudness_lufs,
+        "LRA": features.loudness_range,
+        "dBTP": features.true_peak_dbtp,
+    }
+    return Produced(stored, summary, picture)
+
+
+def analyse_clip(settings: Settings, cache: Cache, clip: MediaFile) -> Produced:
+    from pipelines.video import analysis, pictures
+
+    features = stages.analyse_clip(clip, cache)
+    stored = cache.misses == 0
+    picture = cache.get_or_put(
+        "video_picture",
+        analysis.VERSION,
+        clip.content_hash,
+        {},
+        lambda: pictures.strip_of_shots(clip.path, features),
+        ".png",
+    )
+    summary: dict[str, float | int | str] = {
+        "seconds": features.duration,
+        "fps": features.fps,
+        "size": f"{features.width}x{features.height}",
+        "shots": len(features.shot_boundaries) + 1,
+        "cuts at": ", ".join(map(str, features.shot_boundaries[:8])),
+        "motion": float(np.mean(features.motion)),
+        "brightness": float(np.mean(features.brightness)),
+        "tags": ", ".join(dict.fromkeys(t for shot in features.shot_tags for t in shot)),
+    }
+    return Produced(stored, summary, picture)
+
+
+def analyse_lyrics(settings: Settings, cache: Cache, words: MediaFile) -> Produced:
+    from pipelines.lyrics import analysis, pictures
+
+    features = stages.analyse_lyrics(words, cache)
+    stored = cache.misses == 0
+    end = float(np.nanmax(features.ends)) if features.timed else float(len(features.texts))
+    picture = cache.get_or_put(
+        "lyrics_picture",
+        analysis.VERSION,
+        words.content_hash,
+        {},
+        lambda: pictures.emotions_over_time(features, end),
+        ".png",
+    )
+    strongest = np.asarray(analysis.EMOTIONS)[features.emotions.mean(axis=0).argmax()]
+    summary: dict[str, float | int | str] = {
+        "language": features.language,
+        "phrases": len(features.texts),
+        "timed": "yes" if features.timed else "no",
+        "mood": str(strongest),
+        "valence": float(features.valence.mean()),
+        "arousal": float(features.arousal.mean()),
+        "warnings": len(features.warnings),
+    }
+    return Produced(stored, summary, picture)
+
+
+def share(settings: Settings, cache: Cache, job: EditJob) -> Produced:
+    before = cache.misses
+    shared = stages.shared_features(job, cache)
+    summary: dict[str, float | int | str] = {
+        "slots": len(shared.slot_energy),
+        "windows": len(shared.window_clip),
+        "heads": ", ".join(sorted(shared.heads)),
+        "confidence": shared.confidence,
+    }
+    return Produced(cache.misses == before, summary)
+
+
+def warm_clip(settings: Settings, cache: Cache, clip: MediaFile) -> Produced:
+    """Only puts a clip's features into the cache, without their picture."""
+    stages.analyse_clip(clip, cache)
+    return Produced(cache.misses == 0)

@@ -1,0 +1,52 @@
+"""Dagster's own home: its settings file, and its storage in a second database on the product's server.
+
+The database's address holds a password where one is used, so it is passed by environment, never written down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.settings import Settings
+from pipelines.storage.database import Database
+
+URL_VARIABLE = "DAGSTER_POSTGRES_URL"
+
+DAGSTER_YAML = f"""\
+# Written by Orimono; edit resources/instance.py instead.
+telemetry:
+  enabled: false
+storage:
+  postgres:
+    postgres_url:
+      env: {URL_VARIABLE}
+concurrency:
+  runs:
+    max_concurrent_runs: 1  # a run spreads its items over all cores by itself
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  poll_interval_seconds: 20
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false  # steps ask for their own retries; this one is for crashed runs
+retention:
+  sensor:
+    purge_after_days:
+      skipped: 1
+      failure: 30
+      success: 30
+"""
+
+
+def prepare(settings: Settings, database: Database) -> dict[str, str]:
+    """Writes Dagster's home and returns the environment that Dagster's processes need."""
+    home = settings.home_path / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / "dagster.yaml"
+    if not file.exists() or file.read_text() != DAGSTER_YAML:
+        temporary = Path(f"{file}.new")
+        temporary.write_text(DAGSTER_YAML)
+        temporary.replace(file)
+    return {"DAGSTER_HOME": str(home), URL_VARIABLE: database.dagster_url}

@@ -1,0 +1,200 @@
+"""Orimono: a studio's uploads become features, models and finished work.
+
+Each function is one command: it returns what --json prints and what a person reads. Arguments are cli.py's.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import BadInput
+from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.editing.job import MediaFile
+    from pipelines.storage.cache import Cache
+
+Answer = tuple[dict[str, Any], str]
+
+
+def features(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines.audio import analysis
+    from pipelines.audio.features import extract
+
+    path = Path(arguments.file)
+    found = extract(path)
+    music = analysis.analyse(path)
+    result = {
+        "file": str(path),
+        "n_dim": len(found.vector),
+        "names": list(found.names),
+        "vector": [float(v) for v in found.vector],
+        "loudness": {
+            "integrated_lufs": music.loudness_lufs,
+            "range_lu": music.loudness_range,
+            "true_peak_dbtp": music.true_peak_dbtp,
+        },
+        "tempo": {"bpm": music.bpm, "confidence": music.bpm_confidence, "beats_per_bar": music.beats_per_bar},
+    }
+    text = (
+        f"{path.name}: {music.duration:.2f} s, {len(found.vector)} features\n"
+        f"loudness  {music.loudness_lufs:.1f} LUFS, range {music.loudness_range:.1f} LU, "
+        f"true peak {music.true_peak_dbtp:.1f} dBTP\n"
+        f"tempo     {music.bpm:.2f} BPM (confidence {music.bpm_confidence:.2f}), {music.beats_per_bar} beats a bar"
+    )
+    return result, text
+
+
+def analyse(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines.video.analysis import analyse as analyse_video
+
+    path = Path(arguments.video)
+    found = analyse_video(path)
+    boundaries = [int(b) for b in found.shot_boundaries]
+    result = {
+        "file": str(path),
+        "fps": found.fps,
+        "frames": found.n_frames,
+        "duration": found.duration,
+        "width": found.width,
+        "height": found.height,
+        "shot_boundaries": boundaries,
+        "motion": {
+            "mean": float(found.motion.mean()),
+            "max": float(found.motion.max()),
+            "shape": list(found.motion.shape),
+        },
+        "histograms": {"shape": list(found.histograms.shape)},
+        "shot_tags": [list(t) for t in found.shot_tags],
+    }
+    text = (
+        f"{path.name}: {found.width}x{found.height}, {found.fps:g} fps, {found.n_frames} frames, "
+        f"{found.duration:.2f} s\n"
+        f"shots      {len(boundaries) + 1}, boundaries at frames {', '.join(map(str, boundaries)) or 'none'}\n"
+        f"motion     mean {found.motion.mean():.3f} diagonals a second\n"
+        f"histograms {found.histograms.shape[0]} x {found.histograms.shape[1]}"
+    )
+    return result, text
+
+
+def edit(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines.editing import job as stages
+    from pipelines.storage.cache import Cache
+    from pipelines.storage.objects import Objects
+
+    cache = Cache(Objects.open(settings))
+    clips = {c.content_hash: c for c in (_media(p) for p in arguments.video)}
+    job = stages.EditJob(
+        music=_media(arguments.music),
+        clips=tuple(clips.values()),
+        lyrics=_media(arguments.lyrics) if arguments.lyrics else None,
+        duration=arguments.duration,
+        fps=stages.parse_fps(arguments.fps),
+        patterns=_patterns(arguments.patterns),
+    )
+    if job.duration is None:
+        job = stages.with_default_duration(job, cache)
+    _analyse_all(job, settings, cache)
+    out = Path(arguments.out).resolve()
+    result = stages.publish(job, out, cache, settings.home_path / "segments", rendered=not arguments.no_render)
+    lines = [f"{len(job.patterns)} edits in {out}"]
+    for name in job.patterns:
+        score = result["quality"]["patterns"][name]["confidence"] if result["rendered"] else None
+        lines.append(
+            f"  {name:12}" + (f" confidence {score:.2f}  {name}.mp4" if score is not None else f" {name}.otio")
+        )
+    if result["rendered"]:
+        lines.append(f"report      {result['report']}")
+    return result, "\n".join(lines)
+
+
+def _analyse_all(job: Any, settings: Settings, cache: Cache) -> None:
+    """Side by side, in processes; a bad file among the inputs is the caller's error here, not one item's."""
+    from pipelines import items
+    from pipelines.editing import steps
+
+    work = [items.Item(c.name, c.content_hash, c) for c in job.clips]
+    for result in items.run(settings, work, steps.warm_clip):
+        if result.error:
+            path = next(c.path for c in job.clips if c.content_hash == result.item.content_hash)
+            raise BadInput(path, result.error.removeprefix(f"{path}: "), "leave it out or replace it")
+
+
+def _media(text: str) -> MediaFile:
+    from pipelines.editing.job import MediaFile
+    from pipelines.media.hashing import content_hash
+
+    path = Path(text).expanduser().resolve()
+    if not path.is_file():
+        raise BadInput(text, "is not a file", "check the path")
+    return MediaFile(path, content_hash(path), path.name)
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(n.strip() for n in text.split(",") if n.strip()))
+    if not names:
+        raise BadInput("--patterns", "names no pattern", "give some, such as dynamic,narrative")
+    return names
+
+
+def ingest(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines.intake import ingest as intake
+
+    target = intake.ingest(Path(arguments.dir).expanduser(), settings.inbox)
+    return {"job": target.name, "inbox": str(target)}, f"{target.name} is in the inbox: {target}"
+
+
+def status(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines import status as states
+    from pipelines.studio import Studio
+
+    report = states.report(Studio.open(settings))
+    return report.to_dict(), "\n".join(report.lines()) or "Nothing is waiting, nothing has failed."
+
+
+def retry(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines import status as states
+    from pipelines.studio import Studio
+
+    keys = states.retry(Studio.open(settings))
+    text = f"{len(keys)} batches will run again: {', '.join(keys)}" if keys else "Nothing has failed."
+    return {"batches": keys}, text
+
+
+def config(arguments: Namespace, settings: Settings) -> Answer:
+    rows: Sequence[dict[str, Any]] = [
+        {
+            "variable": f"ORIMONO_{f.name.upper()}",
+            "value": _shown(getattr(settings, f.name), bool(f.metadata["secret"])),
+            "default": f.default,
+            "set": bool(os.environ.get(f"ORIMONO_{f.name.upper()}")),
+            "help": f.metadata["help"],
+        }
+        for f in fields(settings)
+    ]
+    width = max(len(r["variable"]) for r in rows)
+    lines = [f"{r['variable']:{width}} = {r['value'] or '(unset)'}\n{'':{width}}   {r['help']}" for r in rows]
+    return {"settings": rows}, "\n".join(lines)
+
+
+def up(arguments: Namespace, settings: Settings) -> Answer:
+    from serving.up import up as start
+
+    code = start(settings, arguments.port or int(settings.number("port")))
+    return {"exit_code": code}, "stopped"
+
+
+def demo(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines.settings import PROJECT
+    from serving.demo import demo as make
+
+    return make(settings, Path(arguments.samples or PROJECT / "sample" / "jobs"))
+
+
+def _shown(value: str, secret: bool) -> str:
+    return "(hidden)" if secret and value else value

@@ -1,0 +1,53 @@
+"""Starts and watches the processes of a house on one machine: the Dagster UI, its daemon and the code location."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from pipelines.errors import BadInput
+from pipelines.settings import PROJECT, Settings
+from pipelines.storage.database import Database
+from resources import instance
+
+
+def up(settings: Settings, port: int) -> int:
+    """Runs until it is interrupted or one process ends; returns the exit code."""
+    database = Database(settings)
+    database.migrate()
+    environment = {**os.environ, **instance.prepare(settings, database)}
+    settings.inbox.mkdir(parents=True, exist_ok=True)
+    _must_be_free(port)
+    print(f"Dagster UI  http://127.0.0.1:{port}\nInbox       {settings.inbox}\nCtrl-C stops everything.", flush=True)
+    dagster = subprocess.Popen(  # noqa: S603
+        [
+            str(Path(sys.executable).with_name("dg")),
+            "dev",
+            *("-w", str(PROJECT / "workspace.yaml")),
+            *("--host", "127.0.0.1", "--port", str(port)),
+            *("--log-level", settings.log_level.lower()),
+        ],
+        cwd=PROJECT,
+        env=environment,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: dagster.send_signal(signal.SIGINT))
+    try:
+        return dagster.wait()
+    except KeyboardInterrupt:
+        # The terminal has sent the interrupt to the whole group already; only wait for the end.
+        dagster.wait(timeout=60)
+        return 0
+
+
+def _must_be_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = f"is in use ({error.strerror})"
+            raise BadInput(f"port {port}", reason, "stop what uses it or set ORIMONO_PORT") from error
