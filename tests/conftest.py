@@ -1,0 +1,59 @@
+"""What many tests stand on: a real PostgreSQL (one server a worker, emptied after each test), settings in a home of
+their own, and a local object store."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from pipelines.settings import Settings
+from pipelines.storage import embedded
+from pipelines.storage.database import Database
+from pipelines.storage.objects import Objects
+from pipelines.storage.tables import Base
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """URL of an embedded server of this worker's own; nothing on it waits for the disk."""
+    home = Path(tempfile.mkdtemp(prefix="orimono-test-"))
+    try:
+        yield embedded.start(home, durable=False, linger=1.0)
+    finally:
+        embedded.stop(home, force=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_database(server_url: str) -> Iterator[Database]:
+    database = Database(Settings(database_url=server_url.replace("/postgres?", "/orimono?")))
+    database.migrate()
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home in ``tmp_path``. Its embedded server is not started by this; ``database`` gives one that runs."""
+    return Settings(home=str(tmp_path / "home"), settle_seconds="0.05")
+
+
+@pytest.fixture
+def database(migrated_database: Database) -> Iterator[Database]:
+    """A migrated, empty database."""
+    yield migrated_database
+    names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with migrated_database.session() as session:
+        session.execute(text("set local session_replication_role = replica"))  # the audit's own guard, too
+        session.execute(text(f"truncate {names} restart identity cascade"))
+
+
+@pytest.fixture
+def objects(settings: Settings) -> Objects:
+    """A local object store in the home of ``settings``."""
+    return Objects.open(settings)

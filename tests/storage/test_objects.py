@@ -1,0 +1,181 @@
+"""One suite over a local folder and over a real S3 API on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import pickle
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from pipelines.errors import BadInput, Unavailable
+from pipelines.settings import Settings
+from pipelines.storage.objects import Objects
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    request = urllib.request.Request(f"{endpoint}/studio", method="PUT")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Objects:
+    home = str(tmp_path / "家 home")
+    if request.param == "local":
+        return Objects.open(Settings(home=home))
+    endpoint = request.getfixturevalue("s3_endpoint")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    return Objects.open(Settings(home=home, objects_url=f"s3://studio/{tmp_path.name}/media", s3_endpoint=endpoint))
+
+
+def test_a_file_is_kept_by_its_content(store: Objects, tmp_path: Path) -> None:
+    song = tmp_path / "歌 🎵.OGG"
+    song.write_bytes(b"la" * 1000)
+    copy = tmp_path / "other name.ogg"
+    copy.write_bytes(song.read_bytes())
+    key = store.put_file(song)
+    assert key == store.put_file(copy)
+    assert key.endswith(hashlib.sha256(song.read_bytes()).hexdigest() + ".ogg")
+    assert store.get(key) == song.read_bytes()
+    assert store.local(key).read_bytes() == song.read_bytes()
+    assert store.local(key).suffix == ".ogg"
+    assert store.exists(key)
+
+
+def test_a_large_file_goes_in_parts(store: Objects, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(os.urandom(1 << 20) * 40)
+    key = store.put_file(clip)
+    assert hashlib.sha256(store.local(key).read_bytes()).hexdigest() in key
+
+
+def test_an_empty_object_is_an_object(store: Objects) -> None:
+    key = store.put_bytes(b"", ".txt")
+    assert store.exists(key)
+    assert store.get(key) == b""
+    assert store.local(key).read_bytes() == b""
+
+
+def test_what_is_not_there(store: Objects) -> None:
+    assert not store.exists("media/00/none.ogg")
+    assert store.get_named("features/none") is None
+    assert store.local_named("features/none") is None
+    for read in (store.get, store.local):
+        with pytest.raises(BadInput, match="is not in the object store"):
+            read("media/00/none.ogg")
+    store.delete("media/00/none.ogg")
+
+
+def test_named_objects_are_replaced(store: Objects) -> None:
+    store.put_named("features/a/1/x.bin", b"old")
+    path = store.local_named("features/a/1/x.bin")
+    assert path is not None and path.read_bytes() == b"old"
+    store.put_named("features/a/1/x.bin", b"new")
+    assert store.get_named("features/a/1/x.bin") == b"new"
+    path = store.local_named("features/a/1/x.bin")
+    assert path is not None and path.read_bytes() == b"new"
+    store.delete("features/a/1/x.bin")
+    assert store.local_named("features/a/1/x.bin") is None
+
+
+def test_a_signed_url_is_read_by_anybody(store: Objects) -> None:
+    key = store.put_bytes(b"a master", ".wav")
+    url = store.sign(key, 60)
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.read() == b"a master"
+    if store.remote:
+        assert "X-Amz-Expires=60" in url
+        assert "X-Amz-Signature=" in url
+
+
+@pytest.mark.parametrize("key", ["../secret", "/etc/passwd", "a/../../b", "a//b", "", "a/b\n", "日本"])
+def test_no_key_leads_out_of_the_store(store: Objects, key: str) -> None:
+    for use in (store.get, store.local, store.exists, store.delete, lambda k: store.put_named(k, b"")):
+        with pytest.raises(BadInput, match="is no key"):
+            use(key)
+
+
+def test_a_store_goes_to_another_process(store: Objects) -> None:
+    key = store.put_bytes(b"x", ".bin")
+    assert pickle.loads(pickle.dumps(store)).get(key) == b"x"
+
+
+def test_readers_see_a_whole_object_or_none(store: Objects) -> None:
+    old, new = b"a" * 3_000_000, b"b" * 3_000_000
+    seen: set[bytes | None] = set()
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            data = store.get_named("features/k/1/big.bin")
+            seen.add(data if data is None else hashlib.sha256(data).digest())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(8):
+        store.put_named("features/k/1/big.bin", old)
+        store.put_named("features/k/1/big.bin", new)
+    stop.set()
+    reader.join()
+    assert seen <= {None, hashlib.sha256(old).digest(), hashlib.sha256(new).digest()}
+
+
+def _put(store: Objects, path: Path, times: int) -> None:
+    for _ in range(times):
+        store.put_file(path)
+
+
+def test_many_put_the_same_file_at_once(store: Objects, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(os.urandom(1 << 20))
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=_put, args=(store, clip, 5)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    key = store.put_file(clip)
+    assert store.get(key) == clip.read_bytes()
+    assert not [p for p in store.folder.rglob("*") if p.is_file() and p != store.local(key)]
+
+
+def test_a_store_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    url = "s3://studio"
+    away = Objects.open(Settings(home=str(tmp_path), objects_url=url, s3_endpoint="http://127.0.0.1:9"))
+    with pytest.raises(Unavailable, match="s3://studio: could not be reached") as caught:
+        away.get("media/x")
+    assert "very-secret" not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    lost = Objects.open(Settings(home=str(tmp_path), objects_url="s3://no-such-bucket", s3_endpoint=s3_endpoint))
+    with pytest.raises((BadInput, Unavailable)):
+        lost.put_bytes(b"x", ".bin")
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "s3://", "nonsense"])
+def test_another_kind_of_store_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="ORIMONO_OBJECTS_URL"):
+        Objects.open(Settings(home=str(tmp_path), objects_url=url))
