@@ -20,10 +20,11 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` (same ending) that takes its place when the block ends well.
 
     The name holds this process's number, so what a killed process left behind is known and swept the next time.
+    Without ``durable`` a power cut may lose the file, which is good enough for what can be made again.
     Raises Unavailable when there is no room.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,8 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{next(_numbers)}.part{path.suffix}")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         if error.errno in NO_ROOM:
