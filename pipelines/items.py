@@ -62,7 +62,10 @@ def run(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> list[Res
     BadInput and defects fail their own item only. Unavailable rises: the whole step is worth another try, and what
     is done is in the cache. A worker that dies (a decoder's crash, out of memory) fails the item it held.
     """
-    unique = list({(i.content_hash, i.params_hash): i for i in items}.values())
+    first: dict[tuple[str, str], Item[T]] = {}
+    for item in items:
+        first.setdefault((item.content_hash, item.params_hash), item)
+    unique = list(first.values())
     workers = min(len(unique), workers_of(settings))
     results = list(_serial(settings, unique, step) if workers <= 1 else _parallel(settings, unique, step, workers))
     by_key = {(r.item.content_hash, r.item.params_hash): r for r in results}

@@ -49,7 +49,7 @@ class Settings:
             value = float(text)
         except ValueError:
             value = 0.0
-        if value <= 0:
+        if not 0 < value < float("inf"):
             raise BadInput(f"ORIMONO_{name.upper()}", f"is {text!r}, not a number above 0", "set it to one or unset it")
         return value
 

@@ -1,0 +1,40 @@
+"""Settings come from the environment once, each with a default; a typing error is not silent."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from pipelines import settings
+from pipelines.errors import BadInput, Unavailable
+
+
+def test_nothing_is_needed() -> None:
+    loaded = settings.load({})
+    assert loaded.home_path == settings.PROJECT / ".orimono"
+    assert loaded.inbox == loaded.home_path / "inbox"
+
+
+def test_values_are_read_and_empty_ones_are_defaults(tmp_path: Path) -> None:
+    loaded = settings.load({"ORIMONO_HOME": str(tmp_path), "ORIMONO_PORT": "", "OTHER": "x"})
+    assert (loaded.home_path, loaded.port) == (tmp_path, "3000")
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"ORIMONO_DATABSE_URL: is not a setting.*orimono config"):
+        settings.load({"ORIMONO_DATABSE_URL": "postgresql://x"})
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "ten", "nan", "inf"])
+def test_a_bad_number_names_its_variable(text: str) -> None:
+    with pytest.raises(BadInput, match="ORIMONO_BATCH_JOBS"):
+        settings.load({"ORIMONO_BATCH_JOBS": text}).number("batch_jobs")
+
+
+def test_errors_survive_the_way_home_from_a_worker() -> None:
+    bad = pickle.loads(pickle.dumps(BadInput("a", "b", "c")))
+    assert (str(bad), bad.remedy) == ("a: b; c", "c")
+    away = pickle.loads(pickle.dumps(Unavailable("a", "b", 3)))
+    assert (str(away), away.retry_after) == ("a: b; try again in 3 s", 3)
