@@ -1,0 +1,113 @@
+"""The golden edit is found good, and every mutant of it is caught by the check that is meant for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from pipelines.editing.patterns import patterns
+from pipelines.editing.plan import Edit
+from pipelines.editing.quality import Quality, measure
+from pipelines.editing.shared import SharedFeatures, share
+from pipelines.editing.solver import solve
+from pipelines.video.analysis import VideoFeatures, analyse
+from tests.editing import golden
+from tests.editing.golden import Flaws
+
+THRESHOLD = 0.88
+
+
+@dataclass(frozen=True)
+class Studio:
+    """The golden job, analysed once for the module."""
+
+    job: golden.Job
+    clips: tuple[VideoFeatures, ...]
+    shared: SharedFeatures
+    scratch: Path
+
+    def solve(self, pattern: str) -> Edit:
+        music, clips = golden.sources(self.job)
+        size = {"width": golden.WIDTH, "height": golden.HEIGHT}
+        return solve(self.shared, patterns()[pattern], music=music, clips=clips, fps=Fraction(25), **size)
+
+    def judge(self, edit: Edit, flaws: Flaws | None = None, plan: Edit | None = None) -> Quality:
+        """``plan``: what the renderer claims to have rendered."""
+        rendered = golden.render_plainly(edit, self.scratch / "edit.mp4", flaws)
+        return measure(
+            plan or edit,
+            rendered,
+            music=golden.true_music(),
+            clips=self.clips,
+            lyrics=golden.true_lyrics(),
+            shared=self.shared,
+        )
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    folder = tmp_path_factory.mktemp("golden")
+    job = golden.make_job(folder / "job")
+    clips = tuple(analyse(path) for path in job.clips)
+    shared = share(golden.true_music(), clips, golden.true_lyrics(), job.clip_tags, embed=golden.embed, scorers={})
+    return Studio(job, clips, shared, folder)
+
+
+@pytest.fixture(scope="module", params=["by hand", "dynamic"])
+def edit(studio: Studio, request: pytest.FixtureRequest) -> Edit:
+    return golden.edit_by_hand(studio.job) if request.param == "by hand" else studio.solve(request.param)
+
+
+def test_the_golden_edit_passes_every_gate_and_the_threshold(studio: Studio, edit: Edit) -> None:
+    quality = studio.judge(edit)
+    assert quality.failed == ()
+    assert quality.confidence >= THRESHOLD
+    assert all(score.applies for score in quality.scores.values())
+    for name in ("sync", "cut_rate", "motion", "lyrics"):
+        assert quality.scores[name].above_chance, name
+
+
+Mutate = Callable[[Edit], Edit]
+
+# What is wrong -> the plan, the renderer's flaw, the check that must notice.
+MUTANTS: dict[str, tuple[Mutate | None, Flaws | None, str]] = {
+    "half a beat late": (golden.half_a_beat_late, None, "on_time"),
+    "song half a beat late": (None, Flaws(song_late=golden.BEAT / 2), "song"),
+    "song two frames late": (None, Flaws(song_late=0.08), "song"),
+    "another song": (None, Flaws(other_song=True), "song"),
+    "half a frame too long a shot, as planned": (golden.drifting, None, "drift"),
+    "half a frame too long a shot, as rendered": (None, Flaws(drift=0.5), "drift"),
+    "other clips than planned": (None, Flaws(wrong_clips=True), "source"),
+    "a repeated clip": (golden.repeating, None, "repeats"),
+    "over a shot boundary": (golden.across_a_boundary, None, "cuts_unplanned"),
+    "a cut nobody sees": (golden.invisible_cut, None, "cuts_found"),
+    "a black shot": (None, Flaws(black=5), "black"),
+    "a frozen calm shot": (None, Flaws(frozen=3), "frozen"),
+    "a frozen fast shot": (None, Flaws(frozen=20), "frozen"),
+    "a frame lost": (None, Flaws(lost_frame=600), "frames"),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_fails_its_own_check_and_the_threshold(studio: Studio, edit: Edit, name: str) -> None:
+    mutate, flaws, check = MUTANTS[name]
+    quality = studio.judge(mutate(edit) if mutate else edit, flaws)
+    assert check in quality.failed
+    assert quality.confidence < THRESHOLD
+
+
+def test_shots_drawn_by_lot_are_no_better_than_chance(studio: Studio, edit: Edit) -> None:
+    quality = studio.judge(golden.shuffled(edit))
+    assert quality.failed == ()  # nothing is technically wrong with it
+    assert quality.confidence < THRESHOLD
+    assert not quality.scores["lyrics"].above_chance
+    assert not quality.scores["motion"].above_chance
+
+
+def test_a_repetition_is_seen_in_the_picture_even_when_the_plan_denies_it(studio: Studio, edit: Edit) -> None:
+    quality = studio.judge(golden.repeating(edit), plan=edit)
+    assert "repeats" in quality.failed
