@@ -61,9 +61,8 @@ def frame_size(sample_rate: int) -> tuple[int, int]:
     return n_fft, n_fft // 4
 
 
-@lru_cache(maxsize=8)
-def mel_filters(sample_rate: int, n_fft: int, n_mels: int = N_MELS) -> NDArray[np.float32]:
-    """[n_fft / 2 + 1, n_mels] triangles of equal area, 0 Hz to half the rate.
+def mel_corners(sample_rate: int, n_mels: int = N_MELS) -> NDArray[np.float64]:
+    """[n_mels + 2] Hz, 0 to half the rate; band i lies around corner i + 1.
 
     Slaney's scale (Auditory Toolbox, 1998): linear to 1 kHz, 200/3 Hz a mel; then a factor of 6.4 every 27 mel.
     """
@@ -71,7 +70,13 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int = N_MELS) -> NDArray[n
     nyquist = sample_rate / 2
     top = nyquist / linear if nyquist < 1000 else 15 + np.log(nyquist / 1000) / per_log
     mels = np.linspace(0, top, n_mels + 2)
-    corners = np.where(mels < 15, mels * linear, 1000 * np.exp(per_log * (np.maximum(mels, 15) - 15)))
+    return np.where(mels < 15, mels * linear, 1000 * np.exp(per_log * (np.maximum(mels, 15) - 15)))
+
+
+@lru_cache(maxsize=8)
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int = N_MELS) -> NDArray[np.float32]:
+    """[n_fft / 2 + 1, n_mels] triangles of equal area, 0 Hz to half the rate."""
+    corners = mel_corners(sample_rate, n_mels)
     bins = np.arange(n_fft // 2 + 1)[:, None] * sample_rate / n_fft
     low, mid, high = corners[:-2], corners[1:-1], corners[2:]
     triangles = np.maximum(0, np.minimum((bins - low) / (mid - low), (high - bins) / (high - mid)))
