@@ -1,0 +1,50 @@
+"""Colour of a clip: HSV histograms a few times a second, and what is read from their bins."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.media.frames import FrameInfo
+from pipelines.media.picture import Picture
+
+SAMPLES_A_SECOND = 4.0
+HUES, SATURATIONS, VALUES = 12, 4, 4
+N_BINS = HUES * SATURATIONS * VALUES
+
+
+class Colour:
+    """``sample_frames`` int64 [n_samples], ``histograms`` float32 [n_samples, 12 x 4 x 4], each row summing to 1.
+
+    Bins are ordered hue (30 degrees each, the first centred on red), saturation, value: ``row.reshape(12, 4, 4)``.
+    """
+
+    name = "colour"
+    version = "1"
+
+    def start(self, info: FrameInfo) -> None:
+        self._frames = array("q")
+        self._rows: list[NDArray[np.float32]] = []
+        self._due = 0.0
+
+    def frame(self, index: int, time: float, image: Picture) -> None:
+        if time < self._due:
+            return
+        # The next multiple, not this time plus a step: a slow clip must not drift away from the grid.
+        self._due = (np.floor(time * SAMPLES_A_SECOND + 1e-6) + 1) / SAMPLES_A_SECOND - 1e-6
+        hsv = image.half_hsv
+        hue = (hsv[..., 0].astype(np.int32) + 90 // HUES) % 180 * HUES // 180
+        bins = (hue * SATURATIONS + (hsv[..., 1] >> 6)) * VALUES + (hsv[..., 2] >> 6)
+        counts = np.bincount(bins.ravel(), minlength=N_BINS)
+        self._frames.append(index)
+        self._rows.append((counts / counts.sum()).astype(np.float32))
+
+    def finish(self) -> Mapping[str, NDArray[Any]]:
+        return {
+            "sample_frames": np.array(self._frames, np.int64),
+            "histograms": np.array(self._rows, np.float32).reshape(-1, N_BINS),
+        }
