@@ -104,7 +104,7 @@ def edit(arguments: Namespace, settings: Settings) -> Answer:
     result = stages.publish(job, out, cache, settings.home_path / "segments", rendered=not arguments.no_render)
     lines = [f"{len(job.patterns)} edits in {out}"]
     for name in job.patterns:
-        score = result["quality"]["patterns"][name]["confidence"] if result["rendered"] else None
+        score = result["quality"]["patterns"][name]["aggregateConfidence"] if result["rendered"] else None
         lines.append(
             f"  {name:12}" + (f" confidence {score:.2f}  {name}.mp4" if score is not None else f" {name}.otio")
         )

@@ -14,19 +14,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines.audio import analysis as audio
+from pipelines.editing import quality, solver
+from pipelines.editing import render as rendering
 from pipelines.editing import shared as sharing
 from pipelines.editing.plan import Edit, Source
+from pipelines.editing.verdicts import Quality
 from pipelines.errors import BadInput
 from pipelines.lyrics import analysis as lyric
 from pipelines.storage.cache import Cache
 from pipelines.video import analysis as video
 
-if TYPE_CHECKING:
-    from pipelines.editing.quality import Quality
-
+# The code version of each step's results; a step's own, and those of the steps whose results it reads.
+_ANALYSIS = (audio.VERSION, video.VERSION, lyric.VERSION)
+VERSIONS = {
+    "music_features": audio.VERSION,
+    "video_features": video.VERSION,
+    "lyrics_features": lyric.VERSION,
+    "shared_features": ".".join((sharing.VERSION, *_ANALYSIS)),
+    "edit_patterns": ".".join((solver.VERSION, sharing.VERSION, *_ANALYSIS)),
+    "edit_renders": rendering.VERSION,
+    "edit_quality": quality.VERSION,
+}
+DEFAULT_PATTERNS = ("dynamic", "narrative", "hybrid")
 DEFAULT_DURATION = 60.0
 LANDSCAPE = (1280, 720)
 FPS_RANGE = (Fraction(10), Fraction(120))
@@ -51,7 +63,7 @@ class EditJob:
     lyrics: MediaFile | None = None
     duration: float | None = None
     fps: Fraction = Fraction(25)
-    patterns: tuple[str, ...] = ("dynamic", "narrative", "hybrid")
+    patterns: tuple[str, ...] = DEFAULT_PATTERNS
     bpm: float | None = None
     seed: int = 0
 
@@ -124,14 +136,14 @@ def shared_features(job: EditJob, cache: Cache) -> sharing.SharedFeatures:
             duration=job.duration,
         )
 
-    version = "-".join((sharing.VERSION, audio.VERSION, video.VERSION, lyric.VERSION))
-    return cache.get_or_compute("shared", version, job.content_hash(), {}, compute, sharing.SharedFeatures)
+    return cache.get_or_compute(
+        "shared", VERSIONS["shared_features"], job.content_hash(), {}, compute, sharing.SharedFeatures
+    )
 
 
 def plan(job: EditJob, pattern: str, cache: Cache) -> Edit:
     """The cut list of one pattern. Its sources carry file names only; ``bind`` gives them places."""
     from pipelines.editing.patterns import patterns
-    from pipelines.editing.solver import VERSION, solve
 
     known = patterns()
     if pattern not in known:
@@ -140,7 +152,7 @@ def plan(job: EditJob, pattern: str, cache: Cache) -> Edit:
     def compute() -> bytes:
         clips = [analyse_clip(c, cache) for c in job.clips]
         width, height = canvas(clips)
-        edit = solve(
+        edit = solver.solve(
             shared_features(job, cache),
             known[pattern],
             music=_sound(job.music, music_features(job, cache)),
@@ -153,8 +165,10 @@ def plan(job: EditJob, pattern: str, cache: Cache) -> Edit:
         return edit.to_json()
 
     # The query's own words are part of the key: a plugged-in pattern that changes is another pattern.
-    params = {"fps": str(job.fps), "query": repr(known[pattern]), "sharing": sharing.VERSION}
-    return Edit.from_json(cache.get_or_put("plan", VERSION, job.content_hash(), params, compute, ".json"))
+    params = {"fps": str(job.fps), "query": repr(known[pattern])}
+    return Edit.from_json(
+        cache.get_or_put("plan", VERSIONS["edit_patterns"], job.content_hash(), params, compute, ".json")
+    )
 
 
 def bind(edit: Edit, job: EditJob) -> Edit:
@@ -167,23 +181,36 @@ def bind(edit: Edit, job: EditJob) -> Edit:
     )
 
 
+def beside(job: EditJob, out: Path) -> EditJob:
+    """The job with its files under ``out/media`` by their own names, where timelines of that folder find them."""
+    folder = out / "media"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def link(file: MediaFile) -> MediaFile:
+        place = folder / file.name
+        if not (place.is_symlink() and place.readlink() == file.path):
+            temporary = folder / f".{file.name}.new"
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(file.path)
+            temporary.replace(place)
+        return replace(file, path=place)
+
+    return replace(job, music=link(job.music), clips=tuple(link(c) for c in job.clips))
+
+
 def render(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Path:
     """The MP4 of one pattern; its encoded segments are kept in the folder ``segments`` for the next change."""
-    from pipelines.editing.render import VERSION
     from pipelines.editing.render import render as make
 
     edit = plan(job, pattern, cache)
     content = hashlib.sha256(edit.to_json()).hexdigest()
     return cache.get_or_make_file(
-        "render", VERSION, content, {}, lambda out: make(bind(edit, job), out, cache_dir=segments), ".mp4"
+        "render", rendering.VERSION, content, {}, lambda out: make(bind(edit, job), out, cache_dir=segments), ".mp4"
     )
 
 
 def judge(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Quality:
     """The quality of one pattern's edit, measured on its MP4."""
-    from pipelines.editing import quality
-    from pipelines.editing.verdicts import Quality
-
     edit = plan(job, pattern, cache)
 
     def compute() -> Quality:
@@ -221,7 +248,7 @@ def publish(job: EditJob, out: Path, cache: Cache, segments: Path, *, rendered: 
 def _publish_renders(
     job: EditJob, edits: Sequence[Edit], out: Path, cache: Cache, segments: Path, files: dict[str, dict[str, str]]
 ) -> dict[str, Any]:
-    from pipelines.editing import quality, report
+    from pipelines.editing import report
     from pipelines.media.replacing import replacing
 
     qualities = [judge(job, e.pattern, cache, segments) for e in edits]
@@ -231,7 +258,7 @@ def _publish_renders(
             shutil.copyfile(render(job, edit.pattern, cache, segments), temporary)
         files[edit.pattern]["mp4"] = str(video_file)
     summary = {
-        "patterns": {q.pattern: json.loads(q.to_json()) for q in qualities},
+        "patterns": {q.pattern: q.to_dict() for q in qualities},
         "difference": quality.difference(edits),
     }
     with replacing(out / "quality.json") as temporary:

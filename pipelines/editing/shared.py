@@ -69,8 +69,8 @@ def share(
     """Everything that patterns share, for ``duration`` seconds of the music from ``start`` on (None: to its end).
 
     ``embed`` turns texts into unit vectors [n, d] (default: the lyrics' own sentence embeddings); ``scorers`` are extra
-    heads by name (default: those of installed packages, see patterns.scorers); ``seed`` is for scorers that draw lots. Raises BadInput when the music is
-    shorter than the excerpt or no clip holds a usable stretch.
+    heads by name (default: those of installed packages, see patterns.scorers); ``seed`` is for scorers that draw lots.
+    Raises BadInput when the music is shorter than the excerpt or no clip holds a usable stretch.
     """
     end = _excerpt_end(music, start, duration)
     if len(clip_tags) != len(clips):
@@ -103,6 +103,20 @@ def share(
         window_run=windows.run,
         window_accents=windows.accents,
     )
+
+
+def summary(shared: SharedFeatures) -> dict[str, float]:
+    """The numbers that validation/suites.py asks about: sizes, ranges over all heads, gaps, confidence."""
+    heads = list(shared.heads.values())
+    return {
+        "n_slots": len(shared.slot_energy),
+        "n_windows": len(shared.window_clip),
+        "n_nan": int(sum(np.isnan(h).sum() for h in (*heads, shared.flow))),
+        "head_min": float(min(np.nanmin(h) for h in heads)),
+        "head_max": float(max(np.nanmax(h) for h in heads)),
+        "shortest_slot": float(np.diff(shared.grid).min()),
+        "confidence": shared.confidence,
+    }
 
 
 def _excerpt_end(music: MusicFeatures, start: float, duration: float | None) -> float:

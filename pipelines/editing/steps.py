@@ -6,6 +6,8 @@ Each finds or makes its result through job.py's stages; nothing here computes an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,12 @@ class Song:
 class Pattern:
     job: EditJob
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    job: EditJob
+    out: Path
 
 
 def analyse_music(settings: Settings, cache: Cache, song: Song) -> Produced:
@@ -118,6 +126,53 @@ def share(settings: Settings, cache: Cache, job: EditJob) -> Produced:
         "confidence": shared.confidence,
     }
     return Produced(cache.misses == before, summary)
+
+
+def plan(settings: Settings, cache: Cache, job: EditJob) -> Produced:
+    from pipelines.editing import pictures
+
+    shared = stages.shared_features(job, cache)
+    before = cache.misses
+    edits = [stages.plan(job, pattern, cache) for pattern in job.patterns]
+    stored = cache.misses == before
+    keys = {e.pattern: cache.objects.put_bytes(e.to_json(), ".json") for e in edits}
+    summary: dict[str, float | int | str] = {"seconds": edits[0].duration, "fps": float(edits[0].rate)}
+    for edit in edits:
+        summary[f"{edit.pattern} cuts"] = len(edit.segments) - 1
+    summary["confidence"] = min(e.confidence for e in edits)
+    return Produced(stored, summary, pictures.patterns_over_time(edits, shared), detail=keys)
+
+
+def render(settings: Settings, cache: Cache, wanted: Pattern) -> Produced:
+    from pipelines.video import pictures
+
+    before = cache.misses
+    path = stages.render(wanted.job, wanted.name, cache, segments_folder(settings))
+    stored = cache.misses == before
+    edit = stages.plan(wanted.job, wanted.name, cache)
+    summary: dict[str, float | int | str] = {
+        "pattern": wanted.name,
+        "size": f"{edit.width}x{edit.height}",
+        "frames": edit.n_frames,
+        "MB": path.stat().st_size / 1e6,
+    }
+    key = path.relative_to(cache.objects.folder).as_posix()
+    return Produced(stored, summary, pictures.contact_sheet(path, 15), key)
+
+
+def publish(settings: Settings, cache: Cache, wanted: Publication) -> Produced:
+    before = cache.misses
+    result = stages.publish(stages.beside(wanted.job, wanted.out), wanted.out, cache, segments_folder(settings))
+    judged: dict[str, dict[str, Any]] = result["quality"]["patterns"]
+    summary: dict[str, float | int | str] = {f"{name} confidence": q["aggregateConfidence"] for name, q in judged.items()}
+    summary["difference"] = result["quality"]["difference"]
+    summary["failed gates"] = sum(g["passed"] is False for q in judged.values() for g in q["gates"].values())
+    summary["folder"] = str(wanted.out)
+    return Produced(cache.misses == before, summary, detail=judged)
+
+
+def segments_folder(settings: Settings) -> Path:
+    return settings.home_path / "segments"
 
 
 def warm_clip(settings: Settings, cache: Cache, clip: MediaFile) -> Produced:

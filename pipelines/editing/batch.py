@@ -1,0 +1,323 @@
+"""The editing system over a batch: which items each step has, where its results are recorded, what its checks ask.
+
+Every step takes the batch's key, skips what is stored, records each item's outcome and returns all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipelines import items
+from pipelines.editing import job as stages
+from pipelines.editing import shared as sharing
+from pipelines.editing import steps
+from pipelines.editing.job import VERSIONS, EditJob, MediaFile
+from pipelines.editing.plan import Edit
+from pipelines.items import Item, Produced, Result
+from pipelines.storage import edits as edit_table
+from pipelines.storage import features as feature_table
+from pipelines.storage import items as item_table
+from pipelines.storage import jobs as job_table
+from pipelines.storage import tables
+from pipelines.storage.cache import params_hash
+from pipelines.studio import Studio
+from pipelines.validation import invariants
+
+if TYPE_CHECKING:
+    from pipelines.validation.gate import Verdict
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """One job of a batch, its files at hand. ``slug`` names its results folder."""
+
+    job_id: int
+    slug: str
+    owner: str
+    edit: EditJob
+    uploads: dict[str, int]  # content hash -> upload id
+
+
+def load(studio: Studio, key: str) -> list[BatchJob]:
+    """The batch's jobs with their files at local paths (fetched when the object store is far)."""
+    with studio.database.session() as session:
+        rows = job_table.of_batch(session, key)
+    return [_batch_job(studio, row) for row in rows]
+
+
+def _batch_job(studio: Studio, row: tables.Job) -> BatchJob:
+    def files(kind: str) -> list[MediaFile]:
+        return [
+            MediaFile(studio.objects.local(u.object_key), u.content_hash, u.name, tuple(u.tags))
+            for u in row.uploads
+            if u.kind == kind and u.object_key is not None
+        ]
+
+    wanted = row.edit
+    clips = {c.content_hash: c for c in files("clip")}
+    edit = EditJob(
+        music=files("music")[0],
+        clips=tuple(clips.values()),
+        lyrics=next(iter(files("lyrics")), None),
+        duration=wanted.get("duration"),
+        fps=stages.parse_fps(str(wanted.get("fps") or 25)),
+        patterns=tuple(wanted.get("patterns") or stages.DEFAULT_PATTERNS),
+        bpm=row.bpm,
+    )
+    return BatchJob(row.id, row.name, row.owner or "", edit, {u.content_hash: u.id for u in row.uploads})
+
+
+def uploads(studio: Studio, key: str) -> list[Result[None]]:
+    """What came in, refused files and jobs included. Nothing is computed."""
+    with studio.database.session() as session:
+        rows = job_table.of_batch(session, key)
+    return [
+        Result(
+            Item(f"{row.name}/{u.name}", u.content_hash, None),
+            Produced(True, {"kind": u.kind, "owner": u.owner, "MB": u.size / 1e6, "tags": ", ".join(u.tags)}),
+            u.error,
+            False,
+            0.0,
+        )
+        for row in rows
+        for u in row.uploads
+    ]
+
+
+def analyse_music(studio: Studio, key: str) -> list[Result[Any]]:
+    jobs = load(studio, key)
+    work = [
+        _item(j, j.edit.music, steps.Song(j.edit.music, j.edit.bpm), params_hash({"bpm": j.edit.bpm})) for j in jobs
+    ]
+    results = _run(studio, "music_features", work, steps.analyse_music)
+    _store_features(studio, jobs, results)
+    return results
+
+
+def analyse_clips(studio: Studio, key: str) -> list[Result[Any]]:
+    work = [_item(j, clip, clip) for j in load(studio, key) for clip in j.edit.clips]
+    return _run(studio, "video_features", work, steps.analyse_clip)
+
+
+def analyse_lyrics(studio: Studio, key: str) -> list[Result[Any]]:
+    work = [_item(j, j.edit.lyrics, j.edit.lyrics) for j in load(studio, key) if j.edit.lyrics]
+    return _run(studio, "lyrics_features", work, steps.analyse_lyrics)
+
+
+def share(studio: Studio, key: str) -> list[Result[Any]]:
+    return _run(studio, "shared_features", list(_usable_jobs(studio, key)), steps.share)
+
+
+def plan(studio: Studio, key: str) -> list[Result[Any]]:
+    results = _run(studio, "edit_patterns", list(_usable_jobs(studio, key)), steps.plan)
+    with studio.database.session() as session:
+        for result in results:
+            for pattern, plan_key in (result.produced.detail if result.produced else {}).items():
+                edit_table.save_plan(session, _job_id(result), pattern, plan_key)
+    return results
+
+
+def render(studio: Studio, key: str) -> list[Result[Any]]:
+    work = [
+        Item(f"{i.name} {p}", i.content_hash, steps.Pattern(i.payload, p), p, i.job_id)
+        for i in _usable_jobs(studio, key)
+        for p in i.payload.patterns
+    ]
+    results = _run(studio, "edit_renders", work, steps.render)
+    with studio.database.session() as session:
+        for result in results:
+            if result.produced and result.produced.object_key:
+                pattern = result.item.payload.name
+                edit_table.save_render(session, _job_id(result), pattern, result.produced.object_key)
+    return results
+
+
+def judge(studio: Studio, key: str) -> list[Result[Any]]:
+    """Measures every MP4, then publishes each job's results folder."""
+    work = []
+    for item in _usable_jobs(studio, key):
+        out = results_folder(studio, item.name)
+        work.append(Item(item.name, item.content_hash, steps.Publication(item.payload, out), "", item.job_id))
+    results = _run(studio, "edit_quality", work, steps.publish)
+    with studio.database.session() as session:
+        for result in results:
+            for pattern, quality in (result.produced.detail if result.produced else {}).items():
+                edit_table.save_quality(session, _job_id(result), pattern, quality)
+    return results
+
+
+def results_folder(studio: Studio, slug: str) -> Path:
+    return studio.settings.home_path / "results" / slug
+
+
+def _usable_jobs(studio: Studio, key: str) -> Iterator[Item[EditJob]]:
+    """Jobs without the files whose analysis failed; a job that has no music or no clip left is not among them."""
+    jobs = load(studio, key)
+    with studio.database.session() as session:
+        failed = {
+            (row.job_id, row.content_hash)
+            for kind in ("music_features", "video_features", "lyrics_features")
+            for row in item_table.failures(session, key, kind, VERSIONS[kind])
+        }
+    for job in jobs:
+        edit = job.edit
+        clips = tuple(c for c in edit.clips if (job.job_id, c.content_hash) not in failed)
+        if (job.job_id, edit.music.content_hash) in failed or not clips:
+            continue
+        words = edit.lyrics
+        if words and (job.job_id, words.content_hash) in failed:
+            words = None
+        usable = replace(edit, clips=clips, lyrics=words)
+        if usable.duration is None:
+            usable = stages.with_default_duration(usable, studio.cache)
+        yield Item(job.slug, usable.content_hash(), usable, "", job.job_id)
+
+
+def _item(job: BatchJob, file: MediaFile, payload: T, params: str = "") -> Item[T]:
+    return Item(
+        f"{job.slug}/{file.name}", file.content_hash, payload, params, job.job_id, job.uploads[file.content_hash]
+    )
+
+
+def _run(studio: Studio, kind: str, work: Sequence[Item[T]], step: items.Step[T]) -> list[Result[T]]:
+    results = items.run(studio.settings, work, step)
+    with studio.database.session() as session:
+        for result in results:
+            item_table.record(
+                session,
+                job_id=_job_id(result),
+                upload_id=result.item.upload_id,
+                kind=kind,
+                content_hash=result.item.content_hash,
+                code_version=VERSIONS[kind],
+                params_hash=result.item.params_hash,
+                error=result.error,
+                object_key=result.produced.object_key if result.produced else None,
+                seconds=result.seconds,
+            )
+    return results
+
+
+def _job_id(result: Result[Any]) -> int:
+    assert result.item.job_id is not None
+    return result.item.job_id
+
+
+def _store_features(studio: Studio, jobs: Sequence[BatchJob], results: Sequence[Result[Any]]) -> None:
+    with studio.database.session() as session:
+        for job, result in zip(jobs, results, strict=True):
+            if result.error is None:
+                features = stages.music_features(job.edit, studio.cache)
+                feature_table.record(
+                    session,
+                    job_id=job.job_id,
+                    user_id=job.owner,
+                    clip_kind="mix",
+                    vec=features.vector,
+                    stats={"duration": features.duration, "bpm": features.bpm, "lufs": _json(features.loudness_lufs)},
+                    content_hash=job.edit.music.content_hash,
+                    feature_version=VERSIONS["music_features"],
+                )
+
+
+def _json(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def bad_uploads(studio: Studio, key: str) -> list[str]:
+    return [r.error for r in uploads(studio, key) if r.error]
+
+
+def failures(studio: Studio, key: str, kind: str) -> list[str]:
+    """Why items of this step failed, in its present version."""
+    with studio.database.session() as session:
+        return [row.error or "" for row in item_table.failures(session, key, kind, VERSIONS[kind])]
+
+
+def problems(studio: Studio, key: str, kind: str) -> list[str]:
+    """What does not hold of the results of this step, read back from the store."""
+    jobs = list(_usable_jobs(studio, key))
+    found: dict[str, list[str]] = {}
+    for item in jobs:
+        job = item.payload
+        match kind:
+            case "music_features":
+                found[job.music.name] = invariants.music_problems(stages.music_features(job, studio.cache))
+            case "video_features":
+                for clip in job.clips:
+                    found[clip.name] = invariants.video_problems(stages.analyse_clip(clip, studio.cache))
+            case "lyrics_features" if job.lyrics:
+                found[job.lyrics.name] = invariants.lyrics_problems(stages.analyse_lyrics(job.lyrics, studio.cache))
+            case "edit_patterns":
+                for edit in _plans(studio, item):
+                    found[f"{item.name} {edit.pattern}"] = invariants.plan_problems(edit)
+    return [f"{name}: {problem}" for name, sentences in found.items() for problem in sentences]
+
+
+def alike_patterns(studio: Studio, key: str) -> list[str]:
+    from pipelines.editing.quality import DIFFERENT, difference
+
+    found = []
+    for item in _usable_jobs(studio, key):
+        edits = _plans(studio, item)
+        if len(edits) > 1 and (value := difference(edits)) < DIFFERENT:
+            found.append(f"{item.name}: patterns differ by {value:.2f}, less than {DIFFERENT}; add clips")
+    return found
+
+
+def failed_gates(studio: Studio, key: str) -> list[str]:
+    found = []
+    with studio.database.session() as session:
+        for row in job_table.of_batch(session, key):
+            for edit in edit_table.of_job(session, row.id):
+                gates: dict[str, dict[str, Any]] = (edit.quality or {}).get("gates", {})
+                found += [
+                    f"{row.name} {edit.pattern}: {name}: {gate['detail']}"
+                    for name, gate in gates.items()
+                    if gate["passed"] is False
+                ]
+    return found
+
+
+def check_feature_store(studio: Studio, key: str) -> Verdict:
+    """The batch's rows of ``features_store``, one column a dimension, against their suite."""
+    import pandas as pd
+
+    from pipelines.validation.suites import check_feature_store
+
+    with studio.database.session() as session:
+        rows = feature_table.of_batch(session, key)
+    items_ = list(_usable_jobs(studio, key))
+    names = stages.music_features(items_[0].payload, studio.cache).names if items_ else ()
+    frame = pd.DataFrame([row.vec for row in rows], columns=list(names) if rows else None)
+    for column in ("job_id", "content_hash", "clip_kind", "n_dim"):
+        frame[column] = [getattr(row, column) for row in rows]
+    return check_feature_store(frame, names, _docs(studio, "feature_store", key))
+
+
+def check_shared_features(studio: Studio, key: str) -> Verdict:
+    import pandas as pd
+
+    from pipelines.validation.suites import check_shared_features
+
+    frame = pd.DataFrame(
+        [
+            {"job": item.name} | sharing.summary(stages.shared_features(item.payload, studio.cache))
+            for item in _usable_jobs(studio, key)
+        ]
+    )
+    return check_shared_features(frame, _docs(studio, "shared_features", key))
+
+
+def _plans(studio: Studio, item: Item[EditJob]) -> list[Edit]:
+    return [stages.plan(item.payload, pattern, studio.cache) for pattern in item.payload.patterns]
+
+
+def _docs(studio: Studio, suite: str, key: str) -> Path:
+    return studio.settings.home_path / "data_docs" / suite / key

@@ -1,0 +1,224 @@
+"""The house for real: webserver, daemon and code location as `orimono up` starts them, a job dropped into the inbox,
+its run followed and its materializations read back over GraphQL; the asset's page opened in a browser.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+MEDIA = PROJECT / "sample" / "media"
+ORIMONO = str(Path(sys.executable).with_name("orimono"))
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.timeout(420)]
+
+ASSETS = [
+    "uploads",
+    "music_features",
+    "video_features",
+    "lyrics_features",
+    "shared_features",
+    "edit_patterns",
+    "edit_renders",
+    "edit_quality",
+]
+
+
+@dataclass(frozen=True)
+class House:
+    home: Path
+    port: int
+    environment: dict[str, str]
+
+    def orimono(self, *arguments: str) -> dict[str, Any]:
+        command = [ORIMONO, *arguments, "--json"]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        url = f"http://127.0.0.1:{self.port}/graphql"
+        request = urllib.request.Request(url, body, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            found: dict[str, Any] = json.load(answer)
+        assert "errors" not in found, found
+        return found["data"]
+
+    def runs(self) -> list[dict[str, Any]]:
+        data = self.ask("{runsOrError{... on Runs{results{runId status jobName tags{key value}}}}}")
+        found: list[dict[str, Any]] = data["runsOrError"]["results"]
+        return found
+
+    def wait_for(self, status: str, count: int, seconds: float = 240) -> list[dict[str, Any]]:
+        end = time.monotonic() + seconds
+        while True:
+            runs = self.runs()
+            if sum(r["status"] == status for r in runs) >= count:
+                return runs
+            assert time.monotonic() < end, f"no {count} runs {status}: {runs}\n{self.log()[-6000:]}"
+            time.sleep(1)
+
+    def log(self) -> str:
+        return (self.home / "up.log").read_text()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def make_job(folder: Path, duration: float, lyrics: str) -> Path:
+    folder.mkdir(parents=True)
+    for name in ("vibe_ace.ogg", "big_buck_bunny_0_30.webm", "big_buck_bunny_5s.mp4"):
+        shutil.copy(MEDIA / name, folder / name)
+    (folder / "words.lrc").write_text(lyrics, encoding="utf-8")
+    (folder / "job.yaml").write_text(
+        f"""\
+owner: tester@example.com
+consents: {{quality: false, training: false}}
+files:
+  - {{file: vibe_ace.ogg, kind: music}}
+  - {{file: big_buck_bunny_0_30.webm, kind: clip, tags: [forest, sky, morning]}}
+  - {{file: big_buck_bunny_5s.mp4, kind: clip, tags: [rabbit, meadow]}}
+  - {{file: words.lrc, kind: lyrics}}
+edit: {{duration: {duration}, fps: 25, patterns: [dynamic]}}
+""",
+        encoding="utf-8",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    home = tmp_path_factory.mktemp("house")
+    port = free_port()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORIMONO_", "DAGSTER_"))}
+    environment |= {"ORIMONO_HOME": str(home), "ORIMONO_SETTLE_SECONDS": "0.5"}
+    with (home / "up.log").open("w") as log:
+        up = subprocess.Popen(
+            [ORIMONO, "up", "--port", str(port)], env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    found = House(home, port, environment)
+    try:
+        end = time.monotonic() + 90
+        while True:
+            try:
+                found.ask("{version}")
+                break
+            except OSError:
+                assert up.poll() is None, found.log()
+                assert time.monotonic() < end, found.log()
+                time.sleep(0.5)
+        yield found
+    finally:
+        up.send_signal(signal.SIGTERM)
+        try:
+            up.wait(60)
+        finally:
+            if up.poll() is None:
+                os.killpg(up.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def finished(house: House, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """One good job and one bad one have been through."""
+    source = tmp_path_factory.mktemp("source")
+    bad = source / "no music"
+    bad.mkdir()
+    (bad / "job.yaml").write_text("owner: x\nfiles: 7\n")
+    (house.home / "inbox" / "no music").mkdir(parents=True)
+    shutil.copy(bad / "job.yaml", house.home / "inbox" / "no music" / "job.yaml")
+    (house.home / "inbox" / "no music" / "_COMPLETE").touch()
+    house.orimono("ingest", str(make_job(source / "first", 6, "[00:01.00]The morning sun is shining\n")))
+    house.wait_for("SUCCESS", 1)
+    return house
+
+
+def test_the_sensor_picks_the_job_up_and_its_run_succeeds(finished: House) -> None:
+    (run,) = finished.runs()
+    tags = {t["key"]: t["value"] for t in run["tags"]}
+    assert run["jobName"] == "editing"
+    assert tags["dagster/sensor_name"] == "inbox"
+
+
+def test_materializations_are_read_back_over_graphql(finished: House) -> None:
+    query = """query($path: [String!]!) { assetOrError(assetKey: {path: $path}) { ... on Asset {
+      assetMaterializations(limit: 1) { partition metadataEntries { label
+        ... on IntMetadataEntry { intValue } ... on MarkdownMetadataEntry { mdStr } } } } } }"""
+    for name in ASSETS:
+        (found,) = finished.ask(query, path=[name])["assetOrError"]["assetMaterializations"]
+        metadata = {e["label"]: e.get("intValue", e.get("mdStr")) for e in found["metadataEntries"]}
+        assert metadata["items"] >= 1, name
+        assert metadata["failed"] == 0, metadata
+        if name not in ("uploads", "shared_features", "edit_quality"):
+            assert "data:image/png;base64," in metadata["picture_1"], name
+
+
+def test_the_result_can_be_taken_away(finished: House) -> None:
+    out = finished.home / "results" / "first"
+    names = {p.name for p in out.iterdir()}
+    assert {f"dynamic.{e}" for e in ("otio", "edl", "xml", "fcpxml", "json", "mp4")} <= names
+    assert {"quality.json", "report.html", "media"} <= names
+
+
+def test_the_bad_job_is_recorded_and_blocked_nothing(finished: House) -> None:
+    status = finished.orimono("status")
+    (bad,) = status["bad_jobs"]
+    assert bad["job"] == "no music"
+    assert "job.yaml" in bad["error"]
+
+
+def test_a_changed_lyric_is_a_new_item_that_runs_neither_audio_nor_video_again(
+    finished: House, tmp_path: Path
+) -> None:
+    before = len(finished.runs())
+    finished.orimono("ingest", str(make_job(tmp_path / "first", 6, "[00:02.00]Rain is falling on the hills\n")))
+    finished.wait_for("SUCCESS", before + 1)
+    query = """query($path: [String!]!) { assetOrError(assetKey: {path: $path}) { ... on Asset {
+      assetMaterializations(limit: 1) { metadataEntries { label ... on IntMetadataEntry { intValue } } } } } }"""
+
+    def computed(name: str) -> int:
+        (found,) = finished.ask(query, path=[name])["assetOrError"]["assetMaterializations"]
+        return next(e["intValue"] for e in found["metadataEntries"] if e["label"] == "computed")
+
+    assert {n: computed(n) for n in ("music_features", "video_features", "lyrics_features", "shared_features")} == {
+        "music_features": 0,
+        "video_features": 0,
+        "lyrics_features": 1,
+        "shared_features": 1,
+    }
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_assets_page_shows_the_pictures(finished: House) -> None:
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(f"http://127.0.0.1:{finished.port}/assets/music_features?view=partitions")
+        page.get_by_text("music_features").first.wait_for(timeout=60_000)
+        page.get_by_text("picture_1").first.wait_for(timeout=60_000)
+        page.get_by_text("picture_1").first.scroll_into_view_if_needed()
+        page.screenshot(path=str(finished.home / "music_features.png"))
+        browser.close()
