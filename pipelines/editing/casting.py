@@ -121,9 +121,9 @@ def _fair_shares(held: Array, total: float) -> Array:
     return np.maximum(fair, 1e-3)
 
 
-def cast(problem: Problem) -> Casting | None:
-    """The best casting found, or None when the beam finds no way through the constraints."""
-    found = _beam(problem)
+def cast(problem: Problem, *, beam: int = BEAM) -> Casting | None:
+    """The best casting found, or None when a beam of ``beam`` states finds no way through the constraints."""
+    found = _beam(problem, beam)
     return None if found is None else _improve(problem, found)
 
 
@@ -148,7 +148,7 @@ def score(problem: Problem, windows: NDArray[np.int64]) -> float:
     )
 
 
-def _beam(p: Problem) -> NDArray[np.int64] | None:
+def _beam(p: Problem, beam: int) -> NDArray[np.int64] | None:
     n_segments, n = p.content.shape
     first = np.arange(n)
     used = np.zeros((1, n), bool)
@@ -157,6 +157,9 @@ def _beam(p: Problem) -> NDArray[np.int64] | None:
     parents: list[NDArray[np.int64]] = []
     chosen: list[NDArray[np.int64]] = []
     out = last = before = np.full(1, -1)
+    marks = np.random.default_rng(0).integers(1, 1 << 62, n)
+    marked = np.concatenate([[0], np.bitwise_xor.accumulate(marks)])  # of all windows before each
+    shown = np.zeros(1, np.int64)  # which windows a state has used, as the exclusive or of their marks
     for k in range(n_segments):
         length, taken = p.lengths[k], p.n_windows[k]
         gain = p.content[k] - _cost(length, clip_use, p.clip_cost)[:, p.clip]
@@ -177,13 +180,14 @@ def _beam(p: Problem) -> NDArray[np.int64] | None:
                 p.opens | np.concatenate([np.zeros((used.shape[0], 1), bool), used[:, :-1]], axis=1)
             )
         key[~free] = -np.inf
-        state, window = _fittest(key)
+        state, window = _fittest(key, shown[:, None] ^ marked[first] ^ marked[first + taken], beam)
         if state.size == 0:
             return None
         parents.append(state)
         chosen.append(window)
         rank_by, scores = key[state, window], total[state, window]
         before, last = last[state], window
+        shown = shown[state] ^ marked[window] ^ marked[window + taken[window]]
         out = window + taken[window] - 1
         used = used[state] | ((first >= window[:, None]) & (first <= out[:, None]))
         clip_use, shot_use = clip_use[state], shot_use[state]
@@ -202,15 +206,22 @@ def _cost(length: float, use: Array, cost: Array) -> Array:
     return np.asarray(length * (2 * use + length) * cost)
 
 
-def _fittest(key: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(state, window) of the BEAM best finite entries, at most CHILDREN of one state, best first."""
-    children = min(CHILDREN if key.shape[0] > 1 else BEAM, key.shape[1])
+def _fittest(key: Array, shown: NDArray[np.int64], beam: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(state, window) of the ``beam`` best finite entries, at most CHILDREN of one state, best first.
+
+    Of states that have shown the same windows and end on the same one only the best is kept: their futures are alike.
+    """
+    children = min(CHILDREN if key.shape[0] > 1 else beam, key.shape[1])
     window = np.argpartition(-key, children - 1, axis=1)[:, :children]
     value = np.take_along_axis(key, window, axis=1).reshape(-1)
+    alike = np.take_along_axis(shown, window, axis=1).reshape(-1)
+    window = window.reshape(-1).astype(np.int64)
     state = np.repeat(np.arange(key.shape[0]), children)
-    order = np.lexsort((window.reshape(-1), state, -value))
-    order = order[np.isfinite(value[order])][:BEAM]
-    return state[order], window.reshape(-1)[order].astype(np.int64)
+    order = np.lexsort((window, state, -value))
+    order = order[np.isfinite(value[order])][: 4 * beam]
+    _, kept = np.unique(np.stack([alike[order], window[order]]), axis=1, return_index=True)
+    order = order[np.sort(kept)[:beam]]
+    return state[order], window[order]
 
 
 def _improve(p: Problem, windows: NDArray[np.int64]) -> Casting:

@@ -20,6 +20,7 @@ MIN_BPM_CONFIDENCE = 0.15  # below it beats are used only if their spacing chang
 EVEN_STEP = 0.5  # s, the grid of music without beats
 SLOWEST_PULSE, FASTEST_PULSE = 0.8, 0.4  # s
 MIN_HALF_BEAT = 0.2  # s
+MIN_RANGE = 0.05  # of energy; music that changes less has no loud and quiet parts
 LOUD = 0.75  # energy rank above which half beats join the grid
 
 
@@ -64,13 +65,12 @@ def music_grid(music: MusicFeatures, lyrics: LyricsFeatures | None, *, start: fl
     period = float(np.median(np.diff(beats))) if followed else EVEN_STEP
     times, strength = _filled(beats, period, duration) if followed else _even(duration)
     strength = _accented(times, strength, music, start) if followed else strength
-    if period > SLOWEST_PULSE:
-        times, strength = _halved(times, strength, np.ones(times.size - 1, bool))
-    elif period / 2 >= MIN_HALF_BEAT:
-        times, strength = _halved(times, strength, _slot_energy(music, times, start) > LOUD)
     pulse = period
     while pulse > SLOWEST_PULSE:
+        times, strength = _halved(times, strength, np.ones(times.size - 1, bool))
         pulse /= 2
+    if followed and pulse == period and period / 2 >= MIN_HALF_BEAT:
+        times, strength = _halved(times, strength, _slot_energy(music, times, start) > LOUD)
     while pulse < FASTEST_PULSE:
         pulse *= 2
     times[0], times[-1] = 0.0, duration
@@ -139,7 +139,7 @@ def _halved(
     at = np.flatnonzero(where)
     return (
         np.insert(times, at + 1, (times[at] + times[at + 1]) / 2),
-        np.insert(strength, at + 1, 0.2),
+        np.insert(strength, at + 1, 0.0),
     )
 
 
@@ -148,8 +148,14 @@ def _slot_energy(music: MusicFeatures, times: NDArray[np.float64], start: float)
         return _half(times.size - 1)
     total = np.concatenate([[0.0], np.cumsum(music.energy, dtype=np.float64)]) / music.energy_rate
     at = np.interp(times + start, np.arange(total.size) / music.energy_rate, total)
-    mean = np.diff(at) / np.diff(times)
-    return rank(np.round(mean, 4)) if float(np.ptp(mean)) > 0.05 else _half(mean.size)
+    step = np.diff(times)
+    mean = np.round(np.diff(at) / step, 4)
+    if float(np.ptp(mean)) <= MIN_RANGE:
+        return _half(mean.size)
+    # By time, not by slot: half beats must not make loud passages look usual.
+    _, same = np.unique(mean, return_inverse=True)
+    lasting = np.bincount(same, weights=step)
+    return np.asarray(((np.cumsum(lasting) - lasting / 2) / lasting.sum())[same], np.float32)
 
 
 def _sections(

@@ -17,6 +17,7 @@ from pipelines.editing.grid import Grid, rank
 from pipelines.editing.windows import Windows
 from pipelines.lyrics.analysis import LyricsFeatures
 from pipelines.video.analysis import VideoFeatures
+from pipelines.video.colour import HUES, SATURATIONS, VALUES
 
 Floats = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Floats]  # texts -> unit vectors [n, d]
@@ -91,21 +92,26 @@ def coverage(material: Material) -> Floats:
 
 
 def semantic(material: Material, embed: Embed) -> Floats:
-    """Rank of a window's shot among all shots by nearness to the phrase sung; 0.5 where nothing is sung."""
+    """Rank of a window's shot by nearness to the phrase sung, and a fifth of mood; 0.5 where nothing is sung."""
     grid, windows, lyrics = material.grid, material.windows, material.lyrics
     out = np.full((grid.energy.size, windows.clip.size), 0.5, np.float32)
     sung = grid.phrase >= 0
     if lyrics is None or not sung.any():
         return out
     shots, shot_of_window = np.unique(np.stack([windows.clip, windows.shot], axis=1), axis=0, return_inverse=True)
-    tags = [material.clip_tags[c] + material.clips[c].shot_tags[s : s + 1][0] for c, s in shots.tolist()]
+    tags = [material.clip_tags[c] + material.clips[c].shot_tags[s] for c, s in shots.tolist()]
     meaning = nearness(lyrics.embeddings, tags, embed)[:, shot_of_window.reshape(-1)]
-    mood = (
-        _alike(((lyrics.valence + 1) / 2).astype(np.float32), rank(windows.brightness))
-        + _alike(lyrics.arousal, rank(windows.motion))
-    ) / 2
-    out[sung] = ((1 - EMOTION_SHARE) * meaning + EMOTION_SHARE * mood)[grid.phrase[sung]]
+    cheer = rank(rank(windows.brightness) + rank(_warmth(windows.histogram)))
+    mood = _alike(((lyrics.valence + 1) / 2).astype(np.float32), cheer) + _alike(lyrics.arousal, rank(windows.motion))
+    out[sung] = ((1 - EMOTION_SHARE) * meaning + EMOTION_SHARE * mood / 2)[grid.phrase[sung]]
     return out
+
+
+def _warmth(histogram: Floats) -> Floats:
+    """[n]: how much more of the picture is red to yellow than green to blue, grey counting for little."""
+    bins = histogram.reshape(-1, HUES, SATURATIONS, VALUES).sum(axis=3)
+    hue = np.cos(2 * np.pi * np.arange(HUES) / HUES - np.pi / 6)  # warmest at orange, 30 degrees
+    return np.asarray(hue @ bins @ np.arange(SATURATIONS), np.float32)
 
 
 def nearness(phrases: Floats, tags: Sequence[Sequence[str]], embed: Embed) -> Floats:
@@ -142,7 +148,7 @@ def flow_between(windows: Windows, visible: NDArray[np.bool_]) -> Floats:
     smooth = np.where(visible, 0.5 * colour + 0.2 * light + 0.3 * heading, -1)
     place = np.argsort(np.argsort(smooth, axis=1, kind="stable"), axis=1, kind="stable")
     hidden = np.sum(~visible, axis=1, keepdims=True)
-    return np.clip((place - hidden + 1) / np.maximum(windows.clip.size - hidden, 1), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((place - hidden + 1) / np.maximum(windows.clip.size - hidden, 1), 0, 1), np.float32)
 
 
 def visible_between(windows: Windows) -> NDArray[np.bool_]:

@@ -71,12 +71,12 @@ BUILT_IN = (
     Query(
         "dynamic",
         {"sync": 0.38, "energy": 0.24, "balance": 0.14, "flow": 0.12, "semantic": 0.08, "coverage": 0.04},
-        CuttingStyle(shortest=1, longest=8, calm=4, intense=1.5),
+        CuttingStyle(shortest=1, longest=8, calm=5, intense=1.5),
     ),
     Query(
         "narrative",
         {"semantic": 0.30, "flow": 0.18, "coverage": 0.16, "balance": 0.14, "energy": 0.12, "sync": 0.10},
-        CuttingStyle(shortest=3, longest=16, calm=9, intense=5, downbeat=0.4, phrase=1.5, steadiness=0.8),
+        CuttingStyle(shortest=3, longest=16, calm=9, intense=4.5, downbeat=0.4, phrase=1.0),
     ),
     Query(
         "hybrid",

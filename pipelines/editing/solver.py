@@ -1,7 +1,7 @@
 """Which picture when: a pattern's query answered over the shared features, as a cut list.
 
-Cuts are placed by rhythm.py (exact), windows chosen by casting.py (beam search); here the two meet, constraints are
-relaxed when the material is scarce, and in-points are laid so that movements land on beats.
+Cuts are placed by rhythm.py (exact), windows chosen by casting.py (beam search), in-points laid by inpoints.py; here
+the three meet, and constraints are relaxed when the material is scarce.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.editing.casting import Casting, Problem, cast, frame_problem
+from pipelines.editing.casting import cast, frame_problem
+from pipelines.editing.inpoints import in_points
 from pipelines.editing.patterns import SHORTEST_CUT, Query
 from pipelines.editing.plan import Edit, Segment, Source
 from pipelines.editing.rhythm import Lengths, frames_of, place_cuts
 from pipelines.editing.shared import SharedFeatures
-from pipelines.editing.windows import ACCENT_RATE
 from pipelines.errors import BadInput
 
 VERSION = "1"
@@ -58,6 +58,9 @@ def solve(
             continue
         if step:
             logger.info("pattern %s: little material; cuts of %.1f to %.1f s", query.name, *_range(seconds, cuts))
+        rates = [c.fps[0] / c.fps[1] if c.fps[0] else float(fps) for c in clips]
+        begins = in_points(shared, problem, casting.windows, cuts, rates)
+        edges = frames[cuts].tolist()
         return Edit(
             pattern=query.name,
             fps=(fps.numerator, fps.denominator),
@@ -67,7 +70,10 @@ def solve(
             music=music,
             music_start=shared.music_start,
             clips=tuple(clips),
-            segments=_segments(shared, problem, casting, cuts, frames, clips, fps),
+            segments=tuple(
+                Segment(a, b, int(shared.window_clip[w]), int(shared.window_shot[w]), round(at, 6))
+                for a, b, w, at in zip(edges[:-1], edges[1:], casting.windows, begins, strict=True)
+            ),
             seed=seed,
             query=dict(weights),
             confidence=round(shared.confidence * 0.9**step, 6),
@@ -90,13 +96,12 @@ def _known_weights(shared: SharedFeatures, query: Query) -> dict[str, float]:
 
 def _relaxations(shared: SharedFeatures, query: Query) -> Iterator[Lengths]:
     shortest, longest = query.band(shared.pulse)
-    holds = _longest_held(shared, longest)
+    run = float(np.bincount(shared.window_run, weights=shared.window_end - shared.window_start).max())
     flash = min(shortest, SHORTEST_CUT)
-    yield Lengths(min(shortest, max(holds, flash)), longest, holds)
-    yield Lengths(flash, longest, holds, 0.7)
-    for factor in (1.5, 2.5):
-        holds = _longest_held(shared, longest * factor)
-        yield Lengths(min(shortest, max(holds, flash)), longest * factor, holds, factor)
+    for scale, least in ((1.0, shortest), (0.7, flash), (1.5, shortest), (2.5, shortest)):
+        most = min(run, longest * max(scale, 1.0))
+        holds = _longest_held(shared, most)
+        yield Lengths(min(least, max(holds, flash)), most, holds, scale)
 
 
 def _longest_held(shared: SharedFeatures, longest: float) -> float:
@@ -104,7 +109,7 @@ def _longest_held(shared: SharedFeatures, longest: float) -> float:
     size = shared.window_end - shared.window_start
     run = np.bincount(shared.window_run, weights=size)
     waste = float(np.mean(size)) / 2
-    lengths = np.geomspace(SHORTEST_CUT, longest, 32)
+    lengths = np.geomspace(min(SHORTEST_CUT, longest), longest, 32)
     held = np.array([np.sum(np.maximum(np.floor(run / (x + waste)), run >= x)) * x for x in lengths])
     enough = np.flatnonzero(held >= ENOUGH * shared.duration)
     return float(lengths[enough[-1] if enough.size else int(np.argmax(held))])
@@ -127,55 +132,3 @@ def _too_little(shared: SharedFeatures, query: Query) -> BadInput:
         if shots > 1
         else "give more clips (an edit needs at least two different shots)",
     )
-
-
-def _segments(
-    shared: SharedFeatures,
-    problem: Problem,
-    casting: Casting,
-    cuts: NDArray[np.intp],
-    frames: NDArray[np.int64],
-    clips: Sequence[Source],
-    fps: Fraction,
-) -> tuple[Segment, ...]:
-    out = []
-    for k, first in enumerate(casting.windows.tolist()):
-        last = first + int(problem.n_windows[k, first]) - 1
-        a, b = int(cuts[k]), int(cuts[k + 1])
-        clip = int(shared.window_clip[first])
-        n, d = clips[clip].fps
-        at = _in_point(shared, first, last, shared.grid[a:b] - shared.grid[a], shared.grid_strength[a:b],
-                       float(problem.lengths[k]), n / d if n else float(fps))  # fmt: skip
-        out.append(Segment(int(frames[a]), int(frames[b]), clip, int(shared.window_shot[first]), round(at, 6)))
-    return tuple(out)
-
-
-def _in_point(
-    shared: SharedFeatures,
-    first: int,
-    last: int,
-    beats: NDArray[np.float64],
-    strength: NDArray[np.float32],
-    length: float,
-    source_fps: float,
-) -> float:
-    """Seconds in the clip, within windows first..last, in the middle of a source frame's time.
-
-    Among the possible ones the earliest whose movements fall best on the beats, strong beats first.
-    """
-    start, end = float(shared.window_start[first]), float(shared.window_end[last])
-    frames = np.arange(np.ceil(start * source_fps - 0.5), np.floor((end - length) * source_fps - 0.5) + 1)
-    if frames.size == 0:
-        return start
-    starts = (frames + 0.5) / source_fps
-    accents = np.concatenate([shared.window_accents[w, : _steps(shared, w)] for w in range(first, last + 1)])
-    times = np.concatenate(
-        [shared.window_start[w] + np.arange(_steps(shared, w)) / ACCENT_RATE for w in range(first, last + 1)]
-    )
-    index = np.searchsorted(times, starts[:, None] + beats[None, :], side="right") - 1
-    return float(starts[int(np.argmax(np.round(accents[np.maximum(index, 0)] @ strength, 4)))])
-
-
-def _steps(shared: SharedFeatures, window: int) -> int:
-    size = float(shared.window_end[window] - shared.window_start[window])
-    return int(np.clip(np.ceil(size * ACCENT_RATE), 1, shared.window_accents.shape[1]))

@@ -16,8 +16,8 @@ from pipelines.editing.shared import SharedFeatures
 from pipelines.editing.solver import solve
 from pipelines.lyrics.analysis import EMOTIONS, LyricsFeatures
 from pipelines.video.analysis import VideoFeatures
+from pipelines.video.colour import N_BINS
 
-N_BINS = 48
 TAGS = ("sea", "night", "dance", "rabbit", "street", "flowers", "rain", "smile", "train", "snow")
 FPS = Fraction(25)
 
@@ -50,8 +50,8 @@ def clip(duration: float = 12.0, shots: int = 3, *, fps: Fraction = FPS, seed: i
     bounds = np.sort(rng.choice(np.arange(1, n), shots - 1, replace=False)) if shots > 1 else np.zeros(0, np.int64)
     shot = np.searchsorted(bounds, np.arange(n), side="right")
     samples = np.arange(0, n, max(1, round(fps / 4)))
-    colours = rng.dirichlet(np.full(N_BINS, 0.05), shots)
-    histograms = colours[shot[samples]] + rng.uniform(0, 0.002, (samples.size, N_BINS))
+    colours = rng.dirichlet(np.full(N_BINS, 0.03), shots)
+    histograms = colours[shot[samples]] + rng.uniform(0, 0.0005, (samples.size, N_BINS))
     motion = rng.uniform(0.02, 0.4, shots)[shot] * rng.uniform(0.7, 1.3, n)
     heading = rng.normal(0, 0.05, (shots, 2))
     return VideoFeatures(
