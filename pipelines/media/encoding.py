@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import av
 
 SAMPLE_RATE = 48_000  # Hz, what video files carry
+# Ticks a second of the movie's clock: a whole number for a sample at 48 kHz and for a frame at every usual rate. With
+# FFmpeg's 1000 the lengths in the edit lists would be rounded to a millisecond.
+EXACT_CLOCK = {"movie_timescale": "240000"}
 BT709 = 1
 
 
@@ -51,7 +54,7 @@ def encode_pictures(frames: Iterable[av.VideoFrame], path: Path, rate: Fraction,
     import av
 
     count = 0
-    with av.open(str(path), "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mp4", options=EXACT_CLOCK) as container:
         stream = None
         for frame in frames:
             if stream is None:
@@ -83,7 +86,7 @@ def encode_sound(samples: NDArray[np.float32], path: Path, preset: Preset) -> No
     """``samples`` float32 [2, n] at 48 kHz as AAC in MP4, n samples long to the sample."""
     import av
 
-    with av.open(str(path), "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mp4", options=EXACT_CLOCK) as container:
         stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", bit_rate=preset.audio_bit_rate)
         stream.codec_context.open()
         size = stream.codec_context.frame_size or 1024

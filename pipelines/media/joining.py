@@ -11,6 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.media.encoding import EXACT_CLOCK
+
 if TYPE_CHECKING:
     import av
 
@@ -33,7 +35,7 @@ def join(parts: Sequence[tuple[Path, int]], sound: Path, out: Path, rate: Fracti
 
     delay = max(_delay(path, count) for path, count in dict.fromkeys(parts))
     with av.open(str(parts[0][0])) as first, av.open(str(sound)) as music:
-        options = {"movflags": "+faststart", "brand": "mp42"}
+        options = {"movflags": "+faststart", "brand": "mp42", **EXACT_CLOCK}
         with av.open(str(out), "w", format="mp4", container_options=options) as container:
             picture_stream = container.add_stream_from_template(first.streams.video[0])
             picture_stream.time_base = 1 / rate

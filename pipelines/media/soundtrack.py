@@ -25,6 +25,7 @@ STEREO = {
     "FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (SIDE, SIDE), "LFE": (0.0, 0.0),
     "BL": (SIDE, 0.0), "SL": (SIDE, 0.0), "BR": (0.0, SIDE), "SR": (0.0, SIDE), "BC": (0.5, 0.5),
 }  # fmt: skip
+UNNAMED = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")  # what six or eight channels without names are, as in WAV
 
 
 def cut_song(path: Path, start: float, seconds: Fraction) -> NDArray[np.float32]:
@@ -79,9 +80,12 @@ def _until(path: Path, seconds: float) -> Iterator[Audio]:
 def _stereo(block: Audio) -> NDArray[np.float32]:
     if len(block.channels) == 1:
         return np.repeat(block.samples, 2, axis=0)
-    if any(name not in STEREO for name in block.channels):  # unnamed channels: in turn left and right
-        return np.stack([block.samples[0::2].mean(axis=0), block.samples[1::2].mean(axis=0)])
-    matrix = np.array([STEREO[name] for name in block.channels], np.float32).T
+    names = block.channels
+    if any(name not in STEREO for name in names):
+        if len(names) not in (6, 8):  # in turn left and right
+            return np.stack([block.samples[0::2].mean(axis=0), block.samples[1::2].mean(axis=0)])
+        names = UNNAMED[: len(names)]
+    matrix = np.array([STEREO[name] for name in names], np.float32).T
     return np.asarray(matrix @ block.samples, np.float32)
 
 
