@@ -1,7 +1,5 @@
 """Analysis assets: what the music, clips and words of a batch hold. One row an item, computed once a content."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.partitions import batches
@@ -24,11 +22,11 @@ OWNERS = ["team:media"]
     "Look at the pictures: white lines are beats, the letters sections. A wrong octave of the tempo is mended by "
     "`bpm` in job.yaml.",
 )
-@failures_told_apart
 def music_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    return dg.MaterializeResult(metadata=describe(batch.analyse_music(studio, context.partition_key)))
+    with failures_told_apart():
+        return dg.MaterializeResult(metadata=describe(batch.analyse_music(studio, context.partition_key)))
 
 
 @dg.asset(
@@ -41,11 +39,11 @@ def music_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[S
     description="Shots, motion, colour, brightness, sharpness, faces and visual tags of each clip, from one decode "
     "pass. The picture shows a thumbnail a shot over the score curve that found the cuts.",
 )
-@failures_told_apart
 def video_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    return dg.MaterializeResult(metadata=describe(batch.analyse_clips(studio, context.partition_key)))
+    with failures_told_apart():
+        return dg.MaterializeResult(metadata=describe(batch.analyse_clips(studio, context.partition_key)))
 
 
 @dg.asset(
@@ -58,8 +56,8 @@ def video_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[S
     description="Phrases, emotions, keywords and sentence embeddings of the words (LRC, SRT or plain text; English and "
     "Japanese). The picture shows the emotions over time.",
 )
-@failures_told_apart
 def lyrics_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    return dg.MaterializeResult(metadata=describe(batch.analyse_lyrics(studio, context.partition_key)))
+    with failures_told_apart():
+        return dg.MaterializeResult(metadata=describe(batch.analyse_lyrics(studio, context.partition_key)))

@@ -3,8 +3,6 @@
 Items that failed were left out and never block the others; a blocking check stops what nothing should ever contain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import dagster as dg

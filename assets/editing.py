@@ -1,7 +1,5 @@
 """Editing assets: from shared features to cut lists, pictures and a judged result; the editing is pipelines/editing."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.analysis import lyrics_features, music_features, video_features
@@ -24,11 +22,11 @@ OWNERS = ["team:editing"]
     description="What all patterns draw on, computed once a job: the music's grid, the usable pieces of the clips, and "
     "how well each piece suits each moment (sync, semantic, energy, flow, coverage).",
 )
-@failures_told_apart
 def shared_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    return dg.MaterializeResult(metadata=describe(batch.share(studio, context.partition_key)))
+    with failures_told_apart():
+        return dg.MaterializeResult(metadata=describe(batch.share(studio, context.partition_key)))
 
 
 @dg.asset(
@@ -41,11 +39,11 @@ def shared_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[
     description="The cut list of each pattern (dynamic, narrative, hybrid and any plugged in). The picture lays the "
     "patterns over the music's energy; each colour is a clip.",
 )
-@failures_told_apart
 def edit_patterns(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    return dg.MaterializeResult(metadata=describe(batch.plan(studio, context.partition_key)))
+    with failures_told_apart():
+        return dg.MaterializeResult(metadata=describe(batch.plan(studio, context.partition_key)))
 
 
 @dg.asset(
@@ -58,11 +56,11 @@ def edit_patterns(context: dg.AssetExecutionContext, studio: dg.ResourceParam[St
     description="Each edit as an MP4, rendered shot by shot and joined without encoding again. The picture is a "
     "contact sheet of the finished file.",
 )
-@failures_told_apart
 def edit_renders(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    return dg.MaterializeResult(metadata=describe(batch.render(studio, context.partition_key)))
+    with failures_told_apart():
+        return dg.MaterializeResult(metadata=describe(batch.render(studio, context.partition_key)))
 
 
 @dg.asset(
@@ -75,8 +73,8 @@ def edit_renders(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stu
     description="How good each edit is, measured on its MP4 with the cuts detected again, and the results folder: "
     "MP4s, timelines for Resolve, Premiere and Final Cut, and a report to open in a browser.",
 )
-@failures_told_apart
 def edit_quality(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    return dg.MaterializeResult(metadata=describe(batch.judge(studio, context.partition_key)))
+    with failures_told_apart():
+        return dg.MaterializeResult(metadata=describe(batch.judge(studio, context.partition_key)))

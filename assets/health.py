@@ -1,7 +1,5 @@
 """The morning's look at what is left undone, so that no batch stays failed unseen."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.presentation import cell
@@ -16,17 +14,19 @@ from pipelines.studio import Studio
     code_version="1",
     description="Batches and items that are failed or unfinished, with their errors. `orimono retry` runs them again.",
 )
-@failures_told_apart
 def batch_health(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines import status
 
-    report = status.report(studio)
-    return dg.MaterializeResult(
-        metadata={
-            "failed_batches": len(report.failed_batches),
-            "open_batches": len(report.open_batches),
-            "failed_items": len(report.failed_items),
-            "bad_jobs": len(report.bad_jobs),
-            "report": dg.MetadataValue.md("\n".join(f"- {cell(line)}" for line in report.lines()) or "All is done."),
-        }
-    )
+    with failures_told_apart():
+        report = status.report(studio)
+        return dg.MaterializeResult(
+            metadata={
+                "failed_batches": len(report.failed_batches),
+                "open_batches": len(report.open_batches),
+                "failed_items": len(report.failed_items),
+                "bad_jobs": len(report.bad_jobs),
+                "report": dg.MetadataValue.md(
+                    "\n".join(f"- {cell(line)}" for line in report.lines()) or "All is done."
+                ),
+            }
+        )

@@ -1,7 +1,5 @@
 """Intake assets: what a batch holds. Finding and storing the uploads is the inbox sensor's and pipelines/intake's."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.partitions import batches
@@ -19,8 +17,8 @@ from pipelines.studio import Studio
     description="The files of the batch's jobs, stored by their content. A bad file is listed with its reason and what "
     "to do; mend it in the inbox and it comes in again by itself.",
 )
-@failures_told_apart
 def uploads(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    return dg.MaterializeResult(metadata=describe(batch.uploads(studio, context.partition_key)))
+    with failures_told_apart():
+        return dg.MaterializeResult(metadata=describe(batch.uploads(studio, context.partition_key)))

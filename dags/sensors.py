@@ -1,7 +1,5 @@
 """Sensors: what makes a run start by itself. The database says what is to be done; a tick only looks and asks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -47,7 +45,7 @@ def inbox(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio])
 
 def _requests(instance: dg.DagsterInstance, session: Session) -> Iterator[dg.RunRequest]:
     """A run for each batch that was never asked for, or whose run was lost; what has ended is written down."""
-    for batch in batches.unfinished(session):
+    for batch in batches.listed(session, "planned", "requested"):
         record = _run_of(instance, batch.key, batch.attempts) if batch.status == "requested" else None
         if record is None:
             if batch.status == "requested" and _age(batch.requested_at) < LOST_AFTER_SECONDS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipelines.intake import batches as intake
 from pipelines.storage import batches, items, jobs
 from pipelines.studio import Studio
 
@@ -61,3 +62,13 @@ def report(studio: Studio) -> Report:
             tuple(Failure(job.name if job else "?", row.kind, row.error or "") for job, row in broken),
             tuple(BadJob(j.name, j.error or "") for j in jobs.bad(session)),
         )
+
+
+def retry(studio: Studio) -> list[str]:
+    """Asks for failed batches, and batches with failed items, again; refused jobs are judged anew. Returns the keys."""
+    with studio.database.session() as session:
+        keys = {b.key for b in batches.by_status(session, "failed")} | set(items.failed_batches(session))
+        for key in sorted(keys):
+            intake.ask_again(session, key)
+        jobs.look_again(session)
+    return sorted(keys)
