@@ -206,4 +206,6 @@ def _windows(cells: NDArray[np.float64], lengths: NDArray[np.float64], size: int
     sums, counts = (np.concatenate([[0.0], np.cumsum(x)]) for x in (cells, lengths))
     start = np.arange(0, len(cells) - size + 1, step)
     # A long sum minus a longer one can end a hair below zero in digital silence.
-    return np.asarray(np.maximum(sums[start + size] - sums[start], 0.0) / np.maximum(counts[start + size] - counts[start], 1.0))
+    return np.asarray(
+        np.maximum(sums[start + size] - sums[start], 0.0) / np.maximum(counts[start + size] - counts[start], 1.0)
+    )

@@ -69,7 +69,9 @@ def detect(frames: Frames, onsets: Envelope) -> Onsets:
     return Onsets(np.maximum.accumulate(times[order]), strengths[order])
 
 
-def attack_times(frames: Frames, near: NDArray[np.float64], reach: float = 0.05) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def attack_times(
+    frames: Frames, near: NDArray[np.float64], reach: float = 0.05
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The steepest rise of energy within ``reach`` s of each time: (times s, rises in natural-log units).
 
     The wave is differentiated first (spectrum.Frames.attack), so that a held bass does not hide a stroke. Where
@@ -81,7 +83,9 @@ def attack_times(frames: Frames, near: NDArray[np.float64], reach: float = 0.05)
         return near.astype(np.float64), np.zeros(len(near))
     sums = np.concatenate([[0.0], np.cumsum(cells, dtype=np.float64)])
     floor = max(float(np.percentile(cells, 95)) * 1e-2, 1e-9)
-    at = np.clip(np.round(near[:, None] * rate + np.arange(-round(reach * rate), round(reach * rate) + 1)), 0, len(cells))
+    at = np.clip(
+        np.round(near[:, None] * rate + np.arange(-round(reach * rate), round(reach * rate) + 1)), 0, len(cells)
+    )
     at = at.astype(np.int64)
     after, before = max(1, round(0.012 * rate)), max(1, round(0.02 * rate))
     end, begin = np.minimum(at + after, len(cells)), np.maximum(at - before, 0)
@@ -91,4 +95,3 @@ def attack_times(frames: Frames, near: NDArray[np.float64], reach: float = 0.05)
     found, strength = at[rows, best] / rate, rise[rows, best]
     clear = strength > np.log(1.5)
     return np.where(clear, found, near), np.where(clear, strength, 0.0)
-
