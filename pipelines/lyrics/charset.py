@@ -52,7 +52,11 @@ def _encoding(data: bytes) -> tuple[str, str]:
         if data.startswith(mark):
             return (encoding, "replace") if _score(data.decode(encoding, "replace")) > LEGIBLE else ("", "")
     if b"\0" in data:
-        candidates = ["utf-16-le", "utf-16-be"]
+        # In UTF-16 every ASCII sign has its zero on the same side; in other bytes zeros lie anywhere.
+        even, odd = data[::2].count(0), data[1::2].count(0)
+        if min(even, odd) > 0.1 * max(even, odd):
+            return "", ""
+        candidates = ["utf-16-le" if odd > even else "utf-16-be"]
     elif b"\x1b$" in data or b"\x1b(" in data:
         candidates = ["iso2022_jp"]
     else:
@@ -82,15 +86,17 @@ def _score(text: str, *, western: bool = False) -> float:
     telling = [c for c in sample if c > "\x7f" or c in _CONTROLS]
     ascii_weight = (len(sample) - len(telling)) / 10
     worth = sum(_western_worth(c) if western else _worth(c, kana) for c in telling)
-    return (worth + ascii_weight) / (len(telling) + ascii_weight) if sample else 0.0
+    return (worth + ascii_weight) / (len(telling) + ascii_weight) if sample else 1.0
 
 
 _CONTROLS = frozenset(chr(c) for c in range(32)) - frozenset("\t\n\v\f\r\x1b")
 
 
 def _worth(character: str, kana: bool) -> float:
-    if character in _CONTROLS or character == "\ufffd":
+    if character in _CONTROLS:
         return -8.0
+    if character == "\ufffd":
+        return -4.0
     if "\u3040" <= character <= "\u30ff" or "\u3000" <= character <= "\u301f":  # kana and Japanese punctuation
         return 1.0
     if "\u4e00" <= character <= "\u9fff":  # kanji; alone, they may be two Western letters read as Shift_JIS

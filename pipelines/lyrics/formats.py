@@ -40,7 +40,7 @@ _HEADING = re.compile(
     r"[\[(【（〈《]?\s*(?:(?:pre|post)[- ]?)?"
     r"(?:verse|chorus|refrain|hook|bridge|intro|outro|interlude|instrumental|solo|coda"
     r"|[A-Z]メロ|サビ|大サビ|間奏|前奏|後奏|イントロ|アウトロ|[一二三四五六七八九\d]番)"
-    r"\s*[\dA-Zx×.]{0,4}\s*[\])】）〉》]?\s*[:：]?",
+    r"\s*(?:\d{1,2}|[A-D]|[x×]\s?\d)?\s*[\])】）〉》]?\s*[:：]?",
     re.IGNORECASE,
 )
 _BRACKETED = re.compile(r"\[[^\[\]]*\]|【[^【】]*】")
