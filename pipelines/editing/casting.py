@@ -17,7 +17,9 @@ BEAM = 64
 CHILDREN = 16  # at most, of one state, so that the beam is not one family
 ROUNDS = 12  # of improvement; two to four are usual
 WHIM = 1e-3  # how much the seed moves a window's score: enough to break ties
+DULL = 0.1  # cost of a window in which nothing happens, whatever the query weighs
 AGAIN = 0.1  # cost of a shot that comes back after one other
+JUMP = 0.4  # ... and of one that follows itself, even where the cut is seen
 
 Array = NDArray[np.float64]
 
@@ -36,6 +38,7 @@ class Problem:
     clip_cost: Array  # [n_clips]: times the square of its seconds
     shot_cost: Array  # [n_shots]
     again: float
+    jump: float
     opens: NDArray[np.bool_]  # [n_windows]: the first of a run
     tightness: float  # reward for a segment that leaves no gap before it, above 0 when material is scarce
 
@@ -76,20 +79,21 @@ def frame_problem(
         clip_cost=balance / 2 / (_fair_shares(_sums(shared.window_clip, size), total) * total),
         shot_cost=balance / 2 / (np.maximum(_fair_shares(_sums(shot, size), total), lengths.mean()) * total),
         again=AGAIN / lengths.size,
+        jump=JUMP / lengths.size,
         opens=np.diff(shared.window_run, prepend=-1) != 0,
         tightness=max(0.0, total / material - 0.35) / lengths.size,
     )
 
 
 def _suitability(shared: SharedFeatures, weights: Mapping[str, float], cuts: NDArray[np.intp]) -> Array:
-    """[n_segments, n_windows] weighted heads, averaged over the segment's slots by their length."""
+    """[n_segments, n_windows] weighted heads, averaged over the segment's slots by their length, less what is dull."""
     step = np.diff(shared.grid)
     edges = cuts[:-1]
     out = np.zeros((edges.size, shared.window_clip.size))
     for name, head in shared.heads.items():
         if weights.get(name, 0.0) > 0:
             out += weights[name] * np.add.reduceat(head * step[:, None], edges, axis=0)
-    return out / np.add.reduceat(step, edges)[:, None]
+    return out / np.add.reduceat(step, edges)[:, None] - DULL * (1 - shared.window_liveliness)
 
 
 def _runs(shared: SharedFeatures, lengths: Array, scores: Array) -> tuple[NDArray[np.int64], Array]:
@@ -145,6 +149,7 @@ def score(problem: Problem, windows: NDArray[np.int64]) -> float:
         - clip_use**2 @ problem.clip_cost
         - shot_use**2 @ problem.shot_cost
         - problem.again * np.sum(shot[2:] == shot[:-2])
+        - problem.jump * np.sum(shot[1:] == shot[:-1])
     )
 
 
@@ -169,7 +174,7 @@ def _beam(p: Problem, beam: int) -> NDArray[np.int64] | None:
         )
         free = (count[:, first + taken] == count[:, first]) & (taken > 0)
         if k > 0:
-            gain += p.flow[out]
+            gain += p.flow[out] - p.jump * (p.shot[last][:, None] == p.shot[None, :])
             free &= p.visible[out]
         if k > 1:
             gain -= p.again * (p.shot[before][:, None] == p.shot[None, :])
@@ -260,9 +265,9 @@ def _replaced(p: Problem, windows: NDArray[np.int64], k: int, best: float) -> tu
         out = np.maximum(first + taken - 1, 0)
         gain += p.flow[out, windows[k + 1]]
         free &= p.visible[out, windows[k + 1]]
-    for j in (k - 2, k + 2):
+    for j, cost in ((k - 2, p.again), (k - 1, p.jump), (k + 1, p.jump), (k + 2, p.again)):
         if 0 <= j < windows.size:
-            gain -= p.again * (p.shot == p.shot[windows[j]])
+            gain -= cost * (p.shot == p.shot[windows[j]])
     gain[~free] = -np.inf
     w = int(np.argmax(gain))
     if gain[w] <= gain[windows[k]] + 1e-12:

@@ -47,6 +47,7 @@ class SharedFeatures:
     music_start: float  # s into the song where the excerpt begins
     pulse: float  # s, the beat as it is felt (0.4..0.8): the unit of a pattern's cut lengths
     window_run: NDArray[np.int32]  # [n_windows]: windows of one run follow each other without a gap
+    window_liveliness: NDArray[np.float32]  # [n_windows], 0..1: 0 where nothing happens in an otherwise lively shot
     window_accents: NDArray[np.float32]  # [n_windows, n_steps], 0..1, ACCENT_RATE a second: sudden motion
 
     @property
@@ -101,6 +102,7 @@ def share(
         music_start=start,
         pulse=grid.pulse,
         window_run=windows.run,
+        window_liveliness=windows.liveliness,
         window_accents=windows.accents,
     )
 

@@ -24,6 +24,7 @@ MIN_STRETCH = 0.5  # s: shorter ones flash by
 BLACK = 0.05
 FROZEN = 2e-4  # diagonal fractions a second: a still picture or a repeated frame, not a quiet scene
 FROZEN_FOR = 0.4  # s
+IDLE = 0.15  # share of a shot's lively motion (its 90th percentile) below which it idles
 FADED = 0.75  # share of the shot's usual brightness at which a fade counts as over
 
 
@@ -38,6 +39,7 @@ class Windows:
     end: NDArray[np.float64]  # [n] s
     position: Floats  # [n], 0..1 within the clip
     motion: Floats  # [n]
+    liveliness: Floats  # [n], 0..1: 0 where nothing happens in a shot in which something does at other times
     brightness: Floats  # [n]
     histogram: Floats  # [n, n_bins], each row sums to 1
     spread: Floats  # [n], largest Hellinger distance of a sample in or beside the window to its histogram
@@ -107,19 +109,19 @@ def cut_windows(clips: Sequence[VideoFeatures]) -> Windows:
     clip, shots, runs, starts, ends = (np.array(column) for column in zip(*rows, strict=True))
     steps = max(1, int(np.ceil(float(np.max(ends - starts)) * ACCENT_RATE)))
     parts = [_describe(video, starts[clip == c], ends[clip == c], steps) for c, video in enumerate(clips)]
-    position, motion, brightness, histogram, spread, direction, accents = (
-        np.concatenate([part[k] for part in parts]).astype(np.float32) for k in range(7)
+    position, motion, liveliness, brightness, histogram, spread, direction, accents = (
+        np.concatenate([part[k] for part in parts]).astype(np.float32) for k in range(8)
     )
     return Windows(
         clip.astype(np.int32), shots.astype(np.int32), runs.astype(np.int32), starts, ends,
-        position, motion, brightness, histogram, spread, direction, accents,
+        position, motion, liveliness, brightness, histogram, spread, direction, accents,
     )  # fmt: skip
 
 
 def _describe(
     clip: VideoFeatures, starts: NDArray[np.float64], ends: NDArray[np.float64], steps: int
 ) -> tuple[NDArray[np.floating], ...]:
-    """Per window of one clip: position, motion, brightness, histogram, spread, direction, accents."""
+    """Per window of one clip: position, motion, liveliness, brightness, histogram, spread, direction, accents."""
     first = np.searchsorted(clip.frame_times, starts, side="right") - 1
     last = np.maximum(np.searchsorted(clip.frame_times, ends, side="left"), first + 1)
 
@@ -142,6 +144,8 @@ def _describe(
         overlap = np.sqrt(clip.histograms[own]) @ np.sqrt(histogram[k])
         spread[k] = np.sqrt(np.maximum(0.0, 1 - overlap)).max()
         direction[k] = clip.flow_direction[own].mean(axis=0)
+    lively = np.array([np.quantile(part, 0.9) for part in np.split(clip.motion, clip.shot_boundaries)])
+    motion = mean(clip.motion)
     rise = np.maximum(0.0, np.diff(clip.motion, prepend=clip.motion[:1]))
     rise = np.clip(rise / max(float(np.quantile(rise, 0.98)), 1e-6), 0, 1)
     moments = starts[:, None] + np.arange(steps) / ACCENT_RATE
@@ -149,5 +153,6 @@ def _describe(
     accents = np.where(moments < ends[:, None], rise[frame], 0.0)
     return (
         (starts + ends) / 2 / max(clip.duration, 1e-6),
-        mean(clip.motion), mean(clip.brightness), histogram, spread, direction, accents,
+        motion, np.clip(motion / np.maximum(IDLE * lively[shot], 1e-9), 0, 1),
+        mean(clip.brightness), histogram, spread, direction, accents,
     )  # fmt: skip

@@ -202,6 +202,7 @@ def tiny_problems() -> Iterator[Problem]:
             clip_cost=np.full(2, 0.0025),
             shot_cost=np.full(4, 0.005),
             again=0.02,
+            jump=0.05,
             opens=np.arange(8) % 2 == 0,
             tightness=0.0,
         )
@@ -216,6 +217,7 @@ def best_casting(p: Problem) -> float:
         use = (p.lengths[None, :, None] * (of[orders][:, :, None] == np.arange(cost.size))).sum(axis=1)
         total -= use**2 @ cost
     total -= p.again * (p.shot[orders[:, 2:]] == p.shot[orders[:, :-2]]).sum(axis=1)
+    total -= p.jump * (p.shot[orders[:, 1:]] == p.shot[orders[:, :-1]]).sum(axis=1)
     return float(np.where(p.visible[orders[:, :-1], orders[:, 1:]].all(axis=1), total, -np.inf).max())
 
 
