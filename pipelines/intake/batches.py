@@ -1,0 +1,138 @@
+"""Groups jobs into batches (one partition each) and knows which of them still have to be run.
+
+The truth is the table, never a cursor: a run that was asked for and never started, or was lost, is asked for again.
+Only the orchestrator knows whether a run lives; it passes that knowledge in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from pipelines.errors import BadInput
+from pipelines.storage import batches as table
+from pipelines.storage.tables import BatchRow
+
+PATIENCE = timedelta(minutes=10)  # how long a requested run may take to show a sign of life
+KEEP = timedelta(days=90)  # how long a partition is kept; rows live on
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """``attempts``: how many runs were asked for. ``f"{key}:{attempts + 1}"`` is a run key that is new each time."""
+
+    key: str
+    job_ids: tuple[int, ...]
+    status: str = "planned"  # planned, requested, finished or failed
+    attempts: int = 0
+    run_id: str | None = None
+    requested_at: datetime | None = None
+    error: str | None = None
+
+
+def plan_batches(session: Session, now: datetime | None = None, size: int = 8) -> list[Batch]:
+    """Puts every sound job that is in no batch into one of at most ``size``; the new batches.
+
+    Safe however many plan at once: a job has one batch, and planners take turns until their transaction ends.
+    """
+    now = now or datetime.now(UTC)
+    table.lock_planning(session)
+    waiting = table.unplanned_jobs(session)
+    day = f"{now.astimezone(UTC):%Y%m%d}"
+    number = table.count_of_day(session, day) if waiting else 0
+    made = []
+    for first in range(0, len(waiting), size):
+        number += 1
+        ids = tuple(waiting[first : first + size])
+        row = table.add(session, f"{day}-{number:04d}", ids, now)
+        made.append(Batch(row.key, ids))
+    return made
+
+
+def unfinished(
+    session: Session,
+    now: datetime | None = None,
+    *,
+    patience: timedelta = PATIENCE,
+    alive: Callable[[Batch], bool] | None = None,
+) -> list[Batch]:
+    """Batches that need a run (again): planned, or requested longer ago than ``patience`` with no run that lives.
+
+    ``alive`` tells whether a requested batch's run is queued or running; without it, only time counts. A failed batch
+    waits for a person (``ask_again``): its run has been retried by the orchestrator already.
+    """
+    now = now or datetime.now(UTC)
+    found = []
+    for batch in _batches(session, table.by_status(session, "planned", "requested")):
+        asked = batch.requested_at if batch.status == "requested" else None
+        if asked is None or (now - asked >= patience and (alive is None or not alive(batch))):
+            found.append(batch)
+    return found
+
+
+def listed(session: Session, *statuses: str) -> list[Batch]:
+    """Batches of these statuses, oldest first."""
+    return _batches(session, table.by_status(session, *statuses))
+
+
+def mark_requested(session: Session, key: str, run_id: str | None = None, now: datetime | None = None) -> int:
+    """A run has been asked for; returns how many by now. ``run_id`` may be told later by ``mark_started``."""
+    row = _row(session, key)
+    row.status, row.run_id, row.error = "requested", run_id, None
+    row.requested_at, row.finished_at = now or datetime.now(UTC), None
+    row.attempts += 1
+    return row.attempts
+
+
+def mark_started(session: Session, key: str, run_id: str) -> None:
+    """The run itself says that it lives (also one that a person started)."""
+    row = _row(session, key)
+    if row.status != "finished":
+        row.status, row.run_id, row.error = "requested", run_id, None
+        row.requested_at = datetime.now(UTC)
+
+
+def mark_finished(session: Session, key: str) -> None:
+    """Every step of the batch has run; failed items in it are recorded as such."""
+    row = _row(session, key)
+    row.status, row.error, row.finished_at = "finished", None, datetime.now(UTC)
+
+
+def mark_failed(session: Session, key: str, error: str) -> None:
+    """The run itself failed and is not retried by itself any more."""
+    row = _row(session, key)
+    row.status, row.error, row.finished_at = "failed", error, datetime.now(UTC)
+
+
+def ask_again(session: Session, key: str) -> None:
+    """The batch is planned anew, whatever became of it; finished items are skipped when it runs."""
+    row = _row(session, key)
+    row.status, row.run_id, row.error = "planned", None, None
+    row.requested_at, row.finished_at = None, None
+
+
+def prune(session: Session, now: datetime | None = None, keep: timedelta = KEEP) -> list[str]:
+    """Keys whose partitions are to go: older than ``keep`` and done with. The rows stay.
+
+    A key is named for a week after it was first named, in case the caller was stopped before it could act.
+    """
+    now = now or datetime.now(UTC)
+    for row in table.prunable(session, now - keep):
+        row.pruned_at = now
+    session.flush()
+    return [row.key for row in table.pruned_since(session, now - timedelta(days=7))]
+
+
+def _row(session: Session, key: str) -> BatchRow:
+    row = table.by_key(session, key)
+    if row is None:
+        raise BadInput(f"batch {key}", "is not known", "see `orimono status` for the batches")
+    return row
+
+
+def _batches(session: Session, rows: Sequence[BatchRow]) -> list[Batch]:
+    ids = table.job_ids(session, [row.id for row in rows])
+    return [Batch(r.key, ids.get(r.id, ()), r.status, r.attempts, r.run_id, r.requested_at, r.error) for r in rows]

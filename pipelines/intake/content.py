@@ -1,0 +1,64 @@
+"""What each kind of upload must hold, and what a job needs to be worked on. Analysis is left to the systems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.errors import BadInput
+from pipelines.settings import Settings
+
+SOUND = ("music", "inst", "vocal", "mix")
+_MB = 1 << 20
+_LIMITS = {"lyrics": 1 * _MB, "melody": 16 * _MB, "sheet": 512 * _MB}  # bytes
+_MEDIA_LIMIT = 64 << 30  # bytes: four hours at 35 Mbit/s
+
+
+def check(path: Path, kind: str, settings: Settings) -> None:
+    """Raises BadInput, naming the file, when it cannot be what ``kind`` says."""
+    size = path.stat().st_size
+    limit = _LIMITS.get(kind, _MEDIA_LIMIT)
+    if size == 0:
+        raise BadInput(path.name, "is empty (0 bytes)", "copy the file again")
+    if size > limit:
+        reason = f"is {size / _MB:,.0f} MB, more than the {limit / _MB:,.0f} MB that {kind} may have"
+        raise BadInput(path.name, reason, "give a smaller file")
+    if kind in SOUND or kind == "clip":
+        _check_media(path, kind, settings.number("max_media_hours"))
+    elif kind == "melody":
+        with path.open("rb") as file:
+            if file.read(4) != b"MThd":
+                raise BadInput(path.name, "is not a MIDI file", "export the melody as Standard MIDI (.mid)")
+    elif kind == "lyrics" and not path.read_bytes().strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
+        raise BadInput(path.name, "holds no words", "leave it out or give the lyrics (.lrc, .srt, .txt)")
+
+
+def _check_media(path: Path, kind: str, max_hours: float) -> None:
+    from pipelines.media.probe import probe
+
+    try:
+        info = probe(path)
+    except BadInput as error:
+        raise BadInput(path.name, error.reason, error.remedy) from error
+    if kind in SOUND and info.audio is None:
+        raise BadInput(
+            path.name, f"has no sound, but is listed as {kind}", "give a file with sound, or list it as clip"
+        )
+    if kind == "clip" and info.video is None:
+        raise BadInput(path.name, "has no picture, but is listed as clip", "give a video, or list it as music")
+    if info.duration > max_hours * 3600:
+        reason = f"is {info.duration / 3600:.1f} hours long, more than {max_hours:g}"
+        raise BadInput(path.name, reason, "cut it, or raise ORIMONO_MAX_MEDIA_HOURS")
+
+
+def check_job(name: str, kinds: Sequence[str], refused: Sequence[str]) -> None:
+    """Raises BadInput when the sound files (their ``kinds``) are not enough; ``refused``: sentences on the others."""
+    because = f" ({refused[0]})" if refused else ""
+    if "music" not in kinds:
+        raise BadInput(name, f"has no usable song{because}", "an edit needs one file of kind music")
+    if kinds.count("music") > 1:
+        raise BadInput(name, "has more than one song", "list one file as music; make a job for each song")
+    if "clip" not in kinds:
+        raise BadInput(name, f"has no usable clip{because}", "an edit needs at least one file of kind clip")
+    if kinds.count("lyrics") > 1:
+        raise BadInput(name, "has more than one lyrics file", "list one file as lyrics")

@@ -1,0 +1,168 @@
+"""``job.yaml``: what a person says about a job. Whether its files are there and sound is left to scan and ingest."""
+
+from __future__ import annotations
+
+import unicodedata
+from fractions import Fraction
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from yaml.nodes import MappingNode, Node
+
+from pipelines.errors import BadInput
+
+NAME = "job.yaml"
+MARKER = "_COMPLETE"
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 12
+REMEDY = "mend job.yaml as the README shows"
+
+Kind = Literal["music", "clip", "lyrics", "inst", "vocal", "mix", "melody", "sheet"]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_nothing = BeforeValidator(lambda value: [] if value is None else value)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, coerce_numbers_to_str=True)
+
+
+class Consents(_Part):
+    """What the owner allows beside the job itself; nothing unless said."""
+
+    quality: bool = False
+    training: bool = False
+
+
+class JobItem(_Part):
+    """One file. ``file`` is relative to the job's folder."""
+
+    file: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    kind: Kind
+    tags: Annotated[tuple[Text, ...], _nothing, Field(max_length=100)] = ()
+
+    @field_validator("file")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or "\\" in value or any(ord(c) < 32 for c in value) or value[1:2] == ":":
+            raise ValueError("must be a path relative to the job's folder, with / between folders")
+        if path.name.startswith(".") or path.name in ("", NAME, MARKER):
+            raise ValueError("must name an ordinary, visible file")
+        return value
+
+
+class EditWish(_Part):
+    """How the edits should be; what is left out is chosen by the product."""
+
+    duration: Annotated[float, Field(gt=0, le=4 * 3600, allow_inf_nan=False)] | None = None  # s
+    fps: Annotated[str, StringConstraints(max_length=20)] | None = None
+    patterns: Annotated[tuple[Text, ...], Field(min_length=1, max_length=20)] | None = None
+
+    @field_validator("fps")
+    @classmethod
+    def _rate(cls, value: str | None) -> str | None:
+        try:
+            rate = Fraction(value or "25")
+        except (ValueError, ZeroDivisionError):
+            rate = Fraction(0)
+        if not 10 <= rate <= 120:  # what the editing system renders
+            raise ValueError(f"{value!r} is not a frame rate between 10 and 120, such as 25 or 30000/1001")
+        return value
+
+    @field_validator("patterns")
+    @classmethod
+    def _known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        from pipelines.editing.patterns import patterns
+
+        known = patterns()
+        if unknown := [name for name in value or () if name not in known]:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return value
+
+
+class JobFile(_Part):
+    owner: Text
+    consents: Consents = Consents()
+    bpm: Annotated[float, Field(ge=20, le=400)] | None = None
+    key: Annotated[str, StringConstraints(max_length=40)] | None = None
+    files: Annotated[tuple[JobItem, ...], Field(min_length=1, max_length=500)]
+    edit: EditWish = EditWish()
+
+    def outside(self) -> JobItem | None:
+        """The first file that does not lie in the job's folder itself, if any."""
+        return next((item for item in self.files if "/" in item.file), None)
+
+    def of_kind(self, kind: Kind) -> tuple[JobItem, ...]:
+        return tuple(item for item in self.files if item.kind == kind)
+
+
+def parse(data: bytes, what: object) -> JobFile:
+    """The job file in these bytes; ``what`` names it in messages. Raises BadInput with the first thing to mend."""
+    if len(data) > MAX_BYTES:
+        raise BadInput(what, f"is larger than {MAX_BYTES // 1024} KB", REMEDY)
+    try:
+        raw = yaml.load(data, Loader=_Loader)  # noqa: S506 - a safe loader, narrowed
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(what, f"is not readable YAML ({_place(error)})", REMEDY) from error
+    if not isinstance(raw, dict):
+        raise BadInput(what, "does not say owner and files", REMEDY)
+    try:
+        job = JobFile.model_validate(raw)
+    except ValidationError as error:
+        raise BadInput(what, _first(error), REMEDY) from error
+    names = [unicodedata.normalize("NFC", item.file) for item in job.files]
+    if twice := next((name for i, name in enumerate(names) if name in names[:i]), None):
+        raise BadInput(what, f"lists {twice} twice", REMEDY)
+    return job
+
+
+def dump(job: JobFile) -> bytes:
+    """YAML that ``parse`` reads back to the same job."""
+    plain = job.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(plain, allow_unicode=True, sort_keys=False).encode()
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only: no alias (a few lines of them make gigabytes), no deep nesting, no key twice."""
+
+    depth = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.YAMLError("it is nested too deeply")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.YAMLError(f"{key.value} is given twice")
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _place(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"line {mark.line + 1}: {reason}" if mark else reason
+
+
+def _first(error: ValidationError) -> str:
+    """``files[2].kind: Input should be ...``: the place in the file and what is wrong there."""
+    detail = error.errors(include_url=False, include_context=False)[0]
+    place = ""
+    for part in detail["loc"]:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "missing":
+        return f"does not say {place}"
+    if detail["type"] == "extra_forbidden":
+        return f"says {place}, which is not known"
+    return f"{place}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,105 @@
+"""Questions about jobs, their consents and the inbox folders they came from. Their files are in uploads.py, how they
+are grouped in batches.py."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ARRAY, Text, any_, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from pipelines.storage.tables import BatchRow, Consent, InboxFolder, Job
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """One content of an inbox folder, sound or bad (``error`` says why)."""
+
+    name: str
+    content_hash: str
+    owner: str | None = None
+    bpm: float | None = None
+    key: str | None = None
+    edit: dict[str, Any] | None = None
+    error: str | None = None
+
+
+def add(session: Session, new: NewJob) -> tuple[int, bool]:
+    """The job's id and whether it is new: the same content of the same folder is one job, however often it is seen."""
+    # One at a time per name, so that revisions are counted without a gap or a clash.
+    session.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 1))"), {"name": new.name})
+    known = select(Job.id).where(Job.name == new.name, Job.content_hash == new.content_hash)
+    if (found := session.execute(known).scalar()) is not None:
+        return found, False
+    last = session.execute(select(func.max(Job.revision)).where(Job.name == new.name)).scalar() or 0
+    job = Job(
+        name=new.name,
+        revision=last + 1,
+        content_hash=new.content_hash,
+        status="bad" if new.error else "ready",
+        error=new.error,
+        owner=new.owner,
+        bpm=new.bpm,
+        key=new.key,
+        edit=new.edit or {},
+    )
+    session.add(job)
+    session.flush()
+    return job.id, True
+
+
+def give_consent(session: Session, job_id: int, owner: str, *, quality: bool, training: bool) -> None:
+    session.add(Consent(job_id=job_id, owner=owner, quality=quality, training=training))
+    session.flush()
+
+
+def get(session: Session, job_id: int) -> Job | None:
+    """The job with its uploads."""
+    return session.get(Job, job_id)
+
+
+def latest(session: Session, name: str) -> Job | None:
+    """The job that is the present content of the inbox folder of this name."""
+    return session.execute(select(Job).join(InboxFolder).where(InboxFolder.name == name)).scalar_one_or_none()
+
+
+def of_batch(session: Session, key: str) -> Sequence[Job]:
+    """The batch's jobs with their uploads, in the order in which they came."""
+    return session.execute(select(Job).join(BatchRow).where(BatchRow.key == key).order_by(Job.id)).scalars().all()
+
+
+def bad(session: Session) -> Sequence[Job]:
+    """Jobs that were refused and are still what lies in the inbox, newest first."""
+    query = select(Job).join(InboxFolder).where(Job.status == "bad").order_by(Job.id.desc())
+    return session.execute(query).scalars().all()
+
+
+def fingerprints(session: Session, names: Collection[str]) -> dict[str, str | None]:
+    """How these inbox folders looked when they were last read."""
+    wanted = InboxFolder.name == any_(literal(list(names), ARRAY(Text())))
+    return dict(session.execute(select(InboxFolder.name, InboxFolder.fingerprint).where(wanted)).tuples().all())
+
+
+def folder(session: Session, name: str) -> InboxFolder | None:
+    """What is known of this inbox folder."""
+    return session.get(InboxFolder, name)
+
+
+def save_folder(
+    session: Session, name: str, fingerprint: str | None, files: dict[str, Any], job_id: int | None = None
+) -> None:
+    """Remembers how the folder looked; a null fingerprint: it is still being read, ``files`` are the ones done."""
+    values = {"fingerprint": fingerprint, "files": files, "job_id": job_id}
+    changed = values if job_id is not None else {"fingerprint": fingerprint, "files": files}
+    statement = insert(InboxFolder).values(name=name, **values)
+    session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=changed | {"seen_at": func.now()}))
+
+
+def look_again(session: Session) -> int:
+    """Forgets how the folders of refused jobs looked, so that the next scan judges them anew. Returns how many."""
+    refused = select(Job.id).where(Job.status == "bad")
+    statement = update(InboxFolder).where(InboxFolder.job_id.in_(refused)).values(fingerprint=None)
+    return len(session.execute(statement.returning(InboxFolder.name)).all())
