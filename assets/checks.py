@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from assets.partitions import batches
 from assets.presentation import cell
 from pipelines.studio import Studio
 
@@ -20,7 +19,7 @@ def _check(
     """A check that passes when ``find`` finds nothing; the sentences it finds become the check's own."""
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
 
-    @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking, partitions_def=batches)
+    @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking)
     def check(context: dg.AssetCheckExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.AssetCheckResult:
         problems = find(studio, context.partition_key)
         return dg.AssetCheckResult(

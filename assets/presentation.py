@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from pipelines.items import Result
+if TYPE_CHECKING:
+    from pipelines.items import Result
 
 # The event log keeps every picture for ever; a few are looked at, the rest can be computed again.
 MAX_PICTURES = 4

@@ -1,21 +1,12 @@
 """Sensors: what makes a run start by itself. The database says what is to be done; a tick only looks and asks."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
-from sqlalchemy.orm import Session
 
 from assets.partitions import batches as batch_partitions
 from dags.jobs import editing
-from pipelines.intake import batches, scan
 from pipelines.studio import Studio
-
-# Which request of a batch a run answers. It also tells the intake's runs from those that a person starts.
-ATTEMPT_TAG = "orimono/attempt"
-# A run is created, then launched. One that does neither for this long was lost in between, with its process.
-LOST_AFTER_SECONDS = 60.0
-PARTITIONS = "batches"
 
 
 @dg.sensor(
@@ -25,13 +16,21 @@ PARTITIONS = "batches"
     description="Takes finished job folders from the inbox, groups them into batches and asks for a run of each batch.",
 )
 def inbox(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio]) -> dg.SensorResult:
+    from dags.run_requests import run_requests
+    from pipelines.intake import batches, scan
+
     report = scan.scan(studio.settings.inbox, studio.database, studio.objects, studio.settings)
+    for problem in report.problems:
+        context.log.warning(problem)
+    now = datetime.now(UTC)
     with studio.database.session() as session:
-        batches.plan_batches(session, datetime.now(UTC), int(studio.settings.number("batch_jobs")))
+        batches.plan_batches(session, now, int(studio.settings.number("batch_jobs")))
     with studio.database.session() as session:
-        requests = list(_requests(context.instance, session))
-        stale = batches.prune(session, datetime.now(UTC))
-    known = set(context.instance.get_dynamic_partitions(PARTITIONS))
+        requests = list(run_requests(context.instance, session))
+        stale = batches.prune(session, now)
+    name = batch_partitions.name
+    assert name is not None
+    known = set(context.instance.get_dynamic_partitions(name))
     new = sorted({r.partition_key for r in requests if r.partition_key} - known)
     return dg.SensorResult(
         run_requests=requests,
@@ -39,48 +38,5 @@ def inbox(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio])
             *([batch_partitions.build_add_request(new)] if new else []),
             *([batch_partitions.build_delete_request(sorted(known & set(stale)))] if known & set(stale) else []),
         ],
-        skip_reason=None if requests else f"no new batch ({report})",
+        skip_reason=None if requests else report.summary(),
     )
-
-
-def _requests(instance: dg.DagsterInstance, session: Session) -> Iterator[dg.RunRequest]:
-    """A run for each batch that was never asked for, or whose run was lost; what has ended is written down."""
-    for batch in batches.listed(session, "planned", "requested"):
-        record = _run_of(instance, batch.key, batch.attempts) if batch.status == "requested" else None
-        if record is None:
-            if batch.status == "requested" and _age(batch.requested_at) < LOST_AFTER_SECONDS:
-                continue
-            yield _request(session, batch)
-        elif record.dagster_run.status is dg.DagsterRunStatus.SUCCESS:
-            batches.mark_finished(session, batch.key)
-        elif record.dagster_run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
-            # Dagster itself starts a crashed run again, at most twice, and says beforehand that it will.
-            if record.dagster_run.tags.get("dagster/will_retry") != "true":
-                reason = f"its run {record.dagster_run.run_id} ended as {record.dagster_run.status.value}"
-                batches.mark_failed(session, batch.key, f"{reason}; see its log in the Dagster UI")
-        elif _was_lost(record):
-            instance.report_run_failed(record.dagster_run, "Created but never launched; asked for again.")
-            yield _request(session, batch)
-
-
-def _request(session: Session, batch: batches.Batch) -> dg.RunRequest:
-    attempt = batch.attempts + 1
-    batches.mark_requested(session, batch.key)
-    # A run key is remembered for ever, so it holds the attempt.
-    tags = {ATTEMPT_TAG: str(attempt)}
-    return dg.RunRequest(run_key=f"{batch.key}-{attempt}", partition_key=batch.key, tags=tags)
-
-
-def _run_of(instance: dg.DagsterInstance, key: str, attempt: int) -> dg.RunRecord | None:
-    """The newest run that answers this request: the one asked for, or Dagster's own retry of it."""
-    wanted = dg.RunsFilter(tags={"dagster/partition": key, ATTEMPT_TAG: str(attempt)})
-    return next(iter(instance.get_run_records(wanted, limit=1)), None)
-
-
-def _was_lost(record: dg.RunRecord) -> bool:
-    not_started = record.dagster_run.status is dg.DagsterRunStatus.NOT_STARTED
-    return not_started and _age(record.create_timestamp) >= LOST_AFTER_SECONDS
-
-
-def _age(moment: datetime | None) -> float:
-    return float("inf") if moment is None else (datetime.now(UTC) - moment).total_seconds()

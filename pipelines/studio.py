@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipelines.settings import Settings
-from pipelines.storage.cache import Cache
-from pipelines.storage.database import Database
-from pipelines.storage.objects import Objects
+
+if TYPE_CHECKING:  # every asset names this type, and the code location is to load without the stores' libraries
+    from pipelines.storage.cache import Cache
+    from pipelines.storage.database import Database
+    from pipelines.storage.objects import Objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,10 @@ class Studio:
     @classmethod
     def open(cls, settings: Settings) -> Studio:
         """Opens the stores and brings the schema up to date. Raises Unavailable when a store cannot be reached."""
+        from pipelines.storage.cache import Cache
+        from pipelines.storage.database import Database
+        from pipelines.storage.objects import Objects
+
         database = Database(settings)
         database.migrate()
         objects = Objects.open(settings)
