@@ -112,7 +112,7 @@ def energy(power: NDArray[np.float64], duration: float) -> NDArray[np.float32]:
     low, high = np.percentile(heard, [5, 95])
     missing = max(0.0, 3.0 - (high - low)) / 2
     low, high = low - missing, high + missing
-    return np.clip((np.maximum(level, low) - low) / (high - low), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((np.maximum(level, low) - low) / (high - low), 0, 1), np.float32)
 
 
 def _fixed(array: NDArray[_T]) -> NDArray[_T]:

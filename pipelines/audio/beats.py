@@ -75,7 +75,7 @@ def _recurrence(correlation: NDArray[np.float64], period: float) -> float:
 
 def _confidence(recurrence: float, clear: float, jitter: float, unsteady: float, doubt: float) -> float:
     """0..1. Chance alone gives a recurrence of about .08; a band plays its beats within 10 ms, an orchestra in rubato
-    within 25. The rival (twice or half the tempo, as a rule) is another answer to the same question: it takes up to 40 %.
+    within 25. The rival (twice or half the tempo, as a rule) answers the same question: it takes up to 40 %.
     """
     recurs = np.clip((recurrence - 0.08) / 0.35, 0, 1)
     even = 1 / (1 + (unsteady / 0.004) ** 2) / (1 + (jitter / 0.02) ** 2)
@@ -244,7 +244,7 @@ def _line(times: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _bars(frames: Frames, onsets: Envelope, times: NDArray[np.float64]) -> tuple[int, int]:
-    """(beats per bar, number of the first downbeat): where bass, strokes and harmony change most, in threes or fours."""
+    """(beats per bar, number of the first downbeat): where bass, strokes and harmony change most."""
     at = np.clip(np.round(times * onsets.rate).astype(np.int64), 0, len(onsets.strength) - 1)
     reach = max(1, round(_NEAR * onsets.rate))
     around = np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, len(onsets.strength) - 1)

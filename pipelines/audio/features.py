@@ -91,7 +91,7 @@ def measure_blocks(blocks: Iterable[Audio]) -> Measured:
 
 
 def flux(mel_db: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[n_frames] mean rise of the mel bands in dB since the frame before; librosa's ``onset_strength`` without its shift."""
+    """[n_frames] mean rise of the mel bands in dB since the frame before (librosa's ``onset_strength``, unshifted)."""
     rise = np.diff(mel_db, axis=0, prepend=mel_db[:1])
     return np.asarray(np.maximum(rise, 0).mean(axis=1))
 

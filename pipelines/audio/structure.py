@@ -6,6 +6,7 @@ Novelty along the diagonal of the bars' self-similarity (J. Foote, 2000). Beats 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from string import ascii_uppercase
 
 import numpy as np
@@ -15,8 +16,8 @@ from pipelines.audio.beats import Beats
 from pipelines.audio.spectrum import Frames
 
 _SHORTEST = 7.0  # s
-_KERNEL = 8  # bars compared on either side of a boundary
-_ALIKE = 0.45  # sections whose means lie nearer than this share of the piece's spread bear one letter
+_KERNEL = 9.0  # s compared on either side of a boundary
+_ALIKE = 0.62  # sections whose means lie nearer than this share of the piece's spread bear one letter
 _BAR = 2.0  # s, where there is no beat
 
 
@@ -88,16 +89,17 @@ def _boundaries(bars: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArra
     n = len(bars)
     distance = np.sqrt(np.maximum(((bars[:, None] - bars[None, :]) ** 2).sum(axis=2), 0))
     likeness = np.exp(-distance / max(float(np.median(distance)), 1e-9))
-    reach = min(_KERNEL, max(2, n // 4))
+    bar = float(np.median(np.diff(edges)))
+    reach = int(np.clip(round(_KERNEL / bar), 2, max(2, n // 4)))
     offset = np.arange(-reach, reach) + 0.5
     taper = np.exp(-0.5 * (offset / (reach / 2)) ** 2)
     kernel = np.outer(np.sign(offset) * taper, np.sign(offset) * taper)
     padded = np.pad(likeness, reach, mode="edge")
     novelty = np.array([(padded[i : i + 2 * reach, i : i + 2 * reach] * kernel).sum() for i in range(n)])
-    bar = float(np.median(np.diff(edges)))
     spacing = max(2, int(np.ceil(_SHORTEST / bar)))
-    peaks, _ = find_peaks(novelty, distance=spacing, prominence=0.35 * novelty.std(), height=novelty.mean())
-    return peaks[(edges[peaks] >= _SHORTEST * 0.7) & (edges[peaks] <= edges[-1] - _SHORTEST * 0.7)]
+    peaks, _ = find_peaks(novelty, distance=spacing, prominence=0.6 * novelty.std(), height=0.9 * novelty.mean())
+    peaks = peaks.astype(np.int64)
+    return np.asarray(peaks[(edges[peaks] >= _SHORTEST * 0.7) & (edges[peaks] <= edges[-1] - _SHORTEST * 0.7)])
 
 
 def _label(bars: NDArray[np.float64], starts: NDArray[np.int64]) -> list[int]:
@@ -106,7 +108,7 @@ def _label(bars: NDArray[np.float64], starts: NDArray[np.int64]) -> list[int]:
 
     if len(starts) < 3:
         return [0] * (len(starts) - 1)
-    means = np.array([bars[a:b].mean(axis=0) for a, b in zip(starts[:-1], starts[1:], strict=True)])
+    means = np.array([bars[a:b].mean(axis=0) for a, b in pairwise(starts)])
     spread = float(np.sqrt((bars**2).sum(axis=1).mean()))
     tree = linkage(means, method="average")
     return [int(x) for x in fcluster(tree, _ALIKE * spread, criterion="distance")]
