@@ -258,6 +258,7 @@ def assert_sound(lyrics: Lyrics) -> None:
         assert all(map(math.isnan, starts))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(CENTISECONDS, WORDS, min_size=1, max_size=20))
 def test_lrc_round_trip(song: dict[int, str]) -> None:
     text = "".join(f"[{t // 6000:02d}:{t // 100 % 60:02d}.{t % 100:02d}]{words}\n" for t, words in song.items())
@@ -266,6 +267,7 @@ def test_lrc_round_trip(song: dict[int, str]) -> None:
     assert_sound(lyrics)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(WORDS, st.integers(1, 5000)), min_size=1, max_size=20))
 def test_srt_round_trip(cues: list[tuple[str, int]]) -> None:
     def stamp(ms: int) -> str:
@@ -281,11 +283,13 @@ def test_srt_round_trip(cues: list[tuple[str, int]]) -> None:
     assert_sound(lyrics)
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=20))
 def test_plain_round_trip(song: list[str]) -> None:
     assert [p.text for p in parse("\n".join(song).encode(), "song.txt").phrases] == song
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 @example(b"\x1b$B\x00")
 @example(b"[00:01.00]\xed\xa0\x80x")
@@ -297,16 +301,14 @@ def test_any_bytes_are_lyrics_or_bad_input(data: bytes) -> None:
     assert_sound(lyrics)
 
 
-# fmt: off
-FRAGMENTS = st.sampled_from([
-    "[", "]", "<", ">", ":", ".", ",", "--", "-->", "\n", "\n\n", " ", "\u3000", "\ufeff", "\u2028", "\x01", "la", "春", "♪",
-    "１", "：", "［", "］", "00", "1", "99", "9999", "[00:01.00]", "<00:02.00>", "[99:99.99]", "[offset:", "[ti:", "00:00:01,000",
-])
-# fmt: on
+SIGNS = st.sampled_from("[]<>:., 01959la春♪１：［］\n\u3000\ufeff\u2028\x01")
+STAMPS = st.sampled_from(
+    ["\n", "\n\n", "-->", "[00:01.00]", "<00:02.00>", "[99:99.99]", "9999", "[offset:", "[ti:", "00:00:01,000", "la la"]
+)
 
 
-@settings(max_examples=300)
-@given(st.lists(FRAGMENTS, max_size=40).map("".join), st.sampled_from(["utf-8", "utf-16", "cp932"]))
+@settings(max_examples=300, deadline=None)
+@given(st.lists(SIGNS | STAMPS, max_size=40).map("".join), st.sampled_from(["utf-8", "utf-16", "cp932"]))
 def test_any_heap_of_stamps_is_lyrics_or_bad_input(text: str, encoding: str) -> None:
     data = text.encode(encoding, "ignore")
     assume(len(data) > 2)
