@@ -20,11 +20,11 @@ def own_rate(source: Source) -> Fraction:
 
 
 def frames_at(source: Source, rate: Fraction) -> int:
-    """How many frames of ``rate`` the source holds."""
+    """How many ticks of ``rate`` the source lasts: a clip's last one may be begun only, as its starts are rounded up."""
     if source.n_frames and rate == own_rate(source):
         return source.n_frames
-    nearly = NEARLY if source.fps[0] else 0
-    return math.floor((Fraction(source.duration) + nearly) * rate)
+    length = Fraction(source.duration)
+    return math.ceil((length - NEARLY) * rate) if source.fps[0] else math.floor(length * rate)
 
 
 def source_frame(segment: Segment, rate: Fraction) -> int:

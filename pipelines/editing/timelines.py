@@ -1,35 +1,35 @@
 """An edit as the files that editing programs open: OTIO, CMX3600 EDL, Final Cut 7 XML, FCPXML and the plan as JSON.
 
-Holds the one OTIO timeline that all of them come from. Choosing the cuts is left to solver.py, pictures to render.py.
+Holds the OTIO timeline and FCPXML; the other two formats are edl.py and xmeml.py. Cuts are chosen by solver.py.
 """
 
 from __future__ import annotations
 
 import io
-import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pipelines.editing.clocks import first_record_frame, frames_at, is_drop_frame, own_rate, source_frame
+from pipelines.editing.clocks import frames_at, is_drop_frame, own_rate, source_frame
 from pipelines.editing.edl import to_edl
 from pipelines.editing.plan import Edit, Source
+from pipelines.editing.xmeml import to_xmeml
 from pipelines.media.replacing import replace_bytes
 
 
 def write(edit: Edit, out_dir: Path, name: str) -> dict[str, Path]:
     """Writes ``out_dir/name.{otio,edl,xml,fcpxml,json}``; the keys of the result are the endings.
 
-    Equal edits give equal bytes. Each file appears whole or not at all. Raises Unavailable when the disk is full.
+    Equal edits give equal bytes. Each file appears whole or not at all. Raises BadInput for a rate that editing
+    programs do not know, Unavailable when the disk is full.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     contents = {
         "otio": _otio(edit, name),
         "edl": to_edl(edit, name),
-        "xml": _final_cut_7(edit, name),
+        "xml": to_xmeml(edit, name),
         "fcpxml": _fcpxml(edit, name),
         "json": edit.to_json().decode(),
     }
@@ -39,10 +39,10 @@ def write(edit: Edit, out_dir: Path, name: str) -> dict[str, Path]:
     return paths
 
 
-def build_timeline(edit: Edit, name: str, clock: Callable[[Source], Fraction] = own_rate) -> Any:
+def build_timeline(edit: Edit, name: str) -> Any:
     """``otio.schema.Timeline`` with V1 (the clips) and A1 (the song).
 
-    A clip's source range starts at a whole frame of the clip's ``clock`` and lasts whole record frames, so positions on
+    A clip's source range starts at a whole frame of the clip's own clock and lasts whole record frames, so positions on
     the track stay integers whatever the sources' rates are: nothing can drift. Handles are in ``available_range``.
     """
     import opentimelineio as otio
@@ -51,12 +51,11 @@ def build_timeline(edit: Edit, name: str, clock: Callable[[Source], Fraction] = 
         return otio.opentime.RationalTime(frames, float(rate))
 
     def clip(source: Source, name: str, start: int, metadata: dict[str, Any], length: int) -> Any:
-        rate = clock(source)
+        rate = own_rate(source)
         available = otio.opentime.TimeRange(at(0, rate), at(frames_at(source, rate), rate))
         reference = otio.schema.ExternalReference(Path(source.path).resolve().as_uri(), available)
         reference.name = Path(source.path).name
         reference.metadata["orimono"] = {"content_hash": source.content_hash}
-        reference.metadata["fcp_xml"] = _media_of(source)
         return otio.schema.Clip(
             name,
             reference,
@@ -71,47 +70,18 @@ def build_timeline(edit: Edit, name: str, clock: Callable[[Source], Fraction] = 
     sound = otio.schema.Track("A1", kind=otio.schema.TrackKind.Audio)
     for segment in edit.segments:
         source = edit.clips[segment.clip]
-        start = source_frame(segment, clock(source))
+        start = source_frame(segment, own_rate(source))
         detail = {"shot": segment.shot, "source_time": segment.source_time}
         pictures.append(clip(source, Path(source.path).stem, start, detail, segment.n_frames))
-    rate = clock(edit.music)
+    rate = own_rate(edit.music)
     start = round(Fraction(edit.music_start) * rate)
     sound.append(clip(edit.music, Path(edit.music.path).stem, start, {"start": edit.music_start}, edit.n_frames))
     timeline.tracks.extend([pictures, sound])
     return timeline
 
 
-def _media_of(source: Source) -> dict[str, Any]:
-    """What Final Cut 7 XML says of a file's streams; without it the adapter guesses from the file's ending."""
-    if not source.fps[0]:
-        return {"media": {"audio": {"samplecharacteristics": {"samplerate": "48000"}, "channelcount": "2"}}}
-    size = {"width": str(source.width), "height": str(source.height)}
-    return {"media": {"video": {"samplecharacteristics": size}}}
-
-
 def _otio(edit: Edit, name: str) -> str:
     return str(build_timeline(edit, name).to_json_string()) + "\n"
-
-
-def _final_cut_7(edit: Edit, name: str) -> str:
-    """Everything on the sequence's clock, as Premiere writes it: the format knows no rate such as 12.5 or 29.83, and an
-    in-to-out length that differs from start-to-end would be read as a change of speed."""
-    import opentimelineio as otio
-
-    timeline = build_timeline(edit, name, clock=lambda source: edit.rate)
-    for segment, clip in zip(edit.segments, timeline.tracks[0], strict=True):
-        start = first_record_frame(segment, edit.rate)
-        length = clip.source_range.duration
-        clip.source_range = otio.opentime.TimeRange(otio.opentime.RationalTime(start, float(edit.rate)), length)
-    size = {"width": str(edit.width), "height": str(edit.height)}
-    timeline.metadata["fcp_xml"] = {
-        "media": {"video": {"format": {"samplecharacteristics": size}}},
-        "timecode": {"displayformat": "DF" if is_drop_frame(edit.rate) else "NDF"},
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the adapter asks an XML element for its truth
-        text = str(otio.adapters.write_to_string(timeline, "fcp_xml"))
-    return '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n' + text.partition("?>")[2].lstrip()
 
 
 def _fcpxml(edit: Edit, name: str) -> str:
