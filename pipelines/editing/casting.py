@@ -5,7 +5,7 @@ Cut times are given (rhythm.py); in-points within the windows are left to solver
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ from pipelines.editing.shared import SharedFeatures
 BEAM = 64
 CHILDREN = 16  # at most, of one state, so that the beam is not one family
 ROUNDS = 12  # of improvement; two to four are usual
-WHIM = 1e-3  # how much the seed moves a window's score: enough to break ties
+TASTE = 0.004  # how much a pattern and seed's liking for a moment counts: equals are shown by one or the other
+MOMENT = 2.0  # s of a clip that are liked alike
 DULL = 0.1  # cost of a window in which nothing happens, whatever the query weighs
 AGAIN = 0.1  # cost of a shot that comes back after one other
 JUMP = 0.4  # ... and of one that follows itself, even where the cut is seen
@@ -54,14 +55,13 @@ def frame_problem(
     weights: Mapping[str, float],
     cuts: NDArray[np.intp],
     seconds: Array,
-    seed: int,
+    taste: Sequence[int],
 ) -> Problem:
-    """The casting problem of one query between given cuts (grid indices)."""
+    """The casting problem of one query between given cuts (grid indices); ``taste`` seeds the choice among equals."""
     lengths = np.diff(seconds[cuts])
     total = float(seconds[-1])
-    taken, mean = _runs(shared, lengths, _suitability(shared, weights, cuts))
-    whim = WHIM * np.random.default_rng([seed, 2]).uniform(-1, 1, mean.shape)
-    content = np.where(taken > 0, (mean + whim) * lengths[:, None] / total, -np.inf)
+    taken, mean = _runs(shared, lengths, _suitability(shared, weights, cuts) + _taste(shared, taste))
+    content = np.where(taken > 0, mean * lengths[:, None] / total, -np.inf)
     size = shared.window_end - shared.window_start
     shot = np.unique(
         np.stack([shared.window_clip, shared.window_shot], axis=1), axis=0, return_inverse=True
@@ -94,6 +94,15 @@ def _suitability(shared: SharedFeatures, weights: Mapping[str, float], cuts: NDA
         if weights.get(name, 0.0) > 0:
             out += weights[name] * np.add.reduceat(head * step[:, None], edges, axis=0)
     return out / np.add.reduceat(step, edges)[:, None] - DULL * (1 - shared.window_liveliness)
+
+
+def _taste(shared: SharedFeatures, seed: Sequence[int]) -> Array:
+    """[n_windows] a small liking for some moments over others."""
+    moments = np.stack([shared.window_clip, (shared.window_start / MOMENT).astype(np.int32)], axis=1)
+    index = np.unique(moments, axis=0, return_inverse=True)[1].reshape(-1)
+    rng = np.random.default_rng([*seed, 2])
+    # The second draw breaks ties within a moment.
+    return np.asarray(TASTE * rng.uniform(-1, 1, index.max() + 1)[index] + 1e-3 * rng.uniform(-1, 1, index.size))
 
 
 def _runs(shared: SharedFeatures, lengths: Array, scores: Array) -> tuple[NDArray[np.int64], Array]:

@@ -70,17 +70,17 @@ class Query:
 BUILT_IN = (
     Query(
         "dynamic",
-        {"sync": 0.38, "energy": 0.24, "balance": 0.14, "flow": 0.12, "semantic": 0.08, "coverage": 0.04},
+        {"sync": 0.38, "energy": 0.22, "balance": 0.14, "flow": 0.12, "semantic": 0.12, "coverage": 0.02},
         CuttingStyle(shortest=1, longest=8, calm=5, intense=1.5),
     ),
     Query(
         "narrative",
-        {"semantic": 0.30, "flow": 0.18, "coverage": 0.16, "balance": 0.14, "energy": 0.12, "sync": 0.10},
+        {"semantic": 0.30, "flow": 0.18, "energy": 0.16, "balance": 0.14, "coverage": 0.14, "sync": 0.08},
         CuttingStyle(shortest=3, longest=16, calm=9, intense=4.5, downbeat=0.4, phrase=1.0),
     ),
     Query(
         "hybrid",
-        {"balance": 0.25, "sync": 0.18, "semantic": 0.18, "energy": 0.17, "flow": 0.14, "coverage": 0.08},
+        {"balance": 0.25, "semantic": 0.19, "energy": 0.18, "flow": 0.15, "sync": 0.15, "coverage": 0.08},
         CuttingStyle(shortest=2, longest=12, calm=6, intense=2.5, phrase=0.6),
     ),
 )

@@ -7,6 +7,7 @@ the three meet, and constraints are relaxed when the material is scarce.
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
@@ -52,7 +53,7 @@ def solve(
         cuts = place_cuts(shared, query.style, lengths, seconds, seed)
         if cuts is None:
             continue
-        problem = frame_problem(shared, weights, cuts, seconds, seed)
+        problem = frame_problem(shared, weights, cuts, seconds, (seed, zlib.crc32(query.name.encode())))
         casting = cast(problem)
         if casting is None:
             continue
