@@ -20,7 +20,7 @@ def own_rate(source: Source) -> Fraction:
 
 
 def frames_at(source: Source, rate: Fraction) -> int:
-    """How many ticks of ``rate`` the source lasts: a clip's last one may be begun only, as its starts are rounded up."""
+    """How many ticks of ``rate`` the source lasts: a clip's last may be begun only, as starts are rounded up."""
     if source.n_frames and rate == own_rate(source):
         return source.n_frames
     length = Fraction(source.duration)
