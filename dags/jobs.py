@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets.partitions import batches
-
 editing = dg.define_asset_job(
     "editing",
     selection=dg.AssetSelection.groups("intake", "analysis", "editing"),
-    partitions_def=batches,
     description="A batch of jobs from uploads to finished, judged edits.",
 )

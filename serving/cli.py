@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         config = settings.load()
-        logging.basicConfig(stream=sys.stderr, level=config.log_level, format="%(levelname)s %(message)s")
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
+        for room in ("pipelines", "resources", "serving"):  # libraries speak only when something is wrong
+            logging.getLogger(room).setLevel(config.log_level)
         result, text = arguments.run(arguments, config)
     except OrimonoError as error:
         kind = "bad_input" if isinstance(error, BadInput) else "unavailable"
@@ -35,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments, "defect", f"Orimono itself failed ({type(error).__name__}: {error}); see ORIMONO_LOG_LEVEL=DEBUG"
         )
         return EXIT_FAILED
-    print(json.dumps(_finite(result), ensure_ascii=False) if arguments.json else text)
+    try:
+        print(json.dumps(_finite(result), ensure_ascii=False) if arguments.json else text, flush=True)
+    except BrokenPipeError:  # `orimono status | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return int(result.get("exit_code", 0)) if isinstance(result, dict) else 0
 
 
