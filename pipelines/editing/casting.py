@@ -16,7 +16,7 @@ from pipelines.editing.shared import SharedFeatures
 BEAM = 64
 CHILDREN = 16  # at most, of one state, so that the beam is not one family
 ROUNDS = 12  # of improvement; two to four are usual
-TASTE = 0.004  # how much a pattern and seed's liking for a moment counts: equals are shown by one or the other
+TASTE = 0.012  # how much a pattern and seed's liking for a moment counts: equals are shown by one or the other
 MOMENT = 2.0  # s of a clip that are liked alike
 DULL = 0.1  # cost of a window in which nothing happens, whatever the query weighs
 AGAIN = 0.1  # cost of a shot that comes back after one other
