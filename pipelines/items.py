@@ -11,9 +11,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pipelines.errors import BadInput, Unavailable
+from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.settings import Settings
 from pipelines.storage.cache import Cache
 from pipelines.storage.objects import Objects
@@ -42,15 +42,24 @@ class Produced:
     summary: dict[str, float | int | str] = field(default_factory=dict)
     picture: bytes | None = None  # PNG
     object_key: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)  # for the step's own records, JSON-like
+
+
+class Defect(Exception):
+    """A failure of ours, not of the input; where it came from is in the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[T]):
     item: Item[T]
     produced: Produced | None
-    error: str | None  # one sentence; None when all went well
-    defect: bool  # the error is ours, not the input's
-    seconds: float
+    failure: OrimonoError | Defect | None
+    seconds: float = 0.0
+
+    @property
+    def error(self) -> str | None:
+        """One sentence; None when all went well."""
+        return None if self.failure is None else str(self.failure)
 
 
 Step = Callable[[Settings, Cache, T], Produced]
@@ -72,7 +81,7 @@ def run(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> list[Res
     ordered = []
     for item in items:
         found = by_key[item.content_hash, item.params_hash]
-        ordered.append(found if found.item is item else Result(item, found.produced, found.error, found.defect, 0.0))
+        ordered.append(found if found.item is item else Result(item, found.produced, found.failure))
     return ordered
 
 
@@ -116,7 +125,7 @@ def _alone(settings: Settings, item: Item[T], step: Step[T]) -> Result[T]:
             return result
     except TerminatedWorkerError:
         error = BadInput(item.name, "its analysis process died (damaged media or too little memory)", "re-encode it")
-        return Result(item, None, str(error), False, time.monotonic() - start)
+        return Result(item, None, error, time.monotonic() - start)
 
 
 def _numbered(index: int, settings: Settings, item: Item[T], step: Step[T]) -> tuple[int, Result[T]]:
@@ -125,14 +134,15 @@ def _numbered(index: int, settings: Settings, item: Item[T], step: Step[T]) -> t
 
 def _one(settings: Settings, item: Item[T], step: Step[T]) -> Result[T]:
     start = time.monotonic()
-    produced, error, defect = None, None, False
+    produced: Produced | None = None
+    failure: BadInput | Defect | None = None
     try:
         produced = step(settings, Cache(Objects.open(settings)), item.payload)
     except BadInput as bad:
-        error = str(bad)
+        failure = bad
     except Unavailable:
         raise
     except Exception as bug:  # noqa: BLE001  (a defect met by one item must not cost the batch; it is logged whole)
         log.exception("defect in %s for %s", getattr(step, "__name__", step), item.name)
-        error, defect = f"{item.name}: failed in Orimono itself ({type(bug).__name__}: {bug})", True
-    return Result(item, produced, error, defect, time.monotonic() - start)
+        failure = Defect(f"{item.name}: failed in Orimono itself ({type(bug).__name__}: {bug})")
+    return Result(item, produced, failure, time.monotonic() - start)

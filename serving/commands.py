@@ -120,9 +120,8 @@ def _analyse_all(job: Any, settings: Settings, cache: Cache) -> None:
 
     work = [items.Item(c.name, c.content_hash, c) for c in job.clips]
     for result in items.run(settings, work, steps.warm_clip):
-        if result.error:
-            path = next(c.path for c in job.clips if c.content_hash == result.item.content_hash)
-            raise BadInput(path, result.error.removeprefix(f"{path}: "), "leave it out or replace it")
+        if result.failure:
+            raise result.failure
 
 
 def _media(text: str) -> MediaFile:

@@ -17,6 +17,7 @@ from pipelines.editing import shared as sharing
 from pipelines.editing import steps
 from pipelines.editing.job import VERSIONS, EditJob, MediaFile
 from pipelines.editing.plan import Edit
+from pipelines.errors import OrimonoError
 from pipelines.items import Item, Produced, Result
 from pipelines.storage import edits as edit_table
 from pipelines.storage import features as feature_table
@@ -81,9 +82,7 @@ def uploads(studio: Studio, key: str) -> list[Result[None]]:
         Result(
             Item(f"{row.name}/{u.name}", u.content_hash, None),
             Produced(True, {"kind": u.kind, "owner": u.owner, "MB": u.size / 1e6, "tags": ", ".join(u.tags)}),
-            u.error,
-            False,
-            0.0,
+            OrimonoError(u.error) if u.error else None,
         )
         for row in rows
         for u in row.uploads
