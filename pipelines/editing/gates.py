@@ -17,7 +17,7 @@ from pipelines.editing.screening import Screening
 from pipelines.editing.verdicts import Gate
 from pipelines.video.analysis import VideoFeatures
 
-BLACK = 40  # luma (16..235) below which even the brightest parts of a picture count as black
+BLACK = 27  # luma (16..235) below which even the brightest parts of a picture count as black (5 % of full)
 BLACK_SHARE = 0.5  # of a shot's frames
 STILL = 2  # grey levels: no part of the picture changes by more
 STILL_FOR = 0.4  # s
@@ -38,7 +38,8 @@ class Matching:
 
 
 def match_cuts(planned: NDArray[np.int64], detected: NDArray[np.int64], within: int = 1) -> Matching:
-    pairs, used = [], set()
+    pairs: list[tuple[int, int]] = []
+    used: set[int] = set()
     for distance in range(within + 1):  # exact ones first
         for cut in planned:
             if any(cut == p for p, _ in pairs):
@@ -197,7 +198,7 @@ def _source_frames(clip: VideoFeatures, start: float, end: float) -> NDArray[np.
 
 
 def _overlap(histograms: NDArray[np.float32], shown: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.minimum(histograms, shown[None]).sum(axis=1)
+    return np.asarray(np.minimum(histograms, shown[None]).sum(axis=1))
 
 
 def _ms(seconds: float) -> str:

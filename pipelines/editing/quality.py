@@ -21,7 +21,7 @@ from pipelines.editing.plan import Edit
 from pipelines.editing.repeats import repeats
 from pipelines.editing.screening import Screening, screen
 from pipelines.editing.shared import SharedFeatures
-from pipelines.editing.verdicts import Gate, Quality, Score
+from pipelines.editing.verdicts import Gate, Quality, Score, not_applicable
 from pipelines.errors import BadInput
 from pipelines.lyrics.analysis import LyricsFeatures
 from pipelines.video.analysis import VideoFeatures
@@ -120,7 +120,7 @@ def judge_scores(
     energy = _means(music.energy, music.energy_rate, edges + edit.music_start - _late(seen))
     halves = beats.usable and bool((np.diff(shared.grid) < 0.75 * beats.period).any())
     boundaries = music.section_boundaries[1:-1] - edit.music_start + _late(seen)
-    words = scores.lyrics(edit, shared) if lyrics is not None else scores.not_applicable("no lyrics were given")
+    words = scores.lyrics(edit, shared) if lyrics is not None else not_applicable("no lyrics were given")
     return {
         "sync": timing.sync(cuts, beats, fps, duration, halves, seed),
         "sections": scores.sections(cuts, boundaries, beats, timing.tolerance(fps), duration, seed),

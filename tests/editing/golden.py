@@ -76,14 +76,14 @@ def texture(clip: int, shot: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(1000 * clip + shot)
     width = WIDTH + int(SPEEDS[shot] * (SHOT_SECONDS + 1)) + 8
     hills = np.zeros((HEIGHT + 8, width), np.float32)
-    for cells, weight in ((4 + 3 * shot, 1.0), (14 + 6 * shot, 0.5)):
+    for cells, weight in ((3 + shot, 1.0), (9 + 3 * shot, 0.35)):
         grid = rng.random((cells, max(2, cells * width // HEIGHT)), dtype=np.float32)
         hills += weight * cv2.resize(grid, (width, HEIGHT + 8), interpolation=cv2.INTER_CUBIC)
     hills = (hills - hills.min()) / (hills.max() - hills.min())
     hills = np.clip((hills - 0.5) * 0.9 + (0.35, 0.7, 0.5, 0.6)[shot], 0, 1)[..., None]
     dark, light = (np.float32(colour) for colour in (THEMES[clip].dark, THEMES[clip].light))
     # Each shot in a light of its own, so that a cut within a clip is seen as well: day, dusk, night, mist.
-    tint, depth = ((1.0, 1.0, 1.0), (1.3, 0.75, 0.6), (0.3, 0.35, 0.45), (0.6, 0.6, 0.6))[shot], (0, 0, 0, 100)[shot]
+    tint, depth = ((1.0, 1.0, 1.0), (1.3, 0.75, 0.6), (0.4, 0.4, 0.6), (0.6, 0.6, 0.6))[shot], (0, 0, 0, 100)[shot]
     colours = (dark + hills * (light - dark)) * np.float32(tint) + depth
     return np.asarray(np.clip(colours, 0, 255), np.uint8)
 

@@ -57,13 +57,14 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
     return Studio(job, clips, shared, folder)
 
 
-@pytest.fixture(scope="module", params=["by hand", "dynamic"])
-def edit(studio: Studio, request: pytest.FixtureRequest) -> Edit:
-    return golden.edit_by_hand(studio.job) if request.param == "by hand" else studio.solve(request.param)
+@pytest.fixture(scope="module")
+def edit(studio: Studio) -> Edit:
+    return studio.solve("hybrid")
 
 
-def test_the_golden_edit_passes_every_gate_and_the_threshold(studio: Studio, edit: Edit) -> None:
-    quality = studio.judge(edit)
+@pytest.mark.parametrize("maker", ["by hand", "dynamic", "narrative", "hybrid"])
+def test_the_golden_edit_passes_every_gate_and_the_threshold(studio: Studio, maker: str) -> None:
+    quality = studio.judge(golden.edit_by_hand(studio.job) if maker == "by hand" else studio.solve(maker))
     assert quality.failed == ()
     assert quality.confidence >= THRESHOLD
     assert all(score.applies for score in quality.scores.values())
