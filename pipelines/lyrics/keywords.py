@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sudachipy import Tokenizer
+    from sudachipy import Dictionary, Tokenizer
 
 MOST = 5  # keywords a phrase
 
@@ -77,7 +77,10 @@ def language(texts: Sequence[str]) -> str:
 
 def find_keywords(texts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """At most ``MOST`` keywords a phrase, the song's most frequent first, then in the order in which they are sung."""
-    found = [list(dict.fromkeys(_english(text) + _japanese(text))) for text in texts]
+    japanese = any(_JAPANESE.search(text) for text in texts)
+    # The longest units (東京タワー, not 東京 + タワー): a keyword names a thing. A tokenizer serves one thread only.
+    tokenizer = _dictionary().tokenizer(mode="C") if japanese else None
+    found = [list(dict.fromkeys(_english(text) + _japanese(text, tokenizer))) for text in texts]
     frequency = Counter(word for words in found for word in words)
     return tuple(tuple(sorted(words, key=lambda w: -frequency[w])[:MOST]) for words in found)
 
@@ -88,11 +91,11 @@ def _english(text: str) -> list[str]:
     return [word for word in bare if len(word) > 1 and word not in STOP_WORDS]
 
 
-def _japanese(text: str) -> list[str]:
-    if not _JAPANESE.search(text):
+def _japanese(text: str, tokenizer: Tokenizer | None) -> list[str]:
+    if tokenizer is None or not _JAPANESE.search(text):
         return []
     words = []
-    for morpheme in _tokenizer().tokenize(text):
+    for morpheme in tokenizer.tokenize(text):
         kind, subkind = morpheme.part_of_speech()[:2]
         word = morpheme.dictionary_form()
         if (
@@ -107,8 +110,7 @@ def _japanese(text: str) -> list[str]:
 
 
 @cache
-def _tokenizer() -> Tokenizer:
-    from sudachipy import Dictionary, SplitMode
+def _dictionary() -> Dictionary:
+    from sudachipy import Dictionary
 
-    # The longest units (東京タワー, not 東京 + タワー): a keyword names a thing.
-    return Dictionary(dict="small").tokenizer(mode=SplitMode.C)
+    return Dictionary(dict="small")

@@ -1,0 +1,102 @@
+"""The sample library is whole: every file a job names is there, attributed, small, and truly what the job says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipelines.intake.job_file import JobFile, Kind, parse
+from pipelines.lyrics.formats import read
+from pipelines.lyrics.keywords import language
+
+SAMPLE = Path("sample")
+JOBS = sorted(path.parent for path in SAMPLE.glob("jobs/*/job.yaml"))
+MEDIA = sorted(path for path in (SAMPLE / "media").iterdir() if path.suffix != ".md")
+LYRICS = sorted(SAMPLE.glob("jobs/*/*.lrc"))
+
+
+def load(job: Path) -> JobFile:
+    return parse((job / "job.yaml").read_bytes(), job / "job.yaml")
+
+
+def paths(job: Path, kind: Kind) -> list[Path]:
+    return [job / item.file for item in load(job).of_kind(kind)]
+
+
+def duration(job: Path) -> float:
+    wanted = load(job).edit.duration
+    assert wanted is not None
+    return wanted
+
+
+def seconds(path: Path) -> float:
+    with av.open(str(path)) as media:
+        return media.duration / 1e6
+
+
+def test_there_is_an_english_and_a_japanese_job() -> None:
+    spoken = [language([p.text for p in read(path).phrases]) for job in JOBS for path in paths(job, "lyrics")]
+    assert sorted(spoken) == ["en", "ja"]
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_a_job_names_files_that_exist_and_tags_its_clips(job: Path) -> None:
+    assert len(paths(job, "music")) == len(paths(job, "lyrics")) == 1
+    assert len(paths(job, "clip")) >= 3
+    for item in load(job).files:
+        assert (job / item.file).is_file(), item.file
+        assert item.kind != "clip" or len(item.tags) >= 3
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_the_edit_fits_the_music_and_the_clips(job: Path) -> None:
+    (music,) = paths(job, "music")
+    assert duration(job) <= seconds(music)
+    assert 2 * duration(job) < sum(seconds(clip) for clip in paths(job, "clip"))
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_lyrics_lie_within_the_music_without_a_warning(job: Path) -> None:
+    (music,), (words,) = paths(job, "music"), paths(job, "lyrics")
+    lyrics = read(words)
+    assert lyrics.timed
+    assert lyrics.warnings == ()
+    assert lyrics.phrases[-1].end < seconds(music)
+    sung = [p for p in lyrics.phrases if p.end <= duration(job)]
+    assert len(sung) >= 8
+
+
+def test_phrases_begin_on_the_bars_of_a_steady_song() -> None:
+    job = SAMPLE / "jobs/haru-no-ogawa"
+    bpm = load(job).bpm
+    assert bpm is not None
+    bar = 4 * 60 / bpm
+    starts = np.array([p.start for p in read(paths(job, "lyrics")[0]).phrases])
+    bars = (starts - starts[0]) / bar
+    assert np.abs(bars - bars.round()).max() < 0.15
+
+
+@pytest.mark.parametrize("path", [*MEDIA, *LYRICS], ids=lambda path: path.name)
+def test_each_file_is_attributed_beside_it(path: Path) -> None:
+    folder = path.parent if path in MEDIA else path.parent.parent
+    name = path.relative_to(folder).as_posix()
+    rows = [line for line in (folder / "ATTRIBUTION.md").read_text("utf-8").splitlines() if f"`{name}`" in line]
+    (row,) = rows
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert len(cells) == 5
+    assert all(cells)
+    assert re.search(r"Creative Commons Attribution|public domain|Japan: .* United States:", row)
+
+
+def test_no_attribution_is_left_of_a_file_that_went() -> None:
+    for folder in (SAMPLE / "media", SAMPLE / "jobs"):
+        for name in re.findall(r"^\| `([^`]+)`", (folder / "ATTRIBUTION.md").read_text("utf-8"), re.MULTILINE):
+            assert (folder / name).is_file(), name
+
+
+def test_the_library_stays_small() -> None:
+    assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) <= 12 * 2**20
