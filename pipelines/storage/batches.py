@@ -50,7 +50,7 @@ def by_key(session: Session, key: str) -> BatchRow | None:
 def job_ids(session: Session, batch_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
     """Batch id -> its jobs' ids."""
     query = select(Job.batch_id, func.array_agg(Job.id)).where(Job.batch_id.in_(batch_ids)).group_by(Job.batch_id)
-    return {batch: tuple(sorted(ids)) for batch, ids in session.execute(query).tuples() if batch is not None}
+    return {batch: tuple(sorted(ids)) for batch, ids in session.execute(query) if batch is not None}
 
 
 def prunable(session: Session, before: datetime) -> Sequence[BatchRow]:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import math
+import weakref
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -58,7 +59,9 @@ class Database:
     def engine(self) -> Engine:
         """Makes the database on the server when it is missing; raises Unavailable when there is no server."""
         self._create_when_missing(self.url)
-        return _engine(self.url)
+        engine = _engine(self.url)
+        weakref.finalize(self, engine.dispose)  # no connection outlives its Database
+        return engine
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:

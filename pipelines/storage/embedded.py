@@ -39,6 +39,9 @@ START_PATIENCE = 180.0  # s, for the recovery of a large database after a crash
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_LIMIT = 103  # bytes that a socket's path may have: 107 on Linux, 103 on macOS
 
+# https://www.postgresql.org/docs/18/protocol-message-formats.html: the one question a server answers to anybody
+_SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
+
 _SETTINGS = {
     "listen_addresses": "",  # no network at all
     "unix_socket_permissions": "0700",
@@ -118,7 +121,7 @@ def _clear_failures(home: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(home) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             remedy = "choose a folder that you may write to (ORIMONO_HOME)"
             raise BadInput(home, f"the database cannot be kept there ({error.strerror})", remedy) from error
         raise
@@ -179,14 +182,15 @@ def _ensure_running(folder: Path, linger: float, durable: bool) -> None:
 
 
 def _answers(folder: Path) -> bool:
-    """Whether a process listens on the socket: a lock file alone proves nothing after a crash."""
+    """Whether a server answers on the socket: a lock file alone proves nothing after a crash."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)
         try:
             probe.connect(str(_sockets(folder) / SOCKET_NAME))
-        except (FileNotFoundError, ConnectionRefusedError):
+            probe.sendall(_SSL_REQUEST)
+            return probe.recv(1) in (b"N", b"S", b"E")
+        except (FileNotFoundError, ConnectionError, TimeoutError):
             return False
-    return True
 
 
 def _run_keeper(orders: keeper.Orders) -> None:

@@ -80,7 +80,7 @@ def bad(session: Session) -> Sequence[Job]:
 def fingerprints(session: Session, names: Collection[str]) -> dict[str, str | None]:
     """How these inbox folders looked when they were last read."""
     wanted = InboxFolder.name == any_(literal(list(names), ARRAY(Text())))
-    return dict(session.execute(select(InboxFolder.name, InboxFolder.fingerprint).where(wanted)).tuples().all())
+    return dict(session.execute(select(InboxFolder.name, InboxFolder.fingerprint).where(wanted)).all())
 
 
 def folder(session: Session, name: str) -> InboxFolder | None:

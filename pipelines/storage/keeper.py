@@ -176,11 +176,15 @@ def halt(pid: int, alive: Callable[[], bool]) -> None:
 
 
 def exists(pid: int) -> bool:
+    """Whether the process lives; a dead one that nobody has reaped (a container without init) does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:  # a system without /proc, or gone by now
+        return not Path("/proc/self").exists()
 
 
 def keep(orders: Orders, answer: Callable[[str], None]) -> None:
@@ -194,7 +198,7 @@ def keep(orders: Orders, answer: Callable[[str], None]) -> None:
             return answer("busy")
         pid = running[0]
         answer("ready")
-        return watch(orders, lambda: exists(pid))
+        return watch(orders, lambda: exists(pid) and postmaster(folder) is not None)
     if postmaster(folder) is not None or (folder / "data" / "postmaster.pid").exists():
         clear_stale(folder)
     log = folder / "server.log"
