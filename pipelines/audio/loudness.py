@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.audio.true_peak import TruePeakMeter
+from pipelines.media.audio import USUAL_CHANNELS
 
 SILENCE = float("-inf")
 ABSOLUTE_GATE = -70.0  # LUFS, BS.1770-5 annex 1
@@ -24,15 +25,6 @@ _BLOCK = 1 << 16  # samples filtered at once: about 1 MB of float64 for two chan
 # BS.1770-5 table 4: +1.5 dB for what comes from the sides or behind; the LFE is not measured.
 _SIDES = {"SL", "SR", "BL", "BR", "BC", "LS", "RS", "SDL", "SDR"}
 _LFE = {"LFE", "LFE2"}
-_USUAL = {
-    1: ("FC",),
-    2: ("FL", "FR"),
-    3: ("FL", "FR", "FC"),
-    4: ("FL", "FR", "BL", "BR"),
-    5: ("FL", "FR", "FC", "SL", "SR"),
-    6: ("FL", "FR", "FC", "LFE", "SL", "SR"),
-    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,7 @@ class Loudness:
 
 def channel_weights(channels: int | Sequence[str]) -> NDArray[np.float64]:
     """Weights [n_channels] of BS.1770-5 for FFmpeg's channel names, or for the usual order of so many channels."""
-    names = _USUAL.get(channels, ("FC",) * channels) if isinstance(channels, int) else tuple(channels)
+    names = USUAL_CHANNELS.get(channels, ("FC",) * channels) if isinstance(channels, int) else tuple(channels)
     weigh = {**dict.fromkeys(_SIDES, 10**0.15), **dict.fromkeys(_LFE, 0.0)}
     return np.array([weigh.get(name.upper(), 1.0) for name in names])
 

@@ -64,8 +64,8 @@ def _caption(music: MusicFeatures) -> str:
     )
     if not len(music.beats):
         return f"no beat found   ·   {_clock(music.duration)}   ·   {loud}"
-    trust = f"confidence {music.bpm_confidence:.0%}"
-    return f"{music.bpm:.2f} BPM, {trust}   ·   {music.beats_per_bar} beats a bar   ·   {_clock(music.duration)}   ·   {loud}"
+    tempo = f"{music.bpm:.2f} BPM, confidence {music.bpm_confidence:.0%}"
+    return "   ·   ".join([tempo, f"{music.beats_per_bar} beats a bar", _clock(music.duration), loud])
 
 
 def _spectrogram(source: Path | str | Audio) -> tuple[NDArray[np.float32], float]:
@@ -124,10 +124,10 @@ def _draw_energy(axes: Axes, music: MusicFeatures) -> None:
     axes.fill_between(times, music.energy, color=_ENERGY, alpha=0.35, lw=0)
     axes.plot(times, music.energy, color=_ENERGY, lw=1.6)
     other = np.setdiff1d(music.beats, music.downbeats)
-    axes.vlines(other, -0.14, -0.06, color=_BEAT, lw=0.9)
-    axes.vlines(music.downbeats, -0.18, -0.02, color=_DOWNBEAT, lw=1.3)
-    axes.set_ylim(-0.22, 1.06)
-    axes.set_yticks([-0.1, 0, 1], ["beats", "0", "1"])
+    axes.vlines(other, -0.24, -0.12, color=_BEAT, lw=0.9)
+    axes.vlines(music.downbeats, -0.28, -0.08, color=_DOWNBEAT, lw=1.3)
+    axes.set_ylim(-0.34, 1.06)
+    axes.set_yticks([-0.18, 0, 1], ["beats", "0", "1"])
     axes.set_ylabel("energy", color=_INK, fontsize=11)
     axes.xaxis.set_major_formatter(lambda seconds, _: _clock(seconds))
 

@@ -28,6 +28,17 @@ BLOCK = 1 << 16  # samples a block: 1.4 s at 48 kHz, which keeps a block of six 
 _LOUDEST = 1e6  # +120 dBFS: above it a float "sample" is garbage, and its square leaves float32
 _MOST_BROKEN = 0.01  # share of broken samples up to which a file is still worth hearing
 
+# The order of channels where a file names none, as most WAV files do (FFmpeg's names).
+USUAL_CHANNELS = {
+    1: ("FC",),
+    2: ("FL", "FR"),
+    3: ("FL", "FR", "FC"),
+    4: ("FL", "FR", "BL", "BR"),
+    5: ("FL", "FR", "FC", "BL", "BR"),
+    6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Audio:
@@ -110,7 +121,7 @@ def _blocks(path: Path, container: InputContainer, sound: AudioStream) -> Iterat
     buffer = np.empty((0, 0), np.float32)
     for frame in _frames(path, container, sound):
         if rate == 0:
-            rate, names = frame.sample_rate, tuple(c.name for c in frame.layout.channels)
+            rate, names = frame.sample_rate, _names(frame)
             buffer = np.empty((len(names), BLOCK), np.float32)
         if filled and filled + frame.samples > buffer.shape[1]:
             yield Audio(buffer[:, :filled], rate, names)
@@ -121,6 +132,11 @@ def _blocks(path: Path, container: InputContainer, sound: AudioStream) -> Iterat
         filled += frame.samples
     if filled:
         yield Audio(buffer[:, :filled], rate, names)
+
+
+def _names(frame: AudioFrame) -> tuple[str, ...]:
+    names = tuple(channel.name for channel in frame.layout.channels)
+    return USUAL_CHANNELS.get(len(names), names) if "NONE" in names else names
 
 
 def _frames(path: Path, container: InputContainer, sound: AudioStream) -> Iterator[AudioFrame]:
