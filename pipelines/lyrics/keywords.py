@@ -78,7 +78,7 @@ def language(texts: Sequence[str]) -> str:
 def find_keywords(texts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """At most ``MOST`` keywords a phrase, the song's most frequent first, then in the order in which they are sung."""
     japanese = any(_JAPANESE.search(text) for text in texts)
-    # The longest units (東京タワー, not 東京 + タワー): a keyword names a thing. A tokenizer serves one thread only.
+    # The longest units, since a keyword names a thing. A tokenizer serves one thread only.
     tokenizer = _dictionary().tokenizer(mode="C") if japanese else None
     found = [list(dict.fromkeys(_english(text) + _japanese(text, tokenizer))) for text in texts]
     frequency = Counter(word for words in found for word in words)
