@@ -34,14 +34,15 @@ class Colour:
     def frame(self, index: int, time: float, image: Picture) -> None:
         if time < self._due:
             return
+        import cv2
+
         # The next multiple, not this time plus a step: a slow clip must not drift away from the grid.
         self._due = (np.floor(time * SAMPLES_A_SECOND + 1e-6) + 1) / SAMPLES_A_SECOND - 1e-6
-        hsv = image.half_hsv
-        hue = (hsv[..., 0].astype(np.int32) + 90 // HUES) % 180 * HUES // 180
-        bins = (hue * SATURATIONS + (hsv[..., 1] >> 6)) * VALUES + (hsv[..., 2] >> 6)
-        counts = np.bincount(bins.ravel(), minlength=N_BINS)
+        sizes, ranges = [2 * HUES, SATURATIONS, VALUES], [0, 180, 0, 256, 0, 256]
+        counts = cv2.calcHist([image.half_hsv], [0, 1, 2], None, sizes, ranges)
+        halves = np.roll(counts, 1, axis=0).reshape(HUES, 2, SATURATIONS, VALUES)  # so that reds fall in one bin
         self._frames.append(index)
-        self._rows.append((counts / counts.sum()).astype(np.float32))
+        self._rows.append((halves.sum(axis=1) / counts.sum()).astype(np.float32).ravel())
 
     def finish(self) -> Mapping[str, NDArray[Any]]:
         return {

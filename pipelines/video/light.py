@@ -16,6 +16,7 @@ from pipelines.media.picture import Picture
 BLACK, WHITE = 16.0, 235.0  # limited-range luma (ITU-R BT.601)
 USUAL_DETAIL = 12.0  # standard deviation of the Laplacian at 256x144 that maps to 0.5
 DETAIL_SPREAD = 0.6  # e-folds of it that one step of the logistic curve spans
+LOOKS_A_SECOND = 8.0  # at the detail; it changes slowly, and between looks the last one stands
 
 
 class Light:
@@ -31,15 +32,20 @@ class Light:
     def start(self, info: FrameInfo) -> None:
         self._brightness = array("f")
         self._detail = array("f")
+        self._stride = max(1, math.ceil(float(info.fps) / LOOKS_A_SECOND))
 
     def frame(self, index: int, time: float, image: Picture) -> None:
         import cv2
 
         self._brightness.append(cv2.mean(image.luma)[0])
-        self._detail.append(float(cv2.meanStdDev(cv2.Laplacian(image.luma, cv2.CV_16S))[1][0, 0]))
+        if index % self._stride == 0:
+            self._detail.append(float(cv2.meanStdDev(cv2.Laplacian(image.luma, cv2.CV_16S))[1][0, 0]))
 
     def finish(self) -> Mapping[str, NDArray[Any]]:
         brightness = (np.array(self._brightness, np.float32) - BLACK) / (WHITE - BLACK)
         detail = np.log(np.maximum(np.array(self._detail, np.float32), 1e-3))
         sharpness = 1 / (1 + np.exp((math.log(USUAL_DETAIL) - detail) / DETAIL_SPREAD))
-        return {"brightness": np.clip(brightness, 0, 1), "sharpness": sharpness.astype(np.float32)}
+        return {
+            "brightness": np.clip(brightness, 0, 1),
+            "sharpness": np.repeat(sharpness, self._stride)[: len(brightness)].astype(np.float32),
+        }
