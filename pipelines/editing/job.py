@@ -20,6 +20,7 @@ from pipelines.audio import analysis as audio
 from pipelines.editing import quality, solver
 from pipelines.editing import render as rendering
 from pipelines.editing import shared as sharing
+from pipelines.editing.patterns import Query, patterns
 from pipelines.editing.plan import Edit, Source
 from pipelines.editing.verdicts import Quality
 from pipelines.errors import BadInput
@@ -143,31 +144,35 @@ def shared_features(job: EditJob, cache: Cache) -> sharing.SharedFeatures:
 
 def plan(job: EditJob, pattern: str, cache: Cache) -> Edit:
     """The cut list of one pattern. Its sources carry file names only; ``bind`` gives them places."""
-    from pipelines.editing.patterns import patterns
+    query = _query(pattern)
+    # The query's own words are part of the key: a plugged-in pattern that changes is another pattern.
+    params = {"fps": str(job.fps), "query": repr(query)}
+    version = VERSIONS["edit_patterns"]
+    found = cache.get_or_put(
+        "plan", version, job.content_hash(), params, lambda: _solve(job, query, cache).to_json(), ".json"
+    )
+    return Edit.from_json(found)
 
+
+def _query(pattern: str) -> Query:
     known = patterns()
     if pattern not in known:
         raise BadInput(pattern, "is not a pattern", f"choose from {', '.join(sorted(known))}")
+    return known[pattern]
 
-    def compute() -> bytes:
-        clips = [analyse_clip(c, cache) for c in job.clips]
-        width, height = canvas(clips)
-        edit = solver.solve(
-            shared_features(job, cache),
-            known[pattern],
-            music=_sound(job.music, music_features(job, cache)),
-            clips=[_picture(c, f) for c, f in zip(job.clips, clips, strict=True)],
-            fps=job.fps,
-            width=width,
-            height=height,
-            seed=job.seed,
-        )
-        return edit.to_json()
 
-    # The query's own words are part of the key: a plugged-in pattern that changes is another pattern.
-    params = {"fps": str(job.fps), "query": repr(known[pattern])}
-    return Edit.from_json(
-        cache.get_or_put("plan", VERSIONS["edit_patterns"], job.content_hash(), params, compute, ".json")
+def _solve(job: EditJob, query: Query, cache: Cache) -> Edit:
+    clips = [analyse_clip(c, cache) for c in job.clips]
+    width, height = canvas(clips)
+    return solver.solve(
+        shared_features(job, cache),
+        query,
+        music=_sound(job.music, music_features(job, cache)),
+        clips=[_picture(c, f) for c, f in zip(job.clips, clips, strict=True)],
+        fps=job.fps,
+        width=width,
+        height=height,
+        seed=job.seed,
     )
 
 
@@ -221,6 +226,7 @@ def judge(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Quality:
             clips=[analyse_clip(c, cache) for c in job.clips],
             lyrics=analyse_lyrics(job.lyrics, cache) if job.lyrics else None,
             shared=shared_features(job, cache),
+            again=bind(_solve(job, _query(pattern), cache), job),
         )
 
     content = hashlib.sha256(edit.to_json()).hexdigest()
