@@ -28,11 +28,18 @@ if TYPE_CHECKING:
 NEARLY = Fraction(1, 1000)  # s; Matroska rounds stamps to a millisecond, so a frame may come that much early
 SKIPPABLE = {"h264", "hevc", "mpeg4", "mpeg2video"}  # codecs with one packet a shown frame, some never referred to
 AGAIN = "export or upload it again"
+STAMPED = {"mov", "mp4", "matroska", "webm", "mpegts", "flv"}  # containers whose stamps hold after a seek, too
+LONGEST_GAP = Fraction(10)  # s; as in frames.py, a larger jump is a fault of the file
+MICROSECOND = Fraction(1, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Reel:
-    """Where a clip can be entered, from one pass over its packets (none decoded but the first frames)."""
+    """Where a clip can be entered, from one pass over its packets (none decoded but the first frames).
+
+    A clip whose stamps are not to be trusted (AVI, MPEG programme streams, jumps) is only played from its start, its
+    times mended as frames.py mends them: then there are no ``stamps`` and one entry.
+    """
 
     path: Path
     origin: int  # stamp of the first frame
@@ -71,21 +78,31 @@ def read_reel(path: Path) -> Reel:
     """Raises BadInput when there is no moving picture or not one frame of it decodes."""
     with open_media(path) as container:
         stream = _film(path, container)
-        base = stream.time_base or Fraction(1, 90_000)
+        base = stream.time_base
         first = next(_decoded(container, stream, None), None)
         if first is None:
             raise BadInput(path, "has a video stream, but not one frame of it can be decoded", AGAIN)
-        origin = first.pts or 0
-        container.seek(min(origin, 0), stream=stream, backward=True)
+        if base is None or first.pts is None or not STAMPED & set(container.format.name.split(",")):
+            return _unstamped(path)
+        container.seek(min(first.pts, 0), stream=stream, backward=True)
         stamps, found = [], []
         for packet in _packets(container, stream):
-            if packet.pts is not None:
-                stamps.append(packet.pts)
-                if packet.is_keyframe:
-                    found.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
-    found = sorted(found) or [(origin, origin)]
-    keyframes, entries = zip(*found, strict=True)
-    return Reel(path, origin, keyframes, entries, np.array(sorted(stamps), np.int64), base)
+            if packet.pts is None:
+                if packet.size:
+                    return _unstamped(path)
+                continue
+            stamps.append(packet.pts)
+            if packet.is_keyframe:
+                found.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
+    rising = np.array(sorted(stamps), np.int64)
+    if not found or np.diff(rising).max(initial=0) > LONGEST_GAP / base:
+        return _unstamped(path)
+    keyframes, entries = zip(*sorted(found), strict=True)
+    return Reel(path, first.pts, keyframes, entries, rising, base)
+
+
+def _unstamped(path: Path) -> Reel:
+    return Reel(path, 0, (0,), (0,), np.zeros(0, np.int64), MICROSECOND)
 
 
 class Playback:
@@ -93,15 +110,19 @@ class Playback:
 
     def __init__(self, reel: Reel, *, threads: int = 1) -> None:
         self._reel = reel
-        self._container = open_media(reel.path)
-        self._stream = _film(reel.path, self._container)
+        self._threads = threads
+        self._open()
+        self._shown: tuple[int, av.VideoFrame] | None = None  # with its stamp
+        self._next: tuple[int, av.VideoFrame] | None = None
+        self._started = False
+
+    def _open(self) -> None:
+        self._container = open_media(self._reel.path)
+        self._stream = _film(self._reel.path, self._container)
         self._stream.codec_context.thread_type = "AUTO"
-        self._stream.codec_context.thread_count = threads
+        self._stream.codec_context.thread_count = self._threads
         self._wanted: int | None = None  # stamp that is played to, while frames before it may be skipped
         self._queue = self._frames()
-        self._shown: av.VideoFrame | None = None
-        self._next: av.VideoFrame | None = None
-        self._started = False
 
     def __enter__(self) -> Playback:
         return self
@@ -127,35 +148,42 @@ class Playback:
         due = self._reel.stamp(max(0.0, time))
         if self._must_seek(due):
             self._enter(self._reel.entry(time), due)
-        while self._next is not None and (self._shown is None or _stamp(self._next) <= due):
+        while self._next is not None and (self._shown is None or self._next[0] <= due):
             self._shown, self._next = self._next, next(self._queue, None)
         if self._shown is None:
             raise BadInput(self._reel.path, f"cannot be decoded at {time:.2f} s", AGAIN)
-        return self._shown
+        return self._shown[1]
 
     def _must_seek(self, due: int) -> bool:
-        if not self._started or (self._shown is not None and _stamp(self._shown) > due):
+        if not self._started or (self._shown is not None and self._shown[0] > due):
             return True
         if self._next is None:
             return False
         entry = bisect.bisect_right(self._reel.keyframes, due) - 1
-        return entry >= 0 and self._reel.keyframes[entry] > _stamp(self._next)
+        return entry >= 0 and self._reel.keyframes[entry] > self._next[0]
 
     def _enter(self, entry: int, due: int) -> None:
         """Starts decoding at a key frame; one earlier each time that the decoder yields nothing early enough."""
         self._started = True
         for tried in (entry, entry - 1, 0):
             self._queue.close()
-            self._stream.codec_context.flush_buffers()
-            self._container.seek(self._reel.entries[max(0, tried)], stream=self._stream, backward=True)
-            self._wanted = self._reel.shown(due) if self._stream.codec_context.name in SKIPPABLE else None
-            self._queue = self._frames()
+            if len(self._reel.stamps):
+                self._stream.codec_context.flush_buffers()
+                self._container.seek(self._reel.entries[max(0, tried)], stream=self._stream, backward=True)
+                self._wanted = self._reel.shown(due) if self._stream.codec_context.name in SKIPPABLE else None
+                self._queue = self._frames()
+            else:
+                self._container.close()
+                self._open()
             self._shown, self._next = None, next(self._queue, None)
-            if self._next is not None and _stamp(self._next) <= due:
+            if self._next is not None and self._next[0] <= due:
                 return
 
-    def _frames(self) -> Generator[av.VideoFrame]:
-        return _decoded(self._container, self._stream, self)
+    def _frames(self) -> Generator[tuple[int, av.VideoFrame]]:
+        frames = _decoded(self._container, self._stream, self)
+        if len(self._reel.stamps):
+            return ((frame.pts or 0, frame) for frame in frames)
+        return _mended(frames, self._stream)
 
     def skips(self, packet: Packet[Any]) -> bool:
         """Whether a packet is so far before the wanted frame that it only matters if others refer to it."""
@@ -169,8 +197,22 @@ def _film(path: Path, container: InputContainer) -> VideoStream:
     return stream
 
 
-def _stamp(frame: av.VideoFrame) -> int:
-    return frame.pts or 0
+def _mended(frames: Iterable[av.VideoFrame], stream: VideoStream) -> Generator[tuple[int, av.VideoFrame]]:
+    """Frames with microseconds from the first: their stamps', or a frame's length on where those fail or run back."""
+    base, origin, shift = stream.time_base, None, Fraction(0)
+    step = 1 / Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
+    last = -step
+    for frame in frames:
+        time = last + step
+        if frame.pts is not None and base is not None:
+            origin = frame.pts if origin is None else origin
+            stamped = (frame.pts - origin) * base + shift
+            if last < stamped <= time + LONGEST_GAP:
+                time = stamped
+            else:
+                shift += time - stamped
+        last = time
+        yield round(time / MICROSECOND), frame
 
 
 def _decoded(container: InputContainer, stream: VideoStream, playback: Playback | None) -> Generator[av.VideoFrame]:
