@@ -140,13 +140,30 @@ def read_frames(path: str | Path, times: Iterable[float], width: int) -> Iterato
         decoder.close()
 
 
+def length_of(path: str | Path) -> float:
+    """Seconds from the first frame to the end of the last, as the file's header has it; decoded only if it has none."""
+    decoder = _Decoder(Path(path), threads=THREADS, loop_filter=False)
+    try:
+        stream = decoder.stream
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        if decoder.container.duration:
+            return decoder.container.duration / 1_000_000
+    finally:
+        decoder.close()
+    with Frames(path) as frames:
+        for _ in frames:
+            pass
+        return frames.duration
+
+
 class _Decoder:
     """One open video stream: frames in order, or the frame at a time."""
 
     def __init__(self, path: Path, *, threads: int, loop_filter: bool) -> None:
         self.path = path
         self.damaged = 0
-        self._container, self.stream = _open(path)
+        self.container, self.stream = _open(path)
         context = self.stream.codec_context
         context.thread_type = "AUTO"
         context.thread_count = threads
@@ -164,7 +181,7 @@ class _Decoder:
 
     def close(self) -> None:
         self._queue.close()
-        self._container.close()
+        self.container.close()
 
     def frames(self) -> Iterator[av.VideoFrame]:
         yield self.first
@@ -191,7 +208,7 @@ class _Decoder:
         target = self.first.pts + math.floor(max(0.0, time) / self.time_base)
         for offset in (target, self.first.pts):
             self._queue.close()
-            self._container.seek(offset, stream=self.stream, backward=True)
+            self.container.seek(offset, stream=self.stream, backward=True)
             self._queue = self._decoded()
             self._shown, self._next = None, next(self._queue, None)
             if self._next is not None and self._seconds(self._next) <= time:
@@ -201,7 +218,7 @@ class _Decoder:
     def _decoded(self) -> Generator[av.VideoFrame]:
         import av
 
-        packets = self._container.demux(self.stream)
+        packets = self.container.demux(self.stream)
         while True:
             try:
                 packet = next(packets)

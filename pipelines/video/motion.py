@@ -34,7 +34,7 @@ class Motion:
     def start(self, info: FrameInfo) -> None:
         import cv2
 
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._stride = max(1, math.ceil(float(info.fps) / FLOWS_A_SECOND))
         self._before: NDArray[np.uint8] | None = None
         self._before_time = 0.0
