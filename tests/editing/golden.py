@@ -173,27 +173,29 @@ class Job:
     clip_tags: tuple[tuple[str, ...], ...]
 
 
-def make_job(folder: Path) -> Job:
-    """Writes song.wav, a clip a theme and lyrics.lrc; equal bytes every time (about 10 s)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with wave.open(str(folder / "song.wav"), "wb") as out:
+def write_song(path: Path) -> Path:
+    with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(RATE)
         out.writeframes((song() * 32767).astype("<i2").tobytes())
-    clips = []
-    for number, theme in enumerate(THEMES):
-        n = shot_starts(theme)[-1]
-        clips.append(
-            encode(
-                folder / f"{theme.name}.mp4",
-                theme.fps,
-                lambda number=number, n=n, theme=theme: (picture(number, k / theme.fps) for k in range(n)),
-            )
-        )
+    return path
+
+
+def write_clip(path: Path, number: int, seconds: float | None = None) -> Path:
+    fps = THEMES[number].fps
+    n = shot_starts(THEMES[number])[-1] if seconds is None else round(seconds * fps)
+    return encode(path, fps, lambda: (picture(number, k / fps) for k in range(n)))
+
+
+def make_job(folder: Path) -> Job:
+    """Writes song.wav, a clip a theme and lyrics.lrc; equal bytes every time (about 10 s)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = [write_clip(folder / f"{theme.name}.mp4", number) for number, theme in enumerate(THEMES)]
     lines = [f"[{int(t // 60):02d}:{t % 60:05.2f}]{text}" for t, text in lyrics_lines()]
     (folder / "lyrics.lrc").write_text("\n".join([*lines, f"[00:{DURATION:05.2f}]", ""]))
-    return Job(folder, folder / "song.wav", tuple(clips), folder / "lyrics.lrc", tuple(t.tags for t in THEMES))
+    tags = tuple(theme.tags for theme in THEMES)
+    return Job(folder, write_song(folder / "song.wav"), tuple(clips), folder / "lyrics.lrc", tags)
 
 
 def sources(job: Job) -> tuple[Source, tuple[Source, ...]]:
