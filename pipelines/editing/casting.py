@@ -137,7 +137,7 @@ def _fair_shares(held: Array, total: float) -> Array:
 def cast(problem: Problem, *, beam: int = BEAM) -> Casting | None:
     """The best casting found, or None when a beam of ``beam`` states finds no way through the constraints."""
     found = _beam(problem, beam)
-    return None if found is None else _improve(problem, found)
+    return None if found is None else improve(problem, found)
 
 
 def score(problem: Problem, windows: NDArray[np.int64]) -> float:
@@ -238,7 +238,7 @@ def _fittest(key: Array, shown: NDArray[np.int64], beam: int) -> tuple[NDArray[n
     return state[order], window[order]
 
 
-def _improve(p: Problem, windows: NDArray[np.int64]) -> Casting:
+def improve(p: Problem, windows: NDArray[np.int64]) -> Casting:
     """Replaces single windows and exchanges pairs as long as the score rises."""
     best = score(p, windows)
     for _ in range(ROUNDS):

@@ -108,3 +108,23 @@ def place_cuts(
     while cuts[-1] > 0:
         cuts.append(int(back[cuts[-1]]))
     return np.array(cuts[::-1], np.intp)
+
+
+def segment_gains(
+    shared: SharedFeatures, style: CuttingStyle, lengths: Lengths, seconds: NDArray[np.float64], seed: int
+) -> list[list[tuple[int, float]]]:
+    """For each grid index every end that a segment from there may have, with its share of the rhythm_score."""
+    wanted = targets(shared, style, lengths)
+    worth = cut_values(shared, style, seed) * np.append(wanted, 0.0)
+    log_wanted = np.concatenate([[0.0], np.cumsum(np.log2(wanted))])
+    out: list[list[tuple[int, float]]] = []
+    for a in range(seconds.size - 1):
+        first = int(np.searchsorted(seconds, seconds[a] + lengths.shortest - 1e-6))
+        last = int(np.searchsorted(seconds, seconds[a] + lengths.longest + 1e-6))
+        ends = [b for b in range(first, last) if b > a]
+        gains = [
+            float(_gain(np.array([a]), b, seconds, log_wanted, style.steadiness)[0] + worth[b]) / float(seconds[-1])
+            for b in ends
+        ]
+        out.append(list(zip(ends, gains, strict=True)))
+    return out

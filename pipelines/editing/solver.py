@@ -1,7 +1,7 @@
 """Which picture when: a pattern's query answered over the shared features, as a cut list.
 
 Cuts are placed by rhythm.py (exact), windows chosen by casting.py (beam search), in-points laid by inpoints.py; here
-the three meet, and constraints are relaxed when the material is scarce.
+the three meet, and when the material is scarce weaving.py takes over and constraints are relaxed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.editing.casting import cast, frame_problem
+from pipelines.editing.casting import cast, frame_problem, improve
 from pipelines.editing.inpoints import in_points
 from pipelines.editing.patterns import SHORTEST_CUT, Query
 from pipelines.editing.plan import Edit, Segment, Source
 from pipelines.editing.rhythm import Lengths, frames_of, place_cuts
 from pipelines.editing.shared import SharedFeatures
+from pipelines.editing.weaving import weave
 from pipelines.errors import BadInput
 
 VERSION = "1"
@@ -49,13 +50,16 @@ def solve(
     frames = frames_of(shared, fps)
     seconds = frames / float(fps)
     weights = _known_weights(shared, query)
-    for step, lengths in enumerate(_relaxations(shared, query)):
+    taste = (seed, zlib.crc32(query.name.encode()))
+    for step, lengths in enumerate(allowed_lengths(shared, query)):
         cuts = place_cuts(shared, query.style, lengths, seconds, seed)
-        if cuts is None:
-            continue
-        problem = frame_problem(shared, weights, cuts, seconds, (seed, zlib.crc32(query.name.encode())))
-        casting = cast(problem)
-        if casting is None:
+        problem = None if cuts is None else frame_problem(shared, weights, cuts, seconds, taste)
+        casting = None if problem is None else cast(problem)
+        if casting is None and (woven := weave(shared, query.style, lengths, seconds, seed)) is not None:
+            cuts = woven[0]
+            problem = frame_problem(shared, weights, cuts, seconds, taste)
+            casting = improve(problem, woven[1])
+        if cuts is None or problem is None or casting is None:
             continue
         if step:
             logger.info("pattern %s: little material; cuts of %.1f to %.1f s", query.name, *_range(seconds, cuts))
@@ -95,7 +99,8 @@ def _known_weights(shared: SharedFeatures, query: Query) -> dict[str, float]:
     return {k: w / total for k, w in known.items()}
 
 
-def _relaxations(shared: SharedFeatures, query: Query) -> Iterator[Lengths]:
+def allowed_lengths(shared: SharedFeatures, query: Query) -> Iterator[Lengths]:
+    """The cut lengths a query asks for, as far as the shots hold them, then the relaxed ones in order."""
     shortest, longest = query.band(shared.pulse)
     run = float(np.bincount(shared.window_run, weights=shared.window_end - shared.window_start).max())
     flash = min(shortest, SHORTEST_CUT)

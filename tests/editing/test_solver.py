@@ -241,6 +241,17 @@ def test_two_short_shots_relax_to_what_they_hold() -> None:
     check(edit, shared, few)
 
 
+def test_a_short_and_a_long_shot_take_turns() -> None:
+    """Cuts of one length would need as much of the short shot as of the long one."""
+    uneven = [clip(5.0, 1, seed=1), clip(30.0, 1, seed=2)]
+    shared = shared_of(uneven, 14.0)
+    for query in (DYNAMIC, HYBRID):
+        edit = answer(shared, query, uneven)
+        check(edit, shared, uneven)
+        shown = np.bincount([s.clip for s in edit.segments], weights=[s.n_frames / 25 for s in edit.segments])
+        assert shown[0] < 5.0 < 9.0 < shown[1]
+
+
 def test_many_very_short_shots_make_a_fast_narrative() -> None:
     short = [clip(1.0, 1, seed=k) for k in range(60)]
     shared = shared_of(short, 20.0)
