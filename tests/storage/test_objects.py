@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import pickle
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from pipelines.errors import BadInput, Unavailable
 from pipelines.settings import Settings
+from pipelines.storage import objects as objects_module
 from pipelines.storage.objects import Objects
 
 
@@ -173,6 +175,61 @@ def test_a_bucket_that_is_not_there(s3_endpoint: str, tmp_path: Path, monkeypatc
     lost = Objects.open(Settings(home=str(tmp_path), objects_url="s3://no-such-bucket", s3_endpoint=s3_endpoint))
     with pytest.raises((BadInput, Unavailable)):
         lost.put_bytes(b"x", ".bin")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], capture_output=True)
+
+
+@pytest.mark.parametrize("megabytes", [3, 40])
+def test_a_full_disk_is_said_and_leaves_nothing(small_disk: Path, tmp_path: Path, megabytes: int) -> None:
+    store = Objects.open(Settings(home=str(small_disk / "home")))
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(os.urandom(1 << 20) * megabytes)
+    with pytest.raises(Unavailable, match="the disk is full, free some space"):
+        store.put_file(clip)
+    with pytest.raises(Unavailable, match="the disk is full, free some space"):
+        store.put_named("features/x", clip.read_bytes())
+    assert not [p for p in store.folder.rglob("*") if p.is_file()]
+    assert store.get(store.put_bytes(b"small", ".txt")) == b"small"
+
+
+def test_a_full_disk_under_the_copies_of_s3(
+    small_disk: Path, s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    home = str(small_disk / "home")
+    store = Objects.open(Settings(home=home, objects_url="s3://studio/full", s3_endpoint=s3_endpoint))
+    key = store.put_bytes(os.urandom(3 << 20), ".mp4")
+    with pytest.raises(Unavailable, match="the disk is full, free some space"):
+        store.local(key)
+    assert not [p for p in store.folder.rglob("*") if p.is_file()]
+
+
+def test_a_file_that_changes_while_it_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Objects.open(Settings(home=str(tmp_path / "home")))
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"a" * 1000)
+    real = objects_module.content_hash
+
+    def changed_after(path: Path) -> str:
+        digest = real(path)
+        if path == clip:
+            clip.write_bytes(b"b" * 1000)
+        return digest
+
+    monkeypatch.setattr(objects_module, "content_hash", changed_after)
+    with pytest.raises(Unavailable, match="was changed while it was being stored"):
+        store.put_file(clip)
+    assert not [p for p in store.folder.rglob("*") if p.is_file()]
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "s3://", "nonsense"])
