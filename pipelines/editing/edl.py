@@ -6,27 +6,24 @@ clip time 0 being 00:00:00:00.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from pathlib import Path
 
 from pipelines.editing.clocks import first_record_frame, is_drop_frame, timecode
+from pipelines.editing.places import file_url, reel_names
 from pipelines.editing.plan import Edit
-
-REEL_LENGTH = 8
 
 
 def to_edl(edit: Edit, name: str) -> str:
     """One video event a segment and one event on both sound channels for the song."""
     rate = edit.rate
-    reels = _reels([source.path for source in edit.clips])
+    reels = reel_names(source.path for source in edit.clips)
     lines = [f"TITLE: {_one_line(name)}", f"FCM: {'DROP FRAME' if is_drop_frame(rate) else 'NON-DROP FRAME'}", ""]
 
     def event(number: int, reel: str, channel: str, source: int, record: int, length: int, path: str) -> None:
         times = (source, source + length, record, record + length)
         lines.append(f"{number:03}  {reel:<8} {channel:<5} C        {' '.join(timecode(t, rate) for t in times)}")
         lines.append(f"* FROM CLIP NAME:  {_one_line(Path(path).name)}")
-        lines.append(f"* FROM CLIP: {Path(path).resolve().as_uri()}")
+        lines.append(f"* FROM CLIP: {file_url(path)}")
 
     for number, segment in enumerate(edit.segments, 1):
         path = edit.clips[segment.clip].path
@@ -35,20 +32,6 @@ def to_edl(edit: Edit, name: str) -> str:
     start = round(edit.music_start * rate)
     event(len(edit.segments) + 1, "AX", "AA", start, 0, edit.n_frames, edit.music.path)
     return "\n".join(lines) + "\n"
-
-
-def _reels(paths: list[str]) -> dict[str, str]:
-    """A reel name a file: its stem's letters and digits, at most eight, numbered where two would be the same."""
-    reels: dict[str, str] = {}
-    for path in dict.fromkeys(paths):
-        plain = unicodedata.normalize("NFKD", Path(path).stem).encode("ascii", "ignore").decode()
-        reel = re.sub(r"[^A-Z0-9]", "", plain.upper())[:REEL_LENGTH] or "CLIP"
-        number = 1
-        while reel in reels.values() or reel in ("AX", "BL"):
-            number += 1
-            reel = f"{reel[: REEL_LENGTH - len(str(number))]}{number}"
-        reels[path] = reel
-    return reels
 
 
 def _one_line(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipelines.editing.clocks import frames_at, is_drop_frame, own_rate, source_frame
 from pipelines.editing.edl import to_edl
+from pipelines.editing.places import file_url
 from pipelines.editing.plan import Edit, Source
 from pipelines.editing.xmeml import to_xmeml
 from pipelines.media.replacing import replace_bytes
@@ -53,7 +54,7 @@ def build_timeline(edit: Edit, name: str) -> Any:
     def clip(source: Source, name: str, start: int, metadata: dict[str, Any], length: int) -> Any:
         rate = own_rate(source)
         available = otio.opentime.TimeRange(at(0, rate), at(frames_at(source, rate), rate))
-        reference = otio.schema.ExternalReference(Path(source.path).resolve().as_uri(), available)
+        reference = otio.schema.ExternalReference(file_url(source.path), available)
         reference.name = Path(source.path).name
         reference.metadata["orimono"] = {"content_hash": source.content_hash}
         return otio.schema.Clip(
@@ -107,7 +108,7 @@ def _complete(root: ET.Element, edit: Edit) -> None:
     frame.attrib.pop("name")  # only Apple's own formats may be named
     frame.set("width", str(edit.width))
     frame.set("height", str(edit.height))
-    by_url = {Path(s.path).resolve().as_uri(): s for s in edit.clips}
+    by_url = {file_url(s.path): s for s in edit.clips}
     for number, asset in enumerate(resources.findall("asset"), 1):
         rep = asset.find("media-rep")
         source = by_url.get(rep.get("src", "")) if rep is not None else None

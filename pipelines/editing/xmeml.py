@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from pipelines.editing.clocks import first_record_frame, frames_at, is_drop_frame, timecode
+from pipelines.editing.places import file_url
 from pipelines.editing.plan import Edit, Source
 from pipelines.errors import BadInput
 
@@ -93,7 +94,7 @@ def _add_file(item: ET.Element, file_id: str, source: Source, rate: Fraction, kn
         return
     known.add(file_id)
     _add(file, "name", Path(source.path).name)
-    _add(file, "pathurl", Path(source.path).resolve().as_uri())
+    _add(file, "pathurl", file_url(source.path))
     _add_rate(file, rate)
     _add(file, "duration", frames_at(source, rate))
     _add_timecode(file, rate)

@@ -7,6 +7,7 @@ import math
 import random
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -240,3 +241,13 @@ def test_a_clip_conformed_on_the_record_clock_never_opens_with_the_shot_before()
     assert Fraction(first_record_frame(segment, Fraction(25)), 25) >= Fraction(283, 24)
     assert source_frame(segment, Fraction(24)) == 283
     assert source_frame(Segment(0, 10, 0, 1, 11.792), Fraction(24)) == 283, "Matroska's millisecond"
+
+
+def test_links_and_parent_folders_in_a_path(tmp_path: Path) -> None:
+    (tmp_path / "kept-by-hash.mp4").touch()
+    (tmp_path / "holiday.mp4").symlink_to(tmp_path / "kept-by-hash.mp4")
+    edit = long_edit(Fraction(25), n_shots=1)
+    moved = replace(edit, clips=tuple(replace(c, path=f"{tmp_path}/jobs/../holiday.mp4") for c in edit.clips))
+    for ending, path in write(moved, tmp_path / "out", "cut").items():
+        if ending != "json":
+            assert (tmp_path / "holiday.mp4").as_uri() in path.read_text(), ending
