@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from benchmarks.measure import Figure, peak_rss_mb, write
 from pipelines.audio.analysis import MusicFeatures
 from pipelines.audio.analysis import analyse as analyse_music
-from pipelines.editing.casting import Problem, cast, frame_problem, score
+from pipelines.editing.casting import cast, score
+from pipelines.editing.framing import Problem, frame_problem
 from pipelines.editing.patterns import BUILT_IN, Query
 from pipelines.editing.quality import difference
 from pipelines.editing.rhythm import frames_of, place_cuts

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipelines.audio.analysis import MusicFeatures
 from pipelines.editing.grid import Grid, rank
-from pipelines.editing.windows import Windows
+from pipelines.editing.windows import Windows, number_shots
 from pipelines.lyrics.analysis import LyricsFeatures
 from pipelines.video.analysis import VideoFeatures
 from pipelines.video.colour import HUES, SATURATIONS, VALUES
@@ -98,9 +98,9 @@ def semantic(material: Material, embed: Embed) -> Floats:
     sung = grid.phrase >= 0
     if lyrics is None or not sung.any():
         return out
-    shots, shot_of_window = np.unique(np.stack([windows.clip, windows.shot], axis=1), axis=0, return_inverse=True)
-    tags = [material.clip_tags[c] + material.clips[c].shot_tags[s] for c, s in shots.tolist()]
-    meaning = nearness(lyrics.embeddings, tags, embed)[:, shot_of_window.reshape(-1)]
+    shots = sorted(set(zip(windows.clip.tolist(), windows.shot.tolist(), strict=True)))
+    tags = [material.clip_tags[c] + material.clips[c].shot_tags[s] for c, s in shots]
+    meaning = nearness(lyrics.embeddings, tags, embed)[:, number_shots(windows.clip, windows.shot)]
     cheer = rank(rank(windows.brightness) + rank(_warmth(windows.histogram)))
     mood = _alike(((lyrics.valence + 1) / 2).astype(np.float32), cheer) + _alike(lyrics.arousal, rank(windows.motion))
     out[sung] = ((1 - EMOTION_SHARE) * meaning + EMOTION_SHARE * mood / 2)[grid.phrase[sung]]
@@ -158,7 +158,7 @@ def visible_between(windows: Windows) -> NDArray[np.bool_]:
     is a metric). Within a shot twice the distance is asked for.
     """
     least = _colour_distance(windows) - windows.spread[:, None] - windows.spread[None, :]
-    shot = np.unique(np.stack([windows.clip, windows.shot], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    shot = number_shots(windows.clip, windows.shot)
     same = shot[:, None] == shot[None, :]
     light = np.abs(windows.brightness[:, None] - windows.brightness[None, :])
     return np.asarray(np.where(same, least >= 2 * VISIBLE, (least >= VISIBLE) | (light >= VISIBLE_BRIGHTNESS)))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.editing.casting import Problem
+from pipelines.editing.framing import Problem
 from pipelines.editing.shared import SharedFeatures
 from pipelines.editing.windows import ACCENT_RATE
 

@@ -59,11 +59,18 @@ def rhythm_score(
     seed: int,
 ) -> float:
     """What ``place_cuts`` maximises, for the grid indices ``cuts`` (first 0, last n_slots)."""
-    wanted = targets(shared, style, lengths)
-    worth = cut_values(shared, style, seed) * np.append(wanted, 0.0)
-    log_wanted = np.concatenate([[0.0], np.cumsum(np.log2(wanted))])
+    worth, log_wanted = _wishes(shared, style, lengths, seed)
     a, b = cuts[:-1], cuts[1:]
     return float(np.sum(_gain(a, b, seconds, log_wanted, style.steadiness) + worth[b]) / seconds[-1])
+
+
+def _wishes(
+    shared: SharedFeatures, style: CuttingStyle, lengths: Lengths, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """[n_slots + 1] worth of a cut, in seconds, and the wanted lengths' logarithms summed from the start."""
+    wanted = targets(shared, style, lengths)
+    worth = cut_values(shared, style, seed) * np.append(wanted, 0.0)
+    return worth, np.concatenate([[0.0], np.cumsum(np.log2(wanted))])
 
 
 def _gain(
@@ -87,9 +94,7 @@ def place_cuts(
     fills the excerpt.
     """
     n = shared.slot_energy.size
-    wanted = targets(shared, style, lengths)
-    worth = cut_values(shared, style, seed) * np.append(wanted, 0.0)
-    log_wanted = np.concatenate([[0.0], np.cumsum(np.log2(wanted))])
+    worth, log_wanted = _wishes(shared, style, lengths, seed)
     best = np.full(n + 1, -np.inf)
     best[0] = 0.0
     back = np.zeros(n + 1, np.intp)
@@ -114,9 +119,7 @@ def segment_gains(
     shared: SharedFeatures, style: CuttingStyle, lengths: Lengths, seconds: NDArray[np.float64], seed: int
 ) -> list[list[tuple[int, float]]]:
     """For each grid index every end that a segment from there may have, with its share of the rhythm_score."""
-    wanted = targets(shared, style, lengths)
-    worth = cut_values(shared, style, seed) * np.append(wanted, 0.0)
-    log_wanted = np.concatenate([[0.0], np.cumsum(np.log2(wanted))])
+    worth, log_wanted = _wishes(shared, style, lengths, seed)
     out: list[list[tuple[int, float]]] = []
     for a in range(seconds.size - 1):
         first = int(np.searchsorted(seconds, seconds[a] + lengths.shortest - 1e-6))

@@ -14,13 +14,15 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.editing.casting import cast, frame_problem, improve
+from pipelines.editing.casting import cast, improve
+from pipelines.editing.framing import frame_problem
 from pipelines.editing.inpoints import in_points
 from pipelines.editing.patterns import SHORTEST_CUT, Query
 from pipelines.editing.plan import Edit, Segment, Source
 from pipelines.editing.rhythm import Lengths, frames_of, place_cuts
 from pipelines.editing.shared import SharedFeatures
 from pipelines.editing.weaving import weave
+from pipelines.editing.windows import number_shots
 from pipelines.errors import BadInput
 
 VERSION = "1"
@@ -51,6 +53,8 @@ def solve(
     seconds = frames / float(fps)
     weights = _known_weights(shared, query)
     taste = (seed, zlib.crc32(query.name.encode()))
+    if float(_material(shared).sum()) < shared.duration:
+        raise _too_little(shared, query)
     for step, lengths in enumerate(allowed_lengths(shared, query)):
         cuts = place_cuts(shared, query.style, lengths, seconds, seed)
         problem = None if cuts is None else frame_problem(shared, weights, cuts, seconds, taste)
@@ -126,15 +130,22 @@ def _range(seconds: NDArray[np.float64], cuts: NDArray[np.intp]) -> tuple[float,
     return float(lengths.min()), float(lengths.max())
 
 
+def _material(shared: SharedFeatures) -> NDArray[np.float64]:
+    """[n_shots] usable seconds of each shot."""
+    shot = number_shots(shared.window_clip, shared.window_shot)
+    return np.bincount(shot, weights=shared.window_end - shared.window_start).astype(np.float64)
+
+
 def _too_little(shared: SharedFeatures, query: Query) -> BadInput:
-    shots = len(set(zip(shared.window_clip.tolist(), shared.window_shot.tolist(), strict=True)))
-    material = float(np.sum(shared.window_end - shared.window_start))
+    held = _material(shared)
     clips = len(set(shared.window_clip.tolist()))
+    # No shot follows itself, so the longest can fill about half of an edit.
+    fits = int(0.75 * min(float(held.sum()), 2 * float(held.sum() - held.max())))
     return BadInput(
         f"pattern {query.name}",
-        f"{material:.1f} s of usable picture in {shots} shot{'s' * (shots != 1)} of {clips} clip{'s' * (clips != 1)} "
-        f"do not fill {shared.duration:g} s with visible cuts and no repetition",
-        f"give a --duration of at most {max(1.0, 0.5 * material):.0f} s or more clips"
-        if shots > 1
+        f"{held.sum():.1f} s of usable picture in {held.size} shot{'s' * (held.size != 1)} of {clips} "
+        f"clip{'s' * (clips != 1)} do not fill {shared.duration:g} s with visible cuts and no repetition",
+        f"give a --duration of at most {fits} s or more clips"
+        if 0 < fits < shared.duration
         else "give more clips (an edit needs at least two different shots)",
     )

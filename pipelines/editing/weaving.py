@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.editing.framing import JUMP
 from pipelines.editing.patterns import CuttingStyle
 from pipelines.editing.rhythm import Lengths, segment_gains
 from pipelines.editing.shared import SharedFeatures
+from pipelines.editing.windows import number_shots
 
 STATES = 10  # kept at each grid time
 CHOICES = 3  # windows tried per state and length, of different shots
 PLENTY = 0.5  # how much more a shot is worth that has much left over one that has little
-JUMP = 0.4  # cost, in cuts, of a shot that follows itself
 
 Array = NDArray[np.float64]
 
@@ -44,9 +45,7 @@ def weave(
     n = shared.slot_energy.size
     gains = segment_gains(shared, style, lengths, seconds, seed)
     size = shared.window_end - shared.window_start
-    shot = np.unique(
-        np.stack([shared.window_clip, shared.window_shot], axis=1), axis=0, return_inverse=True
-    )[1].reshape(-1)  # fmt: skip
+    shot = number_shots(shared.window_clip, shared.window_shot)
     last_of_run = np.searchsorted(shared.window_run, shared.window_run, side="right") - 1
     opens = np.diff(shared.window_run, prepend=-1) != 0
     waiting: list[list[State]] = [[] for _ in range(n + 1)]
@@ -90,7 +89,7 @@ def _kept(states: list[State]) -> list[State]:
     return list(kept.values())
 
 
-def _best_of_shots(worth: Array, shot: NDArray[np.intp]) -> list[int]:
+def _best_of_shots(worth: Array, shot: NDArray[np.int64]) -> list[int]:
     """The best window of each of the CHOICES best shots."""
     out: list[int] = []
     worth = worth.copy()

@@ -47,6 +47,11 @@ class Windows:
     accents: Floats  # [n, n_steps]
 
 
+def number_shots(clip: NDArray[np.int32], shot: NDArray[np.int32]) -> NDArray[np.int64]:
+    """[n] shots numbered over all clips, from each window's clip and shot within it."""
+    return np.unique(np.stack([clip, shot], axis=1), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
 def usable_stretches(clip: VideoFeatures) -> list[tuple[int, float, float]]:
     """(shot, start s, end s) of what may be shown: no black, fade or frozen picture, a frame off each boundary."""
     if clip.n_frames == 0:

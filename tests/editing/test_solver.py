@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.editing.casting import Problem, cast, score
+from pipelines.editing.casting import cast, score
+from pipelines.editing.framing import Problem
 from pipelines.editing.patterns import BUILT_IN, SHORTEST_CUT, CuttingStyle, Query
 from pipelines.editing.plan import Edit
 from pipelines.editing.rhythm import Lengths, place_cuts, rhythm_score
@@ -261,12 +263,16 @@ def test_many_very_short_shots_make_a_fast_narrative() -> None:
 
 
 @pytest.mark.parametrize("query", BUILT_IN, ids=lambda q: q.name)
-def test_too_little_material_names_counts_and_remedy(query: Query) -> None:
-    few = [clip(4.0, 2, seed=1)]
-    with pytest.raises(
-        BadInput, match=r"2 shots of 1 clip do not fill 30 s.*give a --duration of at most \d+ s or more"
-    ):
-        answer(shared_of(few, 30.0), query, few)
+@pytest.mark.parametrize("sizes", [[(9.0, 2)], [(5.0, 1)] * 8, [(40.0, 2), (6.0, 1)]], ids=["one", "eight", "uneven"])
+def test_too_little_material_names_counts_and_a_remedy_that_works(query: Query, sizes: list[tuple[float, int]]) -> None:
+    few = [clip(d, n, seed=k) for k, (d, n) in enumerate(sizes)]
+    shots, clips = sum(n for _, n in sizes), f"{len(few)} clip"
+    with pytest.raises(BadInput, match=rf"in {shots} shots of {clips}.* do not fill 60 s.* or more clips") as caught:
+        answer(shared_of(few, 60.0), query, few)
+    found = re.search(r"at most (\d+) s", caught.value.remedy)
+    assert found is not None
+    shared = shared_of(few, float(found[1]))
+    check(answer(shared, query, few), shared, few)
 
 
 def test_a_single_shot_cannot_be_edited() -> None:
