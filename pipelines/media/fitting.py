@@ -69,7 +69,9 @@ class Fitter:
         wanted = Fraction(self.width, self.height)
         kept = min(shape / wanted, wanted / shape)
         if kept >= 1 - MOST_CROPPED:
-            node = chain(node, *self._cover(width, height, shape, self.width, self.height, "bicubic"))
+            if shape != wanted:
+                node = chain(node, ("crop", _crop(width, height, shape, wanted)))
+            node = chain(node, ("scale", f"{self.width}:{self.height}:flags=bicubic"), ("setsar", "1"))
         else:
             split = chain(node, ("split", "2"))
             small = (max(2, self.width // BLUR // 2 * 2), max(2, self.height // BLUR // 2 * 2))
@@ -93,16 +95,6 @@ class Fitter:
         node = chain(node, ("format", "yuv420p"), ("buffersink", ""))
         graph.configure()
         return graph
-
-    def _cover(
-        self, width: int, height: int, shape: Fraction, to_width: int, to_height: int, flags: str
-    ) -> list[tuple[str, str]]:
-        filters = []
-        wanted = Fraction(to_width, to_height)
-        if shape != wanted:
-            filters.append(("crop", _crop(width, height, shape, wanted)))
-        filters.append(("scale", f"{to_width}:{to_height}:flags={flags}"))
-        return [*filters, ("setsar", "1")]
 
 
 def _crop(width: int, height: int, shape: Fraction, wanted: Fraction) -> str:
