@@ -6,11 +6,14 @@ Exact arithmetic only; leaves decoding to pipelines.media and file formats to ti
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
-from pipelines.editing.plan import Segment, Source
+from pipelines.editing.plan import Edit, Segment, Source
 
 SOUND_RATE = Fraction(48000)  # the song is placed by the sample
+Section = tuple[float, str]  # s into the song where it starts, label
+Mark = tuple[int, str]  # record frame, label
 NEARLY = Fraction(1, 1000)  # s; containers round frame times to a millisecond, so nothing finer tells frames apart
 
 
@@ -38,6 +41,13 @@ def first_record_frame(segment: Segment, rate: Fraction) -> int:
     Rounded up, so that a clip conformed on that clock never opens with a frame of the shot before.
     """
     return math.ceil((Fraction(segment.source_time) - NEARLY) * rate)
+
+
+def record_marks(edit: Edit, sections: Sequence[Section]) -> list[Mark]:
+    """The sections that start within the edit, each on the record frame nearest to its start."""
+    start = Fraction(edit.music_start)
+    marks = [(round((Fraction(time) - start) * edit.rate), label) for time, label in sections]
+    return [(frame, label) for frame, label in marks if 0 <= frame < edit.n_frames]
 
 
 def is_drop_frame(rate: Fraction) -> bool:

@@ -5,14 +5,13 @@ Holds the OTIO timeline and FCPXML; the other two formats are edl.py and xmeml.p
 
 from __future__ import annotations
 
-import io
 import xml.etree.ElementTree as ET
-from contextlib import redirect_stdout
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pipelines.editing.clocks import frames_at, is_drop_frame, own_rate, source_frame
+from pipelines.editing.clocks import Mark, Section, frames_at, is_drop_frame, own_rate, record_marks, source_frame
 from pipelines.editing.edl import to_edl
 from pipelines.editing.places import file_url
 from pipelines.editing.plan import Edit, Source
@@ -20,17 +19,19 @@ from pipelines.editing.xmeml import to_xmeml
 from pipelines.media.replacing import replace_bytes
 
 
-def write(edit: Edit, out_dir: Path, name: str) -> dict[str, Path]:
+def write(edit: Edit, out_dir: Path, name: str, *, sections: Sequence[Section] = ()) -> dict[str, Path]:
     """Writes ``out_dir/name.{otio,edl,xml,fcpxml,json}``; the keys of the result are the endings.
 
+    ``sections`` of the song (start in s, label) become markers in OTIO and Final Cut 7 XML.
     Equal edits give equal bytes. Each file appears whole or not at all. Raises BadInput for a rate that editing
     programs do not know, Unavailable when the disk is full.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
+    marks = record_marks(edit, sections)
     contents = {
-        "otio": _otio(edit, name),
+        "otio": _otio(edit, name, marks),
         "edl": to_edl(edit, name),
-        "xml": to_xmeml(edit, name),
+        "xml": to_xmeml(edit, name, marks),
         "fcpxml": _fcpxml(edit, name),
         "json": edit.to_json().decode(),
     }
@@ -81,15 +82,20 @@ def build_timeline(edit: Edit, name: str) -> Any:
     return timeline
 
 
-def _otio(edit: Edit, name: str) -> str:
-    return str(build_timeline(edit, name).to_json_string()) + "\n"
+def _otio(edit: Edit, name: str, marks: Sequence[Mark]) -> str:
+    import opentimelineio as otio
+
+    timeline = build_timeline(edit, name)
+    for frame, label in marks:
+        span = otio.opentime.TimeRange(*(otio.opentime.RationalTime(n, float(edit.rate)) for n in (frame, 1)))
+        timeline.tracks.markers.append(otio.schema.Marker(label, span, otio.schema.MarkerColor.GREEN))
+    return str(timeline.to_json_string()) + "\n"
 
 
 def _fcpxml(edit: Edit, name: str) -> str:
     import opentimelineio as otio
 
-    with redirect_stdout(io.StringIO()):  # the adapter prints
-        text = str(otio.adapters.write_to_string(build_timeline(edit, name), "otio_fcpx_xml_lite_adapter"))
+    text = str(otio.adapters.write_to_string(build_timeline(edit, name), "otio_fcpx_xml_lite_adapter"))
     head, _, body = text.partition("<fcpxml")
     root = ET.fromstring("<fcpxml" + body)  # noqa: S314 - what the adapter just wrote
     _complete(root, edit)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from pipelines.editing.clocks import first_record_frame, frames_at, is_drop_frame, timecode
+from pipelines.editing.clocks import Mark, first_record_frame, frames_at, is_drop_frame, timecode
 from pipelines.editing.places import file_url
 from pipelines.editing.plan import Edit, Source
 from pipelines.errors import BadInput
 
 
-def to_xmeml(edit: Edit, name: str) -> str:
+def to_xmeml(edit: Edit, name: str, marks: Sequence[Mark] = ()) -> str:
     """Raises BadInput for a rate that is neither whole nor a whole one times 1000/1001."""
     rate = edit.rate
     if rate not in (math.ceil(rate), Fraction(1000 * math.ceil(rate), 1001)):
@@ -32,6 +33,11 @@ def to_xmeml(edit: Edit, name: str) -> str:
     media = _add(sequence, "media")
     _add_pictures(_add(media, "video"), edit)
     _add_sound(_add(media, "audio"), edit)
+    for frame, label in marks:
+        marker = _add(sequence, "marker")
+        _add(marker, "name", label)
+        _add(marker, "in", frame)
+        _add(marker, "out", -1)
     ET.indent(root)
     head = '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n'
     return head + ET.tostring(root, encoding="unicode") + "\n"

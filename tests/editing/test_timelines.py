@@ -251,3 +251,14 @@ def test_links_and_parent_folders_in_a_path(tmp_path: Path) -> None:
     for ending, path in write(moved, tmp_path / "out", "cut").items():
         if ending != "json":
             assert (tmp_path / "holiday.mp4").as_uri() in path.read_text(), ending
+
+
+def test_sections_of_the_song_are_markers(tmp_path: Path) -> None:
+    edit = long_edit(NTSC)
+    sections = [(0.0, "A"), (12.34, "B"), (20.01, "C & サビ"), (12.34 + edit.duration, "outro")]
+    paths = write(edit, tmp_path, "cut", sections=sections)
+    expected = [(0, "B"), (round((Fraction(20.01) - Fraction(12.34)) * NTSC), "C & サビ")]
+    for ending, adapter in (("otio", None), ("xml", "fcp_xml")):
+        timeline = otio.adapters.read_from_file(str(paths[ending]), adapter)
+        markers = timeline.tracks.markers
+        assert [(marker.marked_range.start_time.value, marker.name) for marker in markers] == expected
