@@ -33,7 +33,7 @@ PIXELS = 256 * 144  # what a frame is reduced to, at any aspect ratio
 THREADS = min(4, os.cpu_count() or 1)  # more decoder threads hold more frames, and memory must stay bounded
 LONGEST_GAP = 10.0  # s; a larger jump of the time stamps is a fault of the file, not a long frame
 SEEK_BEYOND = 2.0  # s; decoding on is quicker than seeking for less
-SMALLEST = 16  # pixels; optical flow and blocks need a few
+SMALLEST = 64  # pixels a side; optical flow needs some, so tiny or very thin frames are stretched
 
 # Containers that hold one moving picture in one file. Anything that FFmpeg would read as a list of other files
 # (playlists, concat scripts, numbered images) or as a picture of text (tty) is no upload of ours.

@@ -51,7 +51,7 @@ class Motion:
         if self._before is not None:
             speed = x = y = 0.0
             if cv2.norm(self._before, picture, cv2.NORM_L1) > STILL * picture.size:
-                flow = self._flow.calc(self._before, picture, None)
+                flow = self._flow.calc(self._before, picture, None)  # type: ignore[call-overload]
                 unit = math.hypot(*picture.shape) * max(time - self._before_time, 1e-3)
                 speed = cv2.mean(cv2.magnitude(flow[..., 0], flow[..., 1]))[0] / unit
                 x, y = (mean / unit for mean in cv2.mean(flow)[:2])
