@@ -1,4 +1,4 @@
-"""Asset checks: whether what a batch made may be used. What must hold is said in pipelines/validation and the quality suite.
+"""Asset checks: whether what a batch made may be used. What must hold is said in pipelines/validation and quality.py.
 
 Items that failed were left out and never block the others; a blocking check stops what nothing should ever contain.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 # The event log keeps every picture for ever; a few are looked at, the rest can be computed again.
 MAX_PICTURES = 4
 MAX_ROWS = 50
+MAX_WIDTH = 1130  # px, what the UI's dialog shows without cutting it off
 
 
 def describe(results: Sequence[Result[Any]]) -> dict[str, Any]:
@@ -52,7 +54,16 @@ def table(results: Sequence[Result[Any]]) -> str:
 
 
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(f"![{cell(title)}](data:image/png;base64,{base64.b64encode(png).decode()})")
+    """Fitted to the page's dialog, in 256 colours: the event log keeps it for ever."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image.thumbnail((MAX_WIDTH, 4 * MAX_WIDTH), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
+    return dg.MetadataValue.md(
+        f"![{cell(title)}](data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()})"
+    )
 
 
 def cell(text: str) -> str:

@@ -16,10 +16,15 @@ DAGSTER_YAML = f"""\
 # Written by Orimono; edit resources/instance.py instead.
 telemetry:
   enabled: false
+nux:
+  enabled: false  # no newsletter over the lineage
 storage:
   postgres:
     postgres_url:
       env: {URL_VARIABLE}
+python_logs:
+  managed_python_loggers: [pipelines]
+  python_log_level: INFO
 concurrency:
   runs:
     max_concurrent_runs: 1  # a run spreads its items over all cores by itself

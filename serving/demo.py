@@ -45,7 +45,8 @@ def _run(studio: Studio, key: str) -> None:
         with studio.database.session() as session:
             batches.mark_requested(session, key)
         job = build_defs().resolve_job_def("editing")
-        result = job.execute_in_process(instance=dagster, partition_key=key, raise_on_error=False)
+        quiet = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+        result = job.execute_in_process(instance=dagster, partition_key=key, run_config=quiet, raise_on_error=False)
         with studio.database.session() as session:
             if result.success:
                 batches.mark_finished(session, key)

@@ -14,6 +14,8 @@ from pipelines.settings import PROJECT, Settings
 from pipelines.storage.database import Database
 from resources import instance
 
+STOP_SECONDS = 45.0  # a run's process gets this long to end its step
+
 
 def up(settings: Settings, port: int) -> int:
     """Runs until it is interrupted or one process ends; returns the exit code."""
@@ -33,14 +35,27 @@ def up(settings: Settings, port: int) -> int:
         ],
         cwd=PROJECT,
         env=environment,
+        # In a group of its own: the terminal's Ctrl-C comes to us alone, and what is left can be ended as one.
+        start_new_session=True,
+        # A shell starts its background jobs with SIGINT ignored, which would be inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    signal.signal(signal.SIGTERM, lambda *_: dagster.send_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return dagster.wait()
     except KeyboardInterrupt:
-        # The terminal has sent the interrupt to the whole group already; only wait for the end.
-        dagster.wait(timeout=60)
-        return 0
+        return _stop(dagster)
+
+
+def _stop(dagster: subprocess.Popen[bytes]) -> int:
+    dagster.send_signal(signal.SIGINT)
+    try:
+        dagster.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(dagster.pid, signal.SIGKILL)
+        dagster.wait()
+    return 0
 
 
 def _must_be_free(port: int) -> None:

@@ -5,7 +5,9 @@ Every step takes the batch's key, skips what is stored, records each item's outc
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pipelines.validation.gate import Verdict
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,12 @@ def _item(job: BatchJob, file: MediaFile, payload: T, params: str = "") -> Item[
 
 
 def _run(studio: Studio, kind: str, work: Sequence[Item[T]], step: items.Step[T]) -> list[Result[T]]:
+    began = time.monotonic()
     results = items.run(studio.settings, work, step)
+    failed = sum(1 for r in results if r.failure)
+    stored = sum(1 for r in results if r.produced and r.produced.stored)
+    counts = f"{len(results)} items, {stored} stored before, {failed} failed"
+    log.info("%s: %s, %.1f s", kind, counts, time.monotonic() - began)
     with studio.database.session() as session:
         for result in results:
             item_table.record(

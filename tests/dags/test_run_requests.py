@@ -41,7 +41,9 @@ def status(database: Database) -> tuple[str, int]:
     return batch.status, batch.attempts
 
 
-def run(instance: dg.DagsterInstance, key: str, attempt: int, status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
+def run(
+    instance: dg.DagsterInstance, key: str, attempt: int, status: dg.DagsterRunStatus, **tags: str
+) -> dg.DagsterRun:
     wanted = {"dagster/partition": key, ATTEMPT_TAG: str(attempt), **{k.replace("__", "/"): v for k, v in tags.items()}}
     return create_run_for_test(instance, job_name="editing", status=status, tags=wanted)
 
