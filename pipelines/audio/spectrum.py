@@ -17,6 +17,7 @@ N_CHROMA = 12
 FINE = 8  # energy cells a hop: 1.3 ms at 48 kHz, for times finer than a frame
 ROLLOFF = 0.85  # librosa's default
 _FRAMES = 128  # at once: 1 MB each for the windowed frames and their spectra, so both stay in the cache
+_BLOCK = 1 << 16  # samples taken in at once
 _GROUP = 8  # mel bands multiplied at once
 _CHUNK = 32  # bins that the rolloff sums together before it looks closer
 _CHROMA_RANGE = (110.0, 4200.0)  # Hz: below, a bin is wider than a semitone; above, it is mostly noise
@@ -118,6 +119,7 @@ class Spectrum:
         self.n_fft, self.hop = frame_size(sample_rate)
         n = np.arange(self.n_fft)
         self._window = np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * n / self.n_fft), np.float32)
+        self._windowed = np.empty((_FRAMES, self.n_fft), np.float32)
         # Begins with the zeros that lie before the sound, so that the first frame is centred on sample 0.
         self._waiting = np.zeros(self.n_fft // 2, np.float32)
         self._cells_from = self.n_fft // 2  # where in _waiting the next hop of cells begins
@@ -130,9 +132,8 @@ class Spectrum:
 
     def push(self, mono: NDArray[np.float32]) -> None:
         """``mono`` [n], any n."""
-        size = _FRAMES * self.hop
-        for start in range(0, len(mono), size):
-            self._push(mono[start : start + size])
+        for start in range(0, len(mono), _BLOCK):
+            self._push(mono[start : start + _BLOCK])
 
     def _push(self, mono: NDArray[np.float32]) -> None:
         if not self._n_samples and len(mono):
@@ -207,21 +208,20 @@ class Spectrum:
             return
         frames = np.lib.stride_tricks.sliding_window_view(self._waiting, self.n_fft)[:: self.hop]
         for start in range(0, n, _FRAMES):
-            spectrum = rfft(frames[start : min(start + _FRAMES, n)] * self._window, axis=1, overwrite_x=True)
-            self._frames.append(self._describe(spectrum))
+            part = frames[start : min(start + _FRAMES, n)]
+            windowed = np.multiply(part, self._window, out=self._windowed[: len(part)])
+            self._frames.append(self._describe(np.asarray(rfft(windowed, axis=1), np.complex64)))
         used = n * self.hop
         self._waiting = self._waiting[used:].copy()
         self._cells_from -= used
 
     def _describe(self, spectrum: NDArray[np.complex64]) -> tuple[NDArray[np.float32], ...]:
         """[k, n_bins] complex -> mel and chroma power [k, 76], centroid [k], rolloff [k]."""
-        parts = spectrum.view(np.float32)
-        np.square(parts, out=parts)
-        power = parts[:, 0::2] + parts[:, 1::2]
+        magnitude = np.abs(spectrum)
+        power = np.square(magnitude)
         bands = np.empty((len(power), N_MELS + N_CHROMA), np.float32)
         for bins, columns, weights in _bands(self.sample_rate, self.n_fft):
             bands[:, columns] = power[:, bins] @ weights
-        magnitude = np.sqrt(power, out=power)
         k, n_chunks = len(magnitude), self.n_fft // 2 // _CHUNK
         body, top = magnitude[:, :-1].reshape(k, n_chunks, _CHUNK), magnitude[:, -1]
         sums = (body.reshape(-1, _CHUNK) @ self._within).reshape(k, n_chunks, 2)
