@@ -130,7 +130,7 @@ def run() -> dict[str, Figure]:
     note = f"{whole.n_frames} frames 1280x720, {len(whole.segments)} segments of 4 clips, cold cache"
     return {
         "render_cpu_to_plain_encode": Figure(statistics.median(cpu), "ratio", at_most=1.2, note=note),
-        "render_wall_to_plain_encode": Figure(statistics.median(wall), "ratio", note="one core against all"),
+        "render_wall_to_plain_encode": Figure(statistics.median(wall), "ratio", note="plain on one core, ours on all"),
         "rerender_one_shot_to_whole": Figure(statistics.median(again), "ratio", at_most=0.3, note="CPU"),
         "timelines_to_render": Figure(statistics.median(lists), "ratio", at_most=0.05, note="all five files, CPU"),
         "render_speed": Figure(frames_a_second, "frames a second", note="wall, best of the runs"),
