@@ -49,7 +49,7 @@ def _checked(source: Path, settings: Settings) -> tuple[JobFile, dict[str, Path]
     """The job file and, by its names there, the files."""
     if not source.is_dir():
         raise BadInput(source, "is not a folder", f"give a folder with {NAME} and media")
-    if source.name.startswith(".") or not source.name.isprintable() or len(os.fsencode(source.name)) > 200:
+    if source.name.startswith(".") or not job_file.sayable(source.name) or len(os.fsencode(source.name)) > 200:
         raise BadInput(source, "has a name that no job can have", "rename it to something short and visible")
     description = source / NAME
     if description.is_symlink() or not description.is_file():

@@ -8,7 +8,16 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 from yaml.nodes import MappingNode, Node
 
 from pipelines.errors import BadInput
@@ -19,8 +28,20 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 12
 REMEDY = "mend job.yaml as the README shows"
 
+
+def sayable(text: str) -> bool:
+    """Whether it fits into one line of text: no control characters, no bytes that are no character. Emoji are fine."""
+    return not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
+
+
+def _line(text: str) -> str:
+    if not sayable(text):
+        raise ValueError("must be one line of text")
+    return text
+
+
 Kind = Literal["music", "clip", "lyrics", "inst", "vocal", "mix", "melody", "sheet"]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_line)]
 _nothing = BeforeValidator(lambda value: [] if value is None else value)
 
 
@@ -46,7 +67,7 @@ class JobItem(_Part):
     @classmethod
     def _path(cls, value: str) -> str:
         path = PurePosixPath(value)
-        if path.is_absolute() or "\\" in value or any(ord(c) < 32 for c in value) or value[1:2] == ":":
+        if path.is_absolute() or "\\" in value or not sayable(value) or value[1:2] == ":":
             raise ValueError("must be a path relative to the job's folder, with / between folders")
         if path.name.startswith(".") or path.name in ("", NAME, MARKER):
             raise ValueError("must name an ordinary, visible file")
@@ -86,7 +107,7 @@ class JobFile(_Part):
     owner: Text
     consents: Consents = Consents()
     bpm: Annotated[float, Field(ge=20, le=400)] | None = None
-    key: Annotated[str, StringConstraints(max_length=40)] | None = None
+    key: Annotated[str, StringConstraints(max_length=40), AfterValidator(_line)] | None = None
     files: Annotated[tuple[JobItem, ...], Field(min_length=1, max_length=500)]
     edit: EditWish = EditWish()
 
@@ -160,6 +181,8 @@ def _first(error: ValidationError) -> str:
     place = ""
     for part in detail["loc"]:
         place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
+    if not sayable(place):
+        place = ascii(place)
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "missing":
         return f"does not say {place}"

@@ -84,7 +84,7 @@ def scan(inbox: Path, database: Database, objects: Objects, settings: Settings, 
 
 
 def _sayable(name: str) -> bool:
-    return name.isprintable() and len(os.fsencode(name)) <= 200
+    return job_file.sayable(name) and len(os.fsencode(name)) <= 200
 
 
 def _shown(name: str) -> str:

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 MIGRATION_LOCK = 5_283_114_902  # any fixed number: who holds it migrates, the others wait
 _DISK_FULL = "53100"
 _MISSING_DATABASE = "3D000"
-_CONNECTION_CLASSES = ("08", "57", "53")  # SQLSTATE: connection exception, operator intervention, no resources
+_TRANSIENT_CLASSES = ("08", "40", "53", "57")  # SQLSTATE: connection, deadlock, no resources, operator
 
 
 class Database:
@@ -102,6 +102,15 @@ class Database:
         """Closes every connection; the next use opens new ones."""
         if "engine" in self.__dict__:
             self.engine.dispose()
+            del self.__dict__["engine"]
+
+    def close(self) -> None:
+        """At the end of a command or service: no connection left, and no part in the embedded server, which stops at
+        once when nobody else uses it (without this call, some seconds after this process)."""
+        self.dispose()
+        if not self.settings.database_url and "url" in self.__dict__:
+            del self.__dict__["url"]
+            embedded.stop(self.settings.home_path)
 
     def _create_when_missing(self, url: URL) -> None:
         with self._worded():
@@ -132,7 +141,7 @@ class Database:
             if code == _DISK_FULL:
                 raise Unavailable(f"database at {where}", "its disk is full, free some space", 60) from error
             gone = isinstance(error, OperationalError) and code == ""
-            if gone or error.connection_invalidated or code.startswith(_CONNECTION_CLASSES):
+            if gone or error.connection_invalidated or code.startswith(_TRANSIENT_CLASSES):
                 raise Unavailable(f"database at {where}", _reason(error, self.url)) from error
             if code.startswith("28"):
                 remedy = "check user and password in ORIMONO_DATABASE_URL"

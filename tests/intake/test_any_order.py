@@ -146,7 +146,7 @@ def test_no_job_is_lost_and_none_is_taken_twice(inbox: Inbox) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
     assert Path(inbox.path).exists()

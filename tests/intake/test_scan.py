@@ -30,14 +30,14 @@ def all_jobs(inbox: Inbox) -> list[Job]:
 
 
 def test_a_complete_job_is_taken_once(inbox: Inbox) -> None:
-    inbox.put("春の歌 🎵 live")
+    inbox.put("春の歌 👨\u200d👩\u200d👧 live")
     report = inbox.scan()
-    assert report.new == ["春の歌 🎵 live"]
+    assert report.new == ["春の歌 👨\u200d👩\u200d👧 live"]
     assert report.problems == []
     again = inbox.scan()
     assert (again.new, again.unchanged) == ([], 1)
     (job,) = all_jobs(inbox)
-    assert (job.name, job.owner, job.status, job.revision) == ("春の歌 🎵 live", "yamada", "ready", 1)
+    assert (job.name, job.owner, job.status, job.revision) == ("春の歌 👨\u200d👩\u200d👧 live", "yamada", "ready", 1)
     assert [(u.name, u.kind, u.tags) for u in job.uploads] == [
         ("song.wav", "music", ["strings"]),
         ("clip.mp4", "clip", ["空", "sky"]),
@@ -350,12 +350,12 @@ def test_two_daemons_take_each_job_once(inbox: Inbox, server_url: str) -> None:
     command = [sys.executable, "-c", SCAN, inbox.settings.home, url]
     daemons = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
+        for _ in range(2)
     ]
     for daemon in daemons:
         assert daemon.stdout and daemon.stdout.readline() == "ready\n"
     outputs = [daemon.communicate("go\n", timeout=60) for daemon in daemons]
-    assert [daemon.returncode for daemon in daemons] == [0, 0, 0], outputs
+    assert [daemon.returncode for daemon in daemons] == [0, 0], outputs
     found = all_jobs(inbox)
     assert sorted(job.name for job in found) == sorted(f"job{n}" for n in range(10))
     assert all(job.batch_id is not None for job in found)
@@ -365,7 +365,7 @@ def test_a_scan_that_is_killed_anywhere_loses_nothing(inbox: Inbox, server_url: 
     for number in range(12):
         inbox.put(f"job{number}")
     url = server_url.replace("/postgres?", "/orimono?")
-    for delay in (0.0, 0.01, 0.03, 0.06, 0.1):
+    for delay in (0.0, 0.03, 0.1):
         command = [sys.executable, "-c", SCAN, inbox.settings.home, url]
         victim = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert victim.stdin and victim.stdout and victim.stdout.readline() == "ready\n"

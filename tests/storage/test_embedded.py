@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.settings import Settings
@@ -278,6 +279,9 @@ def test_it_works_as_an_ordinary_user() -> None:
         done = _as_daemon(_python_for_everybody(home), "-c", AS_USER, str(home), home=home)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("postgresql+psycopg://postgres@/postgres?host=")
+        assert ask(start(home), "select 1") == 1  # root goes on with what is not root's
+        assert (home / "postgres" / "data").stat().st_uid == 1
+        assert embedded.stop(home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -327,8 +331,6 @@ def test_a_disk_that_fills_up_later(small_disk: Callable[[int], Path]) -> None:
         while True:
             file.write(bytes(1 << 16))
             file.flush()
-    from sqlalchemy import text
-
     rows = "select repeat('x', 1000), 'a', 'b' from generate_series(1, 60000)"
     insert = f"insert into audit_logs (actor, action, subject) {rows}"
     with pytest.raises(Unavailable, match=r"full|closed"), database.session() as session:
@@ -341,13 +343,22 @@ def test_a_disk_that_fills_up_later(small_disk: Callable[[int], Path]) -> None:
     database.dispose()
 
 
+def test_closing_the_database_stops_a_server_that_nobody_else_uses(home: Path) -> None:
+    database = Database(Settings(home=str(home)))
+    start(home)
+    database.migrate()
+    database.close()
+    assert keeper.postmaster(home / "postgres") is None
+    with database.session() as session:  # and the same object starts it again
+        session.execute(text("select 1"))
+    database.close()
+
+
 def test_a_stopped_server_is_noticed_by_its_users(home: Path) -> None:
     start(home)
     database = Database(Settings(home=str(home)))
     database.migrate()
     embedded.stop(home, force=True)
-    from sqlalchemy import text
-
     with pytest.raises(OrimonoError), database.session() as session:
         session.execute(text("select 1"))
     start(home)
