@@ -101,6 +101,12 @@ def optimality() -> dict[str, Figure]:
         "score_over_greedy": Figure(
             float(np.min(ours / np.array(greedy))), "ratio", at_least=1.0, note="worst pattern"
         ),
+        "greedy_share_of_the_gain_over_random": Figure(
+            float(np.max((np.array(greedy) - lucky) / (ours - lucky))),
+            "of our own gain",
+            at_most=1.0,
+            note="best pattern",
+        ),
     }
 
 

@@ -18,7 +18,8 @@ Floats = NDArray[np.float32]
 
 MIN_BPM_CONFIDENCE = 0.15  # below it beats are used only if their spacing changes smoothly (rubato)
 EVEN_STEP = 0.5  # s, the grid of music without beats
-SLOWEST_PULSE, FASTEST_PULSE = 0.8, 0.4  # s
+SLOWEST_PULSE, FASTEST_PULSE = 0.8, 0.35  # s
+OFFBEAT = 0.0  # strength of a half beat between two felt ones
 MIN_HALF_BEAT = 0.2  # s
 MIN_RANGE = 0.05  # of energy; music that changes less has no loud and quiet parts
 LOUD = 0.75  # energy rank above which half beats join the grid
@@ -36,17 +37,17 @@ class Grid:
     pulse: float  # s
 
 
-def rank(values: NDArray[np.floating]) -> Floats:
-    """Ranks scaled to 0..1, ties sharing their mean rank; 0.5 throughout when all are equal."""
-    if values.size == 0:
-        return np.zeros(0, np.float32)
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts + 1) / 2
-    return (middle[inverse] / max(values.size - 1, 1)).astype(np.float32) if counts.size > 1 else _half(values.size)
+def rank(values: NDArray[np.floating], weights: NDArray[np.floating] | None = None) -> Floats:
+    """Ranks scaled to 0..1, ties sharing their mean rank; 0.5 throughout when all are equal.
 
-
-def _half(n: int) -> Floats:
-    return np.full(n, 0.5, np.float32)
+    ``weights`` say how much each value counts among the others (its duration, say).
+    """
+    _, same = np.unique(values, return_inverse=True)
+    counts = np.bincount(same, weights=weights).astype(np.float64)
+    middle = np.cumsum(counts) - counts / 2
+    if middle.size < 2 or middle[-1] <= middle[0]:
+        return np.full(values.size, 0.5, np.float32)
+    return np.asarray(((middle - middle[0]) / (middle[-1] - middle[0]))[same], np.float32)
 
 
 def lay_out(lyrics: LyricsFeatures, music: MusicFeatures) -> LyricsFeatures:
@@ -67,10 +68,10 @@ def music_grid(music: MusicFeatures, lyrics: LyricsFeatures | None, *, start: fl
     strength = _accented(times, strength, music, start) if followed else strength
     pulse = period
     while pulse > SLOWEST_PULSE:
-        times, strength = _halved(times, strength, np.ones(times.size - 1, bool))
+        times, strength = _halved(times, strength, np.ones(times.size - 1, bool), 0.3)
         pulse /= 2
     if followed and pulse == period and period / 2 >= MIN_HALF_BEAT:
-        times, strength = _halved(times, strength, _slot_energy(music, times, start) > LOUD)
+        times, strength = _halved(times, strength, _slot_energy(music, times, start) > LOUD, OFFBEAT)
     while pulse < FASTEST_PULSE:
         pulse *= 2
     times[0], times[-1] = 0.0, duration
@@ -134,28 +135,24 @@ def _near(times: NDArray[np.float64], marks: NDArray[np.float64], within: float)
 
 
 def _halved(
-    times: NDArray[np.float64], strength: NDArray[np.float64], where: NDArray[np.bool_]
+    times: NDArray[np.float64], strength: NDArray[np.float64], where: NDArray[np.bool_], value: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     at = np.flatnonzero(where)
     return (
         np.insert(times, at + 1, (times[at] + times[at + 1]) / 2),
-        np.insert(strength, at + 1, 0.0),
+        np.insert(strength, at + 1, value),
     )
 
 
 def _slot_energy(music: MusicFeatures, times: NDArray[np.float64], start: float) -> Floats:
     if music.energy.size == 0:
-        return _half(times.size - 1)
+        return rank(np.zeros(times.size - 1))
     total = np.concatenate([[0.0], np.cumsum(music.energy, dtype=np.float64)]) / music.energy_rate
     at = np.interp(times + start, np.arange(total.size) / music.energy_rate, total)
     step = np.diff(times)
     mean = np.round(np.diff(at) / step, 4)
-    if float(np.ptp(mean)) <= MIN_RANGE:
-        return _half(mean.size)
     # By time, not by slot: half beats must not make loud passages look usual.
-    _, same = np.unique(mean, return_inverse=True)
-    lasting = np.bincount(same, weights=step)
-    return np.asarray(((np.cumsum(lasting) - lasting / 2) / lasting.sum())[same], np.float32)
+    return rank(mean if float(np.ptp(mean)) > MIN_RANGE else np.zeros(mean.size), step)
 
 
 def _sections(

@@ -81,8 +81,8 @@ def sync(material: Material) -> Floats:
 
 
 def energy(material: Material) -> Floats:
-    """The louder the music, the faster the picture, both as ranks."""
-    return _alike(material.grid.energy, rank(material.windows.motion))
+    """The louder the music, the faster the picture, both as ranks; what idles does not raise the others' rank."""
+    return _alike(material.grid.energy, rank(material.windows.motion, material.windows.liveliness))
 
 
 def coverage(material: Material) -> Floats:
@@ -102,7 +102,9 @@ def semantic(material: Material, embed: Embed) -> Floats:
     tags = [material.clip_tags[c] + material.clips[c].shot_tags[s] for c, s in shots]
     meaning = nearness(lyrics.embeddings, tags, embed)[:, number_shots(windows.clip, windows.shot)]
     cheer = rank(rank(windows.brightness) + rank(_warmth(windows.histogram)))
-    mood = _alike(((lyrics.valence + 1) / 2).astype(np.float32), cheer) + _alike(lyrics.arousal, rank(windows.motion))
+    mood = _alike(((lyrics.valence + 1) / 2).astype(np.float32), cheer) + _alike(
+        lyrics.arousal, rank(windows.motion, windows.liveliness)
+    )
     out[sung] = ((1 - EMOTION_SHARE) * meaning + EMOTION_SHARE * mood / 2)[grid.phrase[sung]]
     return out
 

@@ -24,7 +24,7 @@ SHORTEST_CUT = 0.4  # s: below it a shot is a flash, and a detector may merge tw
 
 @dataclass(frozen=True, slots=True)
 class CuttingStyle:
-    """Where cuts fall. Lengths in felt beats (0.4..0.8 s); weights are over a cut on a plain beat."""
+    """Where cuts fall. Lengths in felt beats (0.35..0.8 s); weights are over a cut on a plain beat."""
 
     shortest: float
     longest: float
@@ -32,6 +32,7 @@ class CuttingStyle:
     intense: float  # ... and at its loudest
     downbeat: float = 0.5
     section: float = 3.0
+    offbeat: float = 1.0  # cost of a cut between two beats
     phrase: float = 0.0  # for the first beat of a sung phrase
     steadiness: float = 1.0  # how closely the target lengths are kept
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.editing.grid import OFFBEAT
 from pipelines.editing.patterns import CuttingStyle
 from pipelines.editing.shared import SharedFeatures
 
@@ -42,6 +43,7 @@ def targets(shared: SharedFeatures, style: CuttingStyle, lengths: Lengths) -> ND
 def cut_values(shared: SharedFeatures, style: CuttingStyle, seed: int) -> NDArray[np.float64]:
     """[n_slots + 1] worth of a cut at each grid time over one on a plain beat; 0 at both ends."""
     values = style.downbeat * (shared.grid_strength.astype(np.float64) - 0.5)
+    values -= style.offbeat * (shared.grid_strength <= OFFBEAT)
     section, phrase = shared.slot_section, shared.slot_phrase
     values[1:-1] += style.section * (section[1:] != section[:-1])
     values[1:-1] += style.phrase * ((phrase[1:] != phrase[:-1]) & (phrase[1:] >= 0))

@@ -45,7 +45,7 @@ class SharedFeatures:
     visible_cut: NDArray[np.bool_]  # [n_windows, n_windows]: would the eye (and a detector) see a cut from a to b
     confidence: float  # 0..1, from BPM confidence, lyrics timing, amount of material
     music_start: float  # s into the song where the excerpt begins
-    pulse: float  # s, the beat as it is felt (0.4..0.8): the unit of a pattern's cut lengths
+    pulse: float  # s, the beat as it is felt (0.35..0.8): the unit of a pattern's cut lengths
     window_run: NDArray[np.int32]  # [n_windows]: windows of one run follow each other without a gap
     window_liveliness: NDArray[np.float32]  # [n_windows], 0..1: 0 where nothing happens in an otherwise lively shot
     window_accents: NDArray[np.float32]  # [n_windows, n_steps], 0..1, ACCENT_RATE a second: sudden motion

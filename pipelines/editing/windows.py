@@ -22,7 +22,7 @@ MAX_WINDOWS = 900  # pairwise matrices stay below 10 MB
 MIN_WINDOW = 0.25  # s
 MIN_STRETCH = 0.5  # s: shorter ones flash by
 BLACK = 0.05
-FROZEN = 2e-4  # diagonal fractions a second: a still picture or a repeated frame, not a quiet scene
+FROZEN = 1e-3  # shot score, of which noise alone gives several times as much: a repeated frame, not a quiet scene
 FROZEN_FOR = 0.4  # s
 IDLE = 0.15  # share of a shot's lively motion (its 90th percentile) below which it idles
 FADED = 0.75  # share of the shot's usual brightness at which a fade counts as over
@@ -58,7 +58,9 @@ def usable_stretches(clip: VideoFeatures) -> list[tuple[int, float, float]]:
         return []
     frame = 1.0 / clip.fps
     ends = np.append(clip.frame_times[1:], clip.frame_times[-1] + frame)
-    bad = (clip.brightness < BLACK) | _lasting(clip.motion < FROZEN, max(2, round(FROZEN_FOR * clip.fps)))
+    bad = (clip.brightness < BLACK) | _lasting(
+        (clip.motion == 0) & (clip.shot_scores < FROZEN), max(2, round(FROZEN_FOR * clip.fps))
+    )
     bounds = [0, *(int(b) for b in clip.shot_boundaries), clip.n_frames]
     out = []
     for shot, (a, b) in enumerate(pairwise(bounds)):

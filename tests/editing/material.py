@@ -57,7 +57,8 @@ def clip(duration: float = 12.0, shots: int = 3, *, fps: Fraction = FPS, seed: i
     return VideoFeatures(
         fps=float(fps), fps_fraction=(fps.numerator, fps.denominator), n_frames=n, duration=float(n / fps),
         width=1280, height=720, frame_times=np.arange(n) / float(fps), shot_boundaries=bounds.astype(np.int64),
-        shot_scores=np.isin(np.arange(n), bounds).astype(np.float32), motion=motion.astype(np.float32),
+        shot_scores=np.where(np.isin(np.arange(n), bounds), 0.9, 0.02).astype(np.float32),
+        motion=motion.astype(np.float32),
         brightness=rng.uniform(0.3, 0.8, shots)[shot].astype(np.float32), sharpness=np.full(n, 0.5, np.float32),
         sample_frames=samples.astype(np.int64),
         histograms=(histograms / histograms.sum(axis=1, keepdims=True)).astype(np.float32),

@@ -98,9 +98,11 @@ def test_black_fades_and_frozen_pictures_are_left_out() -> None:
     light[:50] = np.linspace(0, 0.5, 50)  # a fade-in of 2 s
     light[200:225] = 0.01  # a second of black
     motion = np.full(500, 0.1, np.float32)
-    motion[300:350] = 0.0  # two seconds frozen
+    motion[250:350] = 0.0  # a quiet scene, of which two seconds are frozen
     motion[400:402] = 0.0  # two frames held
-    got = usable_stretches(replace(video, brightness=light, motion=motion))
+    scores = video.shot_scores.copy()
+    scores[300:350] = scores[400:402] = 0.0
+    got = usable_stretches(replace(video, brightness=light, motion=motion, shot_scores=scores))
     assert [shot for shot, *_ in got] == [0, 0, 0]
     edges = [t for _, *ab in got for t in ab]
     np.testing.assert_allclose(edges, [1.52, 7.96, 9.04, 11.96, 14.04, 19.96], atol=0.06)
