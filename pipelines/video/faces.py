@@ -1,6 +1,6 @@
 """Faces, about once a second: OpenCV's bundled Haar cascade on the reduced picture.
 
-It finds frontal faces from about a sixth of the picture's height up. Whose face it is, nobody asks.
+It finds frontal faces from about a fifth of the picture's height up. Whose face it is, nobody asks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ LOOKS_A_SECOND = 1.0
 CASCADE = "haarcascade_frontalface_alt2.xml"
 STEP = 1.3  # ratio of neighbouring search sizes
 NEIGHBOURS = 2  # overlapping finds that make a face; one alone is mostly foliage
-SMALLEST = 24  # pixels, a sixth of a wide picture's height
+REDUCED = 0.75  # of the picture; a third less work than looking for larger faces in the whole
+SMALLEST = 20  # pixels there, nearly a fifth of a wide picture's height; the size that the cascade was trained at
 SAME = 3.0  # mean difference in levels of 0..255 to the last look below which its answer still stands
 
 
@@ -57,9 +58,10 @@ class Faces:
             self._count.append(self._count[-1])
             return
         self._looked_at = image.half
-        found = self._cascade.detectMultiScale(image.luma, STEP, NEIGHBOURS, minSize=(SMALLEST, SMALLEST))
+        small = cv2.resize(image.luma, None, fx=REDUCED, fy=REDUCED, interpolation=cv2.INTER_AREA)
+        found = self._cascade.detectMultiScale(small, STEP, NEIGHBOURS, minSize=(SMALLEST, SMALLEST))
         area = sum(int(w) * int(h) for _, _, w, h in found)
-        self._share.append(min(1.0, area / image.luma.size))
+        self._share.append(min(1.0, area / small.size))
         self._count.append(len(found))
 
     def finish(self) -> Mapping[str, NDArray[Any]]:

@@ -134,7 +134,7 @@ def _difference(before: NDArray[np.uint8], after: NDArray[np.uint8], *, relit: b
     if plain < QUIET:
         return float(plain)
     middle = before[SHIFT_Y:-SHIFT_Y, SHIFT_X:-SHIFT_X]
-    x, y = cv2.minMaxLoc(cv2.matchTemplate(after, middle, cv2.TM_SQDIFF))[2]
+    x, y = cv2.minMaxLoc(cv2.matchTemplate(after[..., 0], middle[..., 0], cv2.TM_SQDIFF))[2]
     shifted = after[y : y + middle.shape[0], x : x + middle.shape[1]]
     least = min(plain, cv2.norm(middle, shifted, cv2.NORM_L1) / (middle.shape[0] * middle.shape[1]))
     if relit:
