@@ -29,6 +29,46 @@ class Killed(BaseException):
     """The process ends here, as far as the files and the database can tell."""
 
 
+STEPS: dict[str, object] = {
+    "put_hashed": Objects,
+    "_record": scanning._Look,
+    "add": scanning.uploads,
+    "give_consent": scanning.jobs,
+    "save_folder": scanning.jobs,
+}
+
+
+@contextmanager
+def killed_at(step: str, calls: int) -> Iterator[None]:
+    """The scan inside ends at the step's call after so many."""
+    owner, seen = STEPS[step], []
+    real = getattr(owner, step)
+
+    def mortal(*args: object, **kwargs: object) -> object:
+        seen.append(1)
+        if len(seen) > calls:
+            raise Killed
+        return real(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, step, mortal)
+        with suppress(Killed):
+            yield
+
+
+@pytest.mark.parametrize("calls", range(4))
+@pytest.mark.parametrize("step", STEPS)
+def test_a_scan_that_ends_at_any_step_loses_nothing(inbox: Inbox, step: str, calls: int) -> None:
+    inbox.put("a")
+    inbox.put("b")
+    with killed_at(step, calls):
+        inbox.scan()
+    inbox.scan()
+    with inbox.database.session() as session:
+        found = session.execute(select(Job).order_by(Job.name)).scalars().all()
+    assert [(job.name, len(job.uploads)) for job in found] == [("a", 2), ("b", 2)]
+
+
 class AnyOrder(RuleBasedStateMachine):
     inbox: Inbox
 
@@ -77,28 +117,11 @@ class AnyOrder(RuleBasedStateMachine):
         self.wanted |= {(name, owner) for name, (clip, owner) in self.complete.items() if clip != "noise.bin"}
         self.check_found()
 
-    @rule(calls=st.integers(0, 3), point=st.sampled_from(["put_hashed", "_record", "save_folder"]))
-    def scan_and_be_killed(self, calls: int, point: str) -> None:
+    @rule(calls=st.integers(0, 3), step=st.sampled_from(sorted(STEPS)))
+    def scan_and_be_killed(self, calls: int, step: str) -> None:
         self.inbox.settle()
-        with self.killed_at(calls, point):
+        with killed_at(step, calls):
             self.inbox.scan()
-
-    @contextmanager
-    def killed_at(self, calls: int, point: str) -> Iterator[None]:
-        owners = {"put_hashed": Objects, "_record": scanning._Look, "save_folder": scanning.jobs}
-        owner = owners[point]
-        real, seen = getattr(owner, point), []
-
-        def mortal(*args: object, **kwargs: object) -> object:
-            seen.append(1)
-            if len(seen) > calls:
-                raise Killed
-            return real(*args, **kwargs)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(owner, point, mortal)
-            with suppress(Killed):
-                yield
 
     @rule(size=st.integers(1, 3), kill=st.booleans())
     def plan(self, size: int, kill: bool) -> None:
