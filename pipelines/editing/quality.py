@@ -26,7 +26,7 @@ from pipelines.errors import BadInput
 from pipelines.lyrics.analysis import LyricsFeatures
 from pipelines.video.analysis import VideoFeatures
 
-__all__ = ["Gate", "Quality", "Score", "difference", "differences", "measure"]
+__all__ = ["Gate", "Quality", "Score", "difference", "measure"]
 
 VERSION = "1"
 # How much each part counts in the confidence: the same for every pattern, so that patterns can be compared.
@@ -145,18 +145,13 @@ def aggregate(found: dict[str, Score], passed: dict[str, Gate], cap: float) -> f
 
 
 def difference(edits: Sequence[Edit]) -> float:
-    """Mean 1 - Jaccard over all pairs of edits; 1 when there is nothing to compare. DIFFERENT is asked for."""
-    pairs = list(differences(edits).values())
-    return float(np.mean(pairs)) if pairs else 1.0
+    """Mean over all pairs of edits of 1 - Jaccard of the (clip, second of the clip) pairs that their frames show.
 
-
-def differences(edits: Sequence[Edit]) -> dict[tuple[str, str], float]:
-    """1 - Jaccard of each pair of patterns, over the (clip, second of the clip) pairs that their frames show."""
+    1 when there is nothing to compare. DIFFERENT is asked for.
+    """
     shown = [_shown(edit) for edit in edits]
-    return {
-        (edits[i].pattern, edits[j].pattern): 1 - len(shown[i] & shown[j]) / max(1, len(shown[i] | shown[j]))
-        for i, j in combinations(range(len(edits)), 2)
-    }
+    apart = [1 - len(a & b) / max(1, len(a | b)) for a, b in combinations(shown, 2)]
+    return float(np.mean(apart)) if apart else 1.0
 
 
 def _shown(edit: Edit) -> set[tuple[int, int]]:

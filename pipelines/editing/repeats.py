@@ -17,7 +17,8 @@ from pipelines.editing.verdicts import Gate
 
 PRINTS_PER_SECOND = 8
 SAME = 2.0  # grey levels (rms): what encoding the same frame twice leaves between two prints
-DISTINCT = 2.0  # how many times further off the neighbours a moment away must be
+DISTINCT = 3.0  # how many times further off the neighbours a moment away must be ...
+MOVED = 2.5  # ... and by how many grey levels (rms) at least: below it the scene hardly changes
 NEIGHBOUR = 0.2  # s
 LASTING = 0.2  # s for which the pictures must agree in step
 _BLOCK = 512
@@ -76,7 +77,7 @@ def repeated_pictures(edit: Edit, seen: Screening) -> list[tuple[int, int]]:
         squared[owner[rows, None] == owner[None]] = np.inf
         nearest = np.argmin(squared, axis=1)
         distance = np.sqrt(np.maximum(squared[np.arange(rows.size), nearest], 0) / size)
-        good = (distance < SAME) & (away[at : at + _BLOCK] > DISTINCT * np.maximum(distance, SAME / 2))
+        good = (distance < SAME) & (away[at : at + _BLOCK] > np.maximum(DISTINCT * distance, MOVED))
         for a, b in zip(rows[good], nearest[good], strict=True):
             pair = (int(min(owner[a], owner[b])), int(max(owner[a], owner[b])))
             votes[pair].append((int(a), int(b)) if owner[a] < owner[b] else (int(b), int(a)))

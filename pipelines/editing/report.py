@@ -114,7 +114,7 @@ def write(
                 "wave": waves[excerpt],
                 "summary": _summary(edit),
                 "scores": [_row(name, quality.scores[name]) for name in PARTS] if quality else [],
-                "gates": [(GATES[k], g) for k, g in quality.gates.items()] if quality else [],
+                "gates": [(GATES[k], quality.gates[k]) for k in GATES] if quality else [],
                 "pictures": _pictures(edit, quality),
                 **axis.tracks(edit, quality, music, clips, lyrics, shared),
             }

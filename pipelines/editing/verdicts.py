@@ -63,7 +63,7 @@ class Quality:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        return tuple(name for name, gate in self.gates.items() if gate.passed is False)
+        return tuple(name for name, gate in sorted(self.gates.items()) if gate.passed is False)
 
     @property
     def passed(self) -> bool:
@@ -77,7 +77,7 @@ class Quality:
             "aggregateConfidence": round(self.confidence, 4),
             "inputCap": round(self.input_cap, 4),
             "passed": self.passed,
-            "gates": {name: {"passed": g.passed, "detail": g.detail} for name, g in self.gates.items()},
+            "gates": {name: {"passed": g.passed, "detail": g.detail} for name, g in sorted(self.gates.items())},
             "scores": {
                 name: {
                     "applies": s.applies,
@@ -89,7 +89,7 @@ class Quality:
                     "aboveChance": s.above_chance,
                     "note": s.note,
                 }
-                for name, s in self.scores.items()
+                for name, s in sorted(self.scores.items())
             },
             "detectedCuts": [int(c) for c in self.cuts],
         }
