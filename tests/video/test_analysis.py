@@ -212,3 +212,20 @@ def test_the_same_clip_gives_the_same_values(bunny: VideoFeatures) -> None:
     np.testing.assert_array_equal(again.motion, bunny.motion)
     np.testing.assert_array_equal(again.shot_scores, bunny.shot_scores)
     np.testing.assert_array_equal(again.histograms, bunny.histograms)
+
+
+def test_samples_stay_bounded_in_hours_of_clip() -> None:
+    from pipelines.media.frames import Frames
+    from pipelines.video.colour import MOST_SAMPLES, Colour
+
+    colour = Colour()
+    with Frames(BUNNY) as frames:
+        picture = next(iter(frames)).picture
+        colour.start(frames.info)
+        for k in range(4 * 3600 * 4):
+            colour.frame(k, k / 4, picture)  # four hours at 4 fps
+    result = colour.finish()
+    assert MOST_SAMPLES / 2 <= len(result["sample_frames"]) <= MOST_SAMPLES
+    assert len(result["histograms"]) == len(result["sample_frames"])
+    steps = np.diff(result["sample_frames"])
+    assert steps.min() == steps.max() == 8
