@@ -89,14 +89,15 @@ def with_default_duration(job: EditJob, cache: Cache) -> EditJob:
 def parse_fps(text: str) -> Fraction:
     """``25``, ``29.97`` or ``30000/1001`` as an exact rate; NTSC decimals become their 1001 fractions."""
     try:
-        rate = Fraction(text)
+        given = Fraction(text)
     except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    ntsc = Fraction(round(rate) * 1000, 1001)
-    if rate.denominator != 1 and abs(rate - ntsc) < Fraction(1, 100):
-        rate = ntsc
-    if not FPS_RANGE[0] <= rate <= FPS_RANGE[1]:
-        raise BadInput("fps", f"{text!r} is not a frame rate between 10 and 120", "give one such as 25 or 30000/1001")
+        given = Fraction(0)
+    whole = round(given)
+    rate = given if given == whole else Fraction(whole * 1000, 1001)
+    if abs(rate - given) > Fraction(1, 100) or not FPS_RANGE[0] <= rate <= FPS_RANGE[1]:
+        raise BadInput(
+            "fps", f"{text!r} is no rate that timelines know", "give one such as 24, 25, 29.97 or 30000/1001"
+        )
     return rate
 
 
@@ -241,10 +242,13 @@ def publish(job: EditJob, out: Path, cache: Cache, segments: Path, *, rendered: 
     from pipelines.editing import timelines
 
     edits = [bind(plan(job, pattern, cache), job) for pattern in job.patterns]
+    music = music_features(job, cache)
+    sections = list(zip(music.section_boundaries[:-1].tolist(), music.section_labels, strict=True))
     out.mkdir(parents=True, exist_ok=True)
     files: dict[str, dict[str, str]] = {}
     for edit in edits:
-        files[edit.pattern] = {k: str(p) for k, p in timelines.write(edit, out, edit.pattern).items()}
+        written = timelines.write(edit, out, edit.pattern, sections=sections)
+        files[edit.pattern] = {k: str(p) for k, p in written.items()}
     result: dict[str, Any] = {"out": str(out), "patterns": files, "rendered": rendered}
     if rendered:
         result |= _publish_renders(job, edits, out, cache, segments, files)

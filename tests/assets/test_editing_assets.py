@@ -37,7 +37,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield found
 
 
-def make_batch(studio: Studio, folder: Path, *, clips: Sequence[str], words: str = "[00:01.00]Spring has come\n") -> str:
+def make_batch(studio: Studio, folder: Path, clips: Sequence[str]) -> str:
     """A job of one short song, these clips (a name that is no sample is a broken file) and some words."""
     folder.mkdir()
     shutil.copy(MEDIA / "vibe_ace.ogg", folder)
@@ -46,7 +46,7 @@ def make_batch(studio: Studio, folder: Path, *, clips: Sequence[str], words: str
             shutil.copy(MEDIA / name, folder)
         else:
             (folder / name).write_bytes((MEDIA / "big_buck_bunny_5s.mp4").read_bytes()[:40_000])
-    (folder / "words.lrc").write_text(words)
+    (folder / "words.lrc").write_text("[00:01.00]Spring has come\n")
     listed = "".join(f"  - {{file: {name}, kind: clip, tags: [meadow]}}\n" for name in clips)
     (folder / "job.yaml").write_text(
         "owner: tester\nfiles:\n  - {file: vibe_ace.ogg, kind: music}\n  - {file: words.lrc, kind: lyrics}\n"
@@ -63,7 +63,9 @@ def make_batch(studio: Studio, folder: Path, *, clips: Sequence[str], words: str
     return made.key
 
 
-def materialize(studio: Studio, instance: dg.DagsterInstance, key: str, names: Sequence[str]) -> dg.ExecuteInProcessResult:
+def materialize(
+    studio: Studio, instance: dg.DagsterInstance, key: str, names: Sequence[str]
+) -> dg.ExecuteInProcessResult:
     instance.add_dynamic_partitions("batches", [key])
     definitions = build_defs(resources={"studio": studio})
     return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
@@ -96,7 +98,7 @@ CLIPS = ("big_buck_bunny_0_30.webm", "big_buck_bunny_5s.mp4")
 def test_a_batch_becomes_plans_and_a_second_run_computes_nothing(
     studio: Studio, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    key = make_batch(studio, tmp_path / "a song", clips=CLIPS)
+    key = make_batch(studio, tmp_path / "a song", CLIPS)
     names = [*ANALYSIS, "shared_features", "edit_patterns"]
     first = materialize(studio, instance, key, names)
     assert first.success
@@ -111,7 +113,7 @@ def test_a_batch_becomes_plans_and_a_second_run_computes_nothing(
 
 
 def test_implausible_features_go_no_further(studio: Studio, instance: dg.DagsterInstance, tmp_path: Path) -> None:
-    key = make_batch(studio, tmp_path / "song", clips=CLIPS)
+    key = make_batch(studio, tmp_path / "song", CLIPS)
     assert materialize(studio, instance, key, ANALYSIS).success
     (loaded,) = batch.load(studio, key)
     features = job.music_features(loaded.edit, studio.cache)
@@ -125,7 +127,7 @@ def test_implausible_features_go_no_further(studio: Studio, instance: dg.Dagster
 
 
 def test_a_broken_clip_is_left_out_and_told(studio: Studio, instance: dg.DagsterInstance, tmp_path: Path) -> None:
-    key = make_batch(studio, tmp_path / "song", clips=[*CLIPS, "壊れた clip.mp4"])
+    key = make_batch(studio, tmp_path / "song", [*CLIPS, "壊れた clip.mp4"])
     names = [*ANALYSIS, "shared_features", "edit_patterns"]
     result = materialize(studio, instance, key, names)
     assert result.success
