@@ -53,12 +53,12 @@ def cpu_ratio(ours: Callable[[], object], theirs: Callable[[], object], repeats:
 def peak_rss_mb(code: str, *args: str) -> float:
     """Peak resident memory in MB of a fresh Python that runs ``code`` (``sys.argv[1:]`` = args).
 
-    The child execs from a shell, since a forked child would inherit this process's own peak.
+    VmHWM, which an exec resets; ``ru_maxrss`` would keep this process's own peak.
     """
-    tail = "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
-    command = ["/bin/sh", "-c", 'exec "$0" "$@"', sys.executable, "-c", code + tail, *args]
+    tail = "\nprint(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
+    command = [sys.executable, "-c", code + tail, *args]
     out = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(out.stdout.split()[-1])
+    return int(out.stdout.split()[-1]) / 1024
 
 
 def write(name: str, figures: dict[str, Figure]) -> Path:

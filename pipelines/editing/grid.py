@@ -5,7 +5,7 @@ The same for every pattern. The pictures' side is left to windows.py; choosing a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -48,15 +48,6 @@ def rank(values: NDArray[np.floating], weights: NDArray[np.floating] | None = No
     if middle.size < 2 or middle[-1] <= middle[0]:
         return np.full(values.size, 0.5, np.float32)
     return np.asarray(((middle - middle[0]) / (middle[-1] - middle[0]))[same], np.float32)
-
-
-def lay_out(lyrics: LyricsFeatures, music: MusicFeatures) -> LyricsFeatures:
-    """Plain text has no times: its phrases are spread over the music in proportion to their length."""
-    if lyrics.timed or not lyrics.texts:
-        return lyrics
-    edges = np.concatenate([[0.0], np.cumsum([len(t) + 4.0 for t in lyrics.texts])])
-    edges = music.duration * (0.06 + 0.9 * edges / edges[-1])
-    return replace(lyrics, starts=edges[:-1], ends=edges[1:])
 
 
 def music_grid(music: MusicFeatures, lyrics: LyricsFeatures | None, *, start: float, duration: float) -> Grid:

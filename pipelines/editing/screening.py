@@ -6,6 +6,7 @@ Judging what was seen is left to gates.py and scores.py.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -120,8 +121,11 @@ def listen(edit: Edit, rendered: Path) -> Sound:
         if not streams.audio:
             return Sound(0.0, 0.0, np.zeros(0), np.zeros(0), silent=False)
         begins = [float((s.start_time or 0) * s.time_base) for s in (streams.audio[0], streams.video[0]) if s.time_base]
+        sound = streams.audio[0]
+        played = float(sound.duration * sound.time_base) if sound.duration and sound.time_base else math.inf
     heard, song = decode(rendered), decode(Path(edit.music.path))
-    seconds = heard.samples.shape[1] / heard.sample_rate
+    # AAC comes in blocks of 1024 samples; what the file says is played of the last one is what a player plays.
+    seconds = min(played, heard.samples.shape[1] / heard.sample_rate)
     a = _reduce(heard.samples, heard.sample_rate)
     first = round((edit.music_start - _SEARCH) * song.sample_rate)
     last = round((edit.music_start + edit.duration + _SEARCH) * song.sample_rate)

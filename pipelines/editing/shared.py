@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.audio.analysis import MusicFeatures
-from pipelines.editing.grid import lay_out, music_grid
+from pipelines.editing.grid import music_grid
 from pipelines.editing.heads import Embed, Material, Scorer, flow_between, score_heads, visible_between
 from pipelines.editing.windows import cut_windows
 from pipelines.errors import BadInput
-from pipelines.lyrics.analysis import LyricsFeatures
+from pipelines.lyrics.analysis import LyricsFeatures, lay_out
 from pipelines.video.analysis import VideoFeatures
 
 VERSION = "1"
+SUNG = (0.06, 0.96)  # where in a song words without times are laid: most begin and end with a few bars of music
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def share(
     end = _excerpt_end(music, start, duration)
     if len(clip_tags) != len(clips):
         raise ValueError(f"{len(clips)} clips but tags for {len(clip_tags)}")
-    lyrics = None if lyrics is None else lay_out(lyrics, music)
+    lyrics = None if lyrics is None else lay_out(lyrics, *(music.duration * share for share in SUNG))
     grid = music_grid(music, lyrics, start=start, duration=end - start)
     windows = cut_windows(clips)
     material = Material(music, tuple(clips), lyrics, tuple(tuple(t) for t in clip_tags), grid, windows, seed)

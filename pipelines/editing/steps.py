@@ -164,7 +164,7 @@ def publish(settings: Settings, cache: Cache, wanted: Publication) -> Produced:
     before = cache.misses
     result = stages.publish(stages.beside(wanted.job, wanted.out), wanted.out, cache, segments_folder(settings))
     judged: dict[str, dict[str, Any]] = result["quality"]["patterns"]
-    summary: dict[str, float | int | str] = {f"{name} confidence": q["aggregateConfidence"] for name, q in judged.items()}
+    summary: dict[str, float | int | str] = {f"{n} confidence": q["aggregateConfidence"] for n, q in judged.items()}
     summary["difference"] = result["quality"]["difference"]
     summary["failed gates"] = sum(g["passed"] is False for q in judged.values() for g in q["gates"].values())
     summary["folder"] = str(wanted.out)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.editing.grid import lay_out, music_grid, rank
+from pipelines.editing.grid import music_grid, rank
 from pipelines.editing.windows import MIN_STRETCH, MIN_WINDOW, cut_windows, usable_stretches
 from pipelines.errors import BadInput
 from tests.editing.material import clip, song, words
@@ -75,12 +75,6 @@ def test_the_excerpt_may_begin_anywhere() -> None:
     inner = part.times[(part.strength >= 0.5)][1:-1] + 20.0
     assert np.abs(whole.times[None] - inner[:, None]).min(axis=1).max() < 1e-9
     assert part.phrase.max() > 0 and part.phrase[0] == whole.phrase[np.searchsorted(whole.times, 20.3) - 1]
-
-
-def test_plain_lyrics_are_laid_out_over_the_music() -> None:
-    laid = lay_out(words(60, 8, timed=False), song(60))
-    assert np.all(np.diff(laid.starts) > 0) and laid.starts[0] > 0 and laid.ends[-1] < 60
-    assert lay_out(words(60, 8), song(60)).starts[0] == words(60, 8).starts[0]
 
 
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=30))
