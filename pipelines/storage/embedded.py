@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 LINGER = 10.0  # s that an unused server waits for the next command before it stops
 START_PATIENCE = 180.0  # s, for the recovery of a large database after a crash
+ATTEMPTS = 3
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_LIMIT = 103  # bytes that a socket's path may have: 107 on Linux, 103 on macOS
 
@@ -157,6 +158,7 @@ def _hold(folder: Path) -> None:
 
 def _ensure_running(folder: Path, linger: float, durable: bool) -> None:
     deadline = time.monotonic() + START_PATIENCE
+    failures = 0
     while time.monotonic() < deadline:
         running = keeper.postmaster(folder)
         kept = keeper.locked(folder / "keeper.lock")
@@ -169,9 +171,14 @@ def _ensure_running(folder: Path, linger: float, durable: bool) -> None:
                 _run_keeper(_orders(folder, linger, adopt=True, durable=durable))
                 continue
         elif kept is not None:
-            cluster.initialise(folder, durable=durable)
-            _run_keeper(_orders(folder, linger, adopt=False, durable=durable))
-            continue
+            try:
+                cluster.initialise(folder, durable=durable)
+                _run_keeper(_orders(folder, linger, adopt=False, durable=durable))
+                continue
+            except Unavailable:  # somebody may have closed a parent folder again, which the next attempt opens
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise
         time.sleep(0.02)
     raise Unavailable(folder, f"the database did not come up, see {folder / 'server.log'}", 30)
 

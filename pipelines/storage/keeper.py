@@ -10,6 +10,7 @@ server is left behind by a crash. Connections count as well: a child that was on
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -187,6 +188,13 @@ def exists(pid: int) -> bool:
         return not Path("/proc/self").exists()
 
 
+def tidy(orders: Orders) -> None:
+    """A socket's folder of its own goes with the server; nobody makes it anew while we hold ``keeper.lock``."""
+    if orders["sockets"] != f"{orders['folder']}/data":
+        with contextlib.suppress(OSError):
+            Path(orders["sockets"]).rmdir()
+
+
 def keep(orders: Orders, answer: Callable[[str], None]) -> None:
     """Answers ``ready``, ``busy`` (another keeper is at work) or ``error: ...`` once, then watches."""
     folder = Path(orders["folder"])
@@ -198,7 +206,8 @@ def keep(orders: Orders, answer: Callable[[str], None]) -> None:
             return answer("busy")
         pid = running[0]
         answer("ready")
-        return watch(orders, lambda: exists(pid) and postmaster(folder) is not None)
+        watch(orders, lambda: exists(pid) and postmaster(folder) is not None)
+        return tidy(orders)
     if postmaster(folder) is not None or (folder / "data" / "postmaster.pid").exists():
         clear_stale(folder)
     log = folder / "server.log"
@@ -210,7 +219,7 @@ def keep(orders: Orders, answer: Callable[[str], None]) -> None:
             watch(orders, lambda: server.poll() is None)
             if server.poll() is None:
                 halt(server.pid, lambda: server.poll() is None)
-            return None
+            return tidy(orders)
         time.sleep(0.01)
     text = log.read_bytes()
     return answer("error: " + text[before if before <= len(text) else 0 :][-2000:].decode(errors="replace").strip())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -238,6 +239,26 @@ def test_any_path_can_be_a_home(tmp_path: Path, name: str) -> None:
     finally:
         database.dispose()
         embedded.stop(home, force=True)
+    sockets = embedded._sockets(home / "postgres")
+    wait(lambda: sockets.parent == home / "postgres" or not sockets.exists())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account run the server")
+def test_a_parent_folder_that_is_closed_meanwhile(tmp_path: Path) -> None:
+    """Root's own folders are often closed to others, and some programs close theirs again (pytest, for one)."""
+    parent = tmp_path / "closed"
+    parent.mkdir(mode=0o700)
+    closing = threading.Timer(0.2, parent.chmod, [0o700])
+    closing.start()
+    try:
+        assert ask(start(parent / "home"), "select 1") == 1
+        closing.join()
+        parent.chmod(0o700)
+        database = Database(Settings(home=str(parent / "home")))
+        database.migrate()  # a server that runs does not need its parents any more
+        database.close()
+    finally:
+        embedded.stop(parent / "home", force=True)
 
 
 AS_USER = """
