@@ -206,6 +206,19 @@ def test_a_changed_lyric_is_a_new_item_that_runs_neither_audio_nor_video_again(f
     }
 
 
+def test_a_person_backfills_a_batch(finished: House) -> None:
+    before = len(finished.runs())
+    (tags,) = [r["tags"] for r in finished.runs()[-1:]]
+    key = next(t["value"] for t in tags if t["key"] == "dagster/partition")
+    mutation = """mutation($assets: [AssetKeyInput!]!, $keys: [String!]!) {
+      launchPartitionBackfill(backfillParams: {assetSelection: $assets, partitionNames: $keys}) {
+        __typename ... on LaunchBackfillSuccess { backfillId } } }"""
+    done = finished.ask(mutation, assets=[{"path": ["lyrics_features"]}], keys=[key])["launchPartitionBackfill"]
+    assert done["__typename"] == "LaunchBackfillSuccess"
+    runs = finished.wait_for("SUCCESS", before + 1)
+    assert {"key": "dagster/backfill", "value": done["backfillId"]} in runs[0]["tags"]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_the_assets_page_shows_the_pictures(finished: House) -> None:
     from playwright.sync_api import sync_playwright
