@@ -96,14 +96,14 @@ def cuts_found(matching: Matching) -> Gate:
     n = matching.planned.size + matching.missed.size
     if matching.missed.size:
         missing = f"{matching.missed.size} of {n} planned cuts"
-        return Gate(False, f"{missing} not seen within a frame: frames {_list(matching.missed)}")
+        return Gate(False, f"{missing} not seen within a frame: at frame {_list(matching.missed)}")
     return Gate(True, f"all {n} planned cuts seen within a frame")
 
 
 def cuts_unplanned(matching: Matching) -> Gate:
     if matching.unplanned.size:
-        extra = f"{matching.unplanned.size} cuts seen that nobody planned"
-        return Gate(False, f"{extra}: frames {_list(matching.unplanned)}")
+        extra = _count(matching.unplanned.size, "cut")
+        return Gate(False, f"{extra} seen that nobody planned: at frame {_list(matching.unplanned)}")
     return Gate(True, "no cut that was not planned")
 
 
@@ -121,7 +121,7 @@ def black(edit: Edit, seen: Screening) -> Gate:
     dark = seen.highlights < BLACK
     bad = [k for k, s in enumerate(edit.segments) if float(_of(dark, s).mean()) > BLACK_SHARE]
     if bad:
-        return Gate(False, f"{len(bad)} black shots: {_shots(edit, bad)}")
+        return Gate(False, f"{_count(len(bad), 'black shot')}: {_shots(edit, bad)}")
     return Gate(True, "no black shot")
 
 
@@ -141,7 +141,7 @@ def frozen(edit: Edit, seen: Screening, clips: Sequence[VideoFeatures]) -> Gate:
             if moved.size >= 2 and float(moved.mean()) * seconds >= MOVES:
                 bad.append(k)
     if bad:
-        return Gate(False, f"{len(bad)} frozen shots whose source moves: {_shots(edit, bad)}")
+        return Gate(False, f"{_count(len(bad), 'frozen shot')} whose source moves: {_shots(edit, bad)}")
     return Gate(True, "no frozen shot")
 
 
@@ -165,7 +165,7 @@ def source(edit: Edit, seen: Screening, clips: Sequence[VideoFeatures]) -> Gate:
             if max(others, default=0.0) > own + CLEARER:
                 bad.append(k)
     if bad:
-        return Gate(False, f"{len(bad)} shots show another clip than planned: {_shots(edit, bad)}")
+        return Gate(False, f"another clip than planned in {_count(len(bad), 'shot')}: {_shots(edit, bad)}")
     return Gate(True, "every shot shows its planned clip")
 
 
@@ -205,10 +205,14 @@ def _ms(seconds: float) -> str:
     return f"{abs(seconds) * 1000:.0f} ms {'after' if seconds >= 0 else 'before'}"
 
 
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
 def _list(numbers: Sequence[int] | NDArray[np.int64]) -> str:
     shown = ", ".join(str(int(n)) for n in numbers[:8])
     return shown + (" ..." if len(numbers) > 8 else "")
 
 
 def _shots(edit: Edit, which: Sequence[int]) -> str:
-    return _list([k + 1 for k in which]) + f" (frame {_list([edit.segments[k].record_start for k in which])})"
+    return _list([k + 1 for k in which]) + f" (from frame {_list([edit.segments[k].record_start for k in which])})"

@@ -28,11 +28,11 @@ def repeats(edit: Edit, seen: Screening) -> Gate:
     overlapping = repeated_ranges(edit)
     if overlapping:
         a, b = overlapping[0]
-        return Gate(False, f"{len(overlapping)} source ranges are used twice, first by shots {a + 1} and {b + 1}")
+        return Gate(False, f"source ranges used twice: {len(overlapping)}, first by shots {a + 1} and {b + 1}")
     same = repeated_pictures(edit, seen)
     if same:
         a, b = same[0]
-        return Gate(False, f"{len(same)} pairs of shots show the same pictures, first {a + 1} and {b + 1}")
+        return Gate(False, f"pairs of shots that show the same pictures: {len(same)}, first {a + 1} and {b + 1}")
     return Gate(True, "no source range is used and no picture seen twice")
 
 

@@ -94,7 +94,8 @@ def sync(cuts: NDArray[np.float64], beats: Beats, fps: float, duration: float, h
         chance=p0,
         p_value=float((1 + np.sum(lucky >= p)) / (1 + N_SHIFTS)),
         applies=True,
-        note=f"{p:.0%} of the cuts that are seen lie within {within * 1000:.0f} ms of the beat that is heard",
+        note=f"{p:.0%} of the cuts that are seen lie within {within * 1000:.0f} ms of a beat that is heard"
+        + (" (half beats count half)" if halves else ""),
     )
 
 

@@ -123,6 +123,7 @@ def encode(path: Path, fps: Fraction, frames: Callable[[], object], sound: NDArr
     return path
 
 
+@cache
 def song(rate: int = RATE) -> NDArray[np.float32]:
     """Mono: kick on every beat, snare on 2 and 4, hats, bass and chords, as loud as its section says."""
     rng = np.random.default_rng(7)

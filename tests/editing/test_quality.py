@@ -91,7 +91,7 @@ class TestFrozen:
         prints = moving_prints()
         prints[100:] = prints[100]
         gate = gates.frozen(self.edit, a_screening(prints), [a_clip(0.1), a_clip(0.1)])
-        assert gate.passed is False and "2 (frame 100)" in gate.detail
+        assert gate.passed is False and "2 (from frame 100)" in gate.detail
 
     def test_a_shot_that_freezes_half_way_fails(self) -> None:
         prints = moving_prints()

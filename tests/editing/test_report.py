@@ -185,6 +185,13 @@ def test_arrow_keys_go_from_shot_to_shot_and_space_plays(page: Page) -> None:
     eventually(page, "document.querySelector('video').paused")
 
 
+def test_a_pattern_without_a_video_shows_its_shots_still(page: Page) -> None:
+    page.locator("#narrative .segments button").nth(2).click()
+    shown = page.locator("#narrative .screen img").get_attribute("src")
+    assert shown and shown.startswith("data:image/jpeg")
+    assert shown == page.locator("#narrative .segments button img").nth(2).get_attribute("src")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_everything_lies_on_one_axis_and_the_page_never_scrolls_sideways(
     page: Page, written: Written, width: int

@@ -3,6 +3,7 @@
 for (const pattern of document.querySelectorAll(".pattern")) {
   const duration = Number(pattern.dataset.duration);
   const video = pattern.querySelector("video");
+  const still = pattern.querySelector(".screen img"); // in place of a video that was not rendered
   const scroller = pattern.querySelector(".window");
   const tracks = pattern.querySelector(".tracks");
   const playhead = pattern.querySelector(".playhead");
@@ -23,6 +24,8 @@ for (const pattern of document.querySelectorAll(".pattern")) {
     playhead.style.left = `${(100 * now) / duration}%`;
     const shot = at(shots, now);
     for (const other of shots) other.classList.toggle("now", other === shot);
+    const picture = shot?.querySelector("img");
+    if (still && picture && still.src !== picture.src) still.src = picture.src;
     words.textContent = at(phrases, now)?.textContent ?? "";
   };
   const keepInView = () => {
