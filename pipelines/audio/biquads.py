@@ -26,7 +26,10 @@ class _Section:
 def filter_blocks(
     sections: NDArray[np.float64], samples: NDArray[np.float32], state: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Filters ``samples`` [channels, n] by scipy's sos ``sections`` [k, 6] from ``state`` [k, channels, 2]; also its end."""
+    """Filters ``samples`` [channels, n] by scipy's sos ``sections`` [k, 6] from ``state`` [k, channels, 2].
+
+    Returns the filtered samples and the state after them.
+    """
     from scipy.signal import sosfilt
 
     whole = samples.shape[1] // _STRETCH * _STRETCH
