@@ -122,3 +122,22 @@ def test_onsets_are_the_strokes(bpm: float) -> None:
     strokes = np.sort(np.concatenate([piece.beats, piece.beats + 30 / bpm]))
     assert f_measure(found.times, strokes, 0.03) > 0.95
     assert ((found.strengths >= 0) & (found.strengths <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("song", "phrases"), [("vibe_ace", [7.4, 14.8, 29.6]), ("lets_go_fishin", [11.1, 32.8, 53.1, 85.7])]
+)
+def test_phrases_of_real_songs_begin_on_downbeats(song: str, phrases: list[float]) -> None:
+    audio = decode(f"sample/media/{song}.ogg")
+    found = beats_of(audio.mono, audio.sample_rate)
+    assert max(np.abs(found.downbeats - t).min() for t in phrases) < 0.1
+
+
+def test_a_bar_cut_short_shifts_the_bars_after_it() -> None:
+    piece = drums(120, seconds=40.5)
+    cut = round((piece.beats[40] + 2 * 0.5 - 0.01) * piece.sample_rate)
+    lost = round(2 * 0.5 * piece.sample_rate)
+    samples = np.concatenate([piece.samples[: cut - lost], piece.samples[cut:]])
+    downbeats = np.concatenate([piece.downbeats[:11], piece.downbeats[11:] - 1.0])
+    found = beats_of(samples, piece.sample_rate)
+    assert f_measure(found.downbeats, downbeats) > 0.9
