@@ -142,7 +142,7 @@ def _one(settings: Settings, item: Item[T], step: Step[T]) -> Result[T]:
         failure = bad
     except Unavailable:
         raise
-    except Exception as bug:  # noqa: BLE001  (a defect met by one item must not cost the batch; it is logged whole)
+    except Exception as bug:
         log.exception("defect in %s for %s", getattr(step, "__name__", step), item.name)
         failure = Defect(f"{item.name}: failed in Orimono itself ({type(bug).__name__}: {bug})")
     return Result(item, produced, failure, time.monotonic() - start)

@@ -84,6 +84,7 @@ def analyse(arguments: Namespace, settings: Settings) -> Answer:
 
 def edit(arguments: Namespace, settings: Settings) -> Answer:
     from pipelines.editing import job as stages
+    from pipelines.editing.clocks import parse_rate
     from pipelines.storage.cache import Cache
     from pipelines.storage.objects import Objects
 
@@ -94,7 +95,7 @@ def edit(arguments: Namespace, settings: Settings) -> Answer:
         clips=tuple(clips.values()),
         lyrics=_media(arguments.lyrics) if arguments.lyrics else None,
         duration=arguments.duration,
-        fps=stages.parse_fps(arguments.fps),
+        fps=parse_rate(arguments.fps),
         patterns=_patterns(arguments.patterns),
     )
     if job.duration is None:
@@ -144,7 +145,7 @@ def _patterns(text: str) -> tuple[str, ...]:
 def ingest(arguments: Namespace, settings: Settings) -> Answer:
     from pipelines.intake import ingest as intake
 
-    target = intake.ingest(Path(arguments.dir).expanduser(), settings.inbox)
+    target = intake.ingest(Path(arguments.dir).expanduser(), settings.inbox, settings)
     return {"job": target.name, "inbox": str(target)}, f"{target.name} is in the inbox: {target}"
 
 

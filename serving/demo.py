@@ -23,7 +23,7 @@ def demo(settings: Settings, samples: Path) -> tuple[dict[str, Any], str]:
         raise BadInput(samples, "holds no job folder", "give a folder of folders with a job.yaml each")
     studio = Studio.open(settings)
     os.environ.update(instance.prepare(settings, studio.database))
-    names = [ingest.ingest(folder, settings.inbox).name for folder in folders]
+    names = [ingest.ingest(folder, settings.inbox, settings).name for folder in folders]
     time.sleep(settings.number("settle_seconds"))
     scan.scan(settings.inbox, studio.database, studio.objects, settings)
     now = datetime.now(UTC)

@@ -46,6 +46,8 @@ def up(settings: Settings, port: int) -> int:
         return dagster.wait()
     except KeyboardInterrupt:
         return _stop(dagster)
+    finally:
+        database.close()
 
 
 def _stop(dagster: subprocess.Popen[bytes]) -> int:

@@ -17,7 +17,8 @@ from pipelines import items
 from pipelines.editing import job as stages
 from pipelines.editing import shared as sharing
 from pipelines.editing import steps
-from pipelines.editing.job import VERSIONS, EditJob, MediaFile
+from pipelines.editing.clocks import parse_rate
+from pipelines.editing.job import EditJob, MediaFile, version_of
 from pipelines.editing.plan import Edit
 from pipelines.errors import OrimonoError
 from pipelines.items import Item, Produced, Result
@@ -70,7 +71,7 @@ def _batch_job(studio: Studio, row: tables.Job) -> BatchJob:
         clips=tuple(clips.values()),
         lyrics=next(iter(files("lyrics")), None),
         duration=wanted.get("duration"),
-        fps=stages.parse_fps(str(wanted.get("fps") or 25)),
+        fps=parse_rate(str(wanted.get("fps") or 25)),
         patterns=tuple(wanted.get("patterns") or stages.DEFAULT_PATTERNS),
         bpm=row.bpm,
     )
@@ -165,7 +166,7 @@ def _usable_jobs(studio: Studio, key: str) -> Iterator[Item[EditJob]]:
         failed = {
             (row.job_id, row.content_hash)
             for kind in ("music_features", "video_features", "lyrics_features")
-            for row in item_table.failures(session, key, kind, VERSIONS[kind])
+            for row in item_table.failures(session, key, kind, version_of(kind))
         }
     for job in jobs:
         edit = job.edit
@@ -202,7 +203,7 @@ def _run(studio: Studio, kind: str, work: Sequence[Item[T]], step: items.Step[T]
                 upload_id=result.item.upload_id,
                 kind=kind,
                 content_hash=result.item.content_hash,
-                code_version=VERSIONS[kind],
+                code_version=version_of(kind),
                 params_hash=result.item.params_hash,
                 error=result.error,
                 object_key=result.produced.object_key if result.produced else None,
@@ -229,7 +230,7 @@ def _store_features(studio: Studio, jobs: Sequence[BatchJob], results: Sequence[
                     vec=features.vector,
                     stats={"duration": features.duration, "bpm": features.bpm, "lufs": _json(features.loudness_lufs)},
                     content_hash=job.edit.music.content_hash,
-                    feature_version=VERSIONS["music_features"],
+                    feature_version=version_of("music_features"),
                 )
 
 
@@ -244,7 +245,7 @@ def bad_uploads(studio: Studio, key: str) -> list[str]:
 def failures(studio: Studio, key: str, kind: str) -> list[str]:
     """Why items of this step failed, in its present version."""
     with studio.database.session() as session:
-        return [row.error or "" for row in item_table.failures(session, key, kind, VERSIONS[kind])]
+        return [row.error or "" for row in item_table.failures(session, key, kind, version_of(kind))]
 
 
 def problems(studio: Studio, key: str, kind: str) -> list[str]:

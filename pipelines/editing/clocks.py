@@ -10,11 +10,28 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from pipelines.editing.plan import Edit, Segment, Source
+from pipelines.errors import BadInput
 
+RATES = (Fraction(10), Fraction(120))  # frames a second that an edit may have
 SOUND_RATE = Fraction(48000)  # the song is placed by the sample
 Section = tuple[float, str]  # s into the song where it starts, label
 Mark = tuple[int, str]  # record frame, label
 NEARLY = Fraction(1, 1000)  # s; containers round frame times to a millisecond, so nothing finer tells frames apart
+
+
+def parse_rate(text: str) -> Fraction:
+    """``25``, ``29.97`` or ``30000/1001`` as an exact rate; NTSC decimals become their 1001 fractions."""
+    try:
+        given = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        given = Fraction(0)
+    whole = round(given)
+    rate = given if given == whole else Fraction(whole * 1000, 1001)
+    if abs(rate - given) > Fraction(1, 100) or not RATES[0] <= rate <= RATES[1]:
+        raise BadInput(
+            "fps", f"{text!r} is no rate that timelines know", "give one such as 24, 25, 29.97 or 30000/1001"
+        )
+    return rate
 
 
 def own_rate(source: Source) -> Fraction:

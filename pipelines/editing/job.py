@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from pipelines import plugins
 from pipelines.audio import analysis as audio
 from pipelines.editing import quality, solver
 from pipelines.editing import render as rendering
@@ -28,21 +29,9 @@ from pipelines.lyrics import analysis as lyric
 from pipelines.storage.cache import Cache
 from pipelines.video import analysis as video
 
-# The code version of each step's results; a step's own, and those of the steps whose results it reads.
-_ANALYSIS = (audio.VERSION, video.VERSION, lyric.VERSION)
-VERSIONS = {
-    "music_features": audio.VERSION,
-    "video_features": video.VERSION,
-    "lyrics_features": lyric.VERSION,
-    "shared_features": ".".join((sharing.VERSION, *_ANALYSIS)),
-    "edit_patterns": ".".join((solver.VERSION, sharing.VERSION, *_ANALYSIS)),
-    "edit_renders": rendering.VERSION,
-    "edit_quality": quality.VERSION,
-}
 DEFAULT_PATTERNS = ("dynamic", "narrative", "hybrid")
 DEFAULT_DURATION = 60.0
 LANDSCAPE = (1280, 720)
-FPS_RANGE = (Fraction(10), Fraction(120))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +75,20 @@ def with_default_duration(job: EditJob, cache: Cache) -> EditJob:
     return replace(job, duration=min(DEFAULT_DURATION, music_features(job, cache).duration))
 
 
-def parse_fps(text: str) -> Fraction:
-    """``25``, ``29.97`` or ``30000/1001`` as an exact rate; NTSC decimals become their 1001 fractions."""
-    try:
-        given = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        given = Fraction(0)
-    whole = round(given)
-    rate = given if given == whole else Fraction(whole * 1000, 1001)
-    if abs(rate - given) > Fraction(1, 100) or not FPS_RANGE[0] <= rate <= FPS_RANGE[1]:
-        raise BadInput(
-            "fps", f"{text!r} is no rate that timelines know", "give one such as 24, 25, 29.97 or 30000/1001"
-        )
-    return rate
+def version_of(step: str) -> str:
+    """The code version of a step's results: its own, those of the steps it reads, and what is plugged in."""
+    clips = video.version()
+    shared = (sharing.VERSION, audio.VERSION, clips, lyric.VERSION, plugins.signature("orimono.scorers"))
+    versions: dict[str, tuple[str, ...]] = {
+        "music_features": (audio.VERSION,),
+        "video_features": (clips,),
+        "lyrics_features": (lyric.VERSION,),
+        "shared_features": shared,
+        "edit_patterns": (solver.VERSION, *shared),
+        "edit_renders": (rendering.VERSION,),
+        "edit_quality": (quality.VERSION, *shared),
+    }
+    return ".".join(v for v in versions[step] if v)
 
 
 def music_features(job: EditJob, cache: Cache) -> audio.MusicFeatures:
@@ -118,7 +108,7 @@ def analyse_music(music: MediaFile, bpm: float | None, cache: Cache) -> audio.Mu
 
 def analyse_clip(clip: MediaFile, cache: Cache) -> video.VideoFeatures:
     return cache.get_or_compute(
-        "video", video.VERSION, clip.content_hash, {}, lambda: video.analyse(clip.path), video.VideoFeatures
+        "video", video.version(), clip.content_hash, {}, lambda: video.analyse(clip.path), video.VideoFeatures
     )
 
 
@@ -139,7 +129,7 @@ def shared_features(job: EditJob, cache: Cache) -> sharing.SharedFeatures:
         )
 
     return cache.get_or_compute(
-        "shared", VERSIONS["shared_features"], job.content_hash(), {}, compute, sharing.SharedFeatures
+        "shared", version_of("shared_features"), job.content_hash(), {}, compute, sharing.SharedFeatures
     )
 
 
@@ -148,7 +138,7 @@ def plan(job: EditJob, pattern: str, cache: Cache) -> Edit:
     query = _query(pattern)
     # The query's own words are part of the key: a plugged-in pattern that changes is another pattern.
     params = {"fps": str(job.fps), "query": repr(query)}
-    version = VERSIONS["edit_patterns"]
+    version = version_of("edit_patterns")
     found = cache.get_or_put(
         "plan", version, job.content_hash(), params, lambda: _solve(job, query, cache).to_json(), ".json"
     )
@@ -231,7 +221,9 @@ def judge(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Quality:
         )
 
     content = hashlib.sha256(edit.to_json()).hexdigest()
-    return cache.get_or_compute("quality", quality.VERSION, content, {"job": job.content_hash()}, compute, Quality)
+    return cache.get_or_compute(
+        "quality", version_of("edit_quality"), content, {"job": job.content_hash()}, compute, Quality
+    )
 
 
 def publish(job: EditJob, out: Path, cache: Cache, segments: Path, *, rendered: bool = True) -> dict[str, Any]:

@@ -11,10 +11,9 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import entry_points
-from typing import Any
 
 from pipelines.editing.heads import Scorer
+from pipelines.plugins import plugged_in
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ BUILT_IN = (
 def patterns() -> dict[str, Query]:
     """All patterns by name, the built-in ones first. A broken plugin is named in a warning and left out."""
     found = {q.name: q for q in BUILT_IN}
-    for name, query in _plugged_in("orimono.patterns").items():
+    for name, query in plugged_in("orimono.patterns").items():
         if not isinstance(query, Query):
             logger.warning("pattern %s: is a %s, not a Query; it is left out", name, type(query).__name__)
         elif name != query.name:
@@ -105,22 +104,9 @@ def patterns() -> dict[str, Query]:
 def scorers() -> dict[str, Scorer]:
     """Plugged-in heads by name. A broken plugin is named in a warning and left out."""
     found: dict[str, Scorer] = {}
-    for name, scorer in _plugged_in("orimono.scorers").items():
+    for name, scorer in plugged_in("orimono.scorers").items():
         if callable(scorer):
             found[name] = scorer
         else:
             logger.warning("scorer %s: is a %s, not a function; it is left out", name, type(scorer).__name__)
-    return found
-
-
-def _plugged_in(group: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for point in sorted(entry_points(group=group), key=lambda p: (p.name, p.value)):
-        if point.name in found:
-            logger.warning("%s %s: offered twice; %s is left out", group, point.name, point.value)
-            continue
-        try:
-            found[point.name] = point.load()
-        except Exception as error:  # noqa: BLE001 - foreign code; anything may come out of an import
-            logger.warning("%s %s (%s): does not load, %r; it is left out", group, point.name, point.value, error)
     return found

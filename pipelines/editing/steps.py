@@ -70,7 +70,7 @@ def analyse_clip(settings: Settings, cache: Cache, clip: MediaFile) -> Produced:
     stored = cache.misses == 0
     picture = cache.get_or_put(
         "video_picture",
-        analysis.VERSION,
+        analysis.version(),
         clip.content_hash,
         {},
         lambda: pictures.strip_of_shots(clip.path, features),

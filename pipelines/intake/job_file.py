@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from pydantic import (
 )
 from yaml.nodes import MappingNode, Node
 
+from pipelines.editing.clocks import parse_rate
 from pipelines.errors import BadInput
 
 NAME = "job.yaml"
@@ -84,12 +84,11 @@ class EditWish(_Part):
     @field_validator("fps")
     @classmethod
     def _rate(cls, value: str | None) -> str | None:
-        try:
-            rate = Fraction(value or "25")
-        except (ValueError, ZeroDivisionError):
-            rate = Fraction(0)
-        if not 10 <= rate <= 120:  # what the editing system renders
-            raise ValueError(f"{value!r} is not a frame rate between 10 and 120, such as 25 or 30000/1001")
+        if value is not None:
+            try:
+                parse_rate(value)
+            except BadInput as error:
+                raise ValueError(error.reason) from error
         return value
 
     @field_validator("patterns")

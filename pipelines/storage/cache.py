@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ class Cache:
 
     @staticmethod
     def key(kind: str, version: str, content_hash: str, params: Mapping[str, Any], suffix: str = ".safetensors") -> str:
+        if not re.fullmatch(r"[\w.+@-]{1,60}", version, re.ASCII):  # plugins have a say in it
+            version = hashlib.sha256(version.encode()).hexdigest()[:16]
         return f"features/{kind}/{version}/{content_hash}-{params_hash(params)}{suffix}"
 
     def get_or_none(

@@ -117,7 +117,7 @@ def test_implausible_features_go_no_further(studio: Studio, instance: dg.Dagster
     assert materialize(studio, instance, key, ANALYSIS).success
     (loaded,) = batch.load(studio, key)
     features = job.music_features(loaded.edit, studio.cache)
-    stored = studio.cache.key("music", job.VERSIONS["music_features"], loaded.edit.music.content_hash, {"bpm": None})
+    stored = studio.cache.key("music", job.version_of("music_features"), loaded.edit.music.content_hash, {"bpm": None})
     studio.objects.put_named(stored, pack(replace(features, bpm=-7.0, energy=np.full(5, np.nan, np.float32))))
 
     result = materialize(studio, instance, key, ["music_features", "shared_features", "edit_patterns"])

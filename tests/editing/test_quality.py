@@ -184,6 +184,12 @@ class TestSync:
         assert timing.drift(gates.match_cuts(frames, frames), frames.size, frames, beats, FPS).passed is not False
         assert timing.on_time(frames / FPS, beats, FPS).passed is not False
 
+    @pytest.mark.parametrize("n", [8, 12, 40])
+    def test_cuts_that_are_all_late_are_found(self, n: int) -> None:
+        cuts = np.arange(2, 2 + n) + 0.2
+        gate = timing.on_time(cuts, BEATS, FPS)
+        assert gate.passed is False and "200 ms" in gate.detail
+
     def test_of_a_few_cuts_nothing_is_said(self) -> None:
         frames = np.array([50, 100, 150])
         matching = gates.match_cuts(frames, frames)

@@ -62,7 +62,7 @@ def test_all_that_can_be_said() -> None:
         ("owner: x\nfiles: [{file: a.ogg, kind: music}, {file: a.ogg, kind: clip}]", "lists a.ogg twice"),
         ("owner: x\nfiles: [{file: 'か\u3099.ogg', kind: music}, {file: 'が.ogg', kind: clip}]", "lists が.ogg twice"),
         ("owner: x\nowner: y\nfiles: [{file: a.ogg, kind: music}]", "owner is given twice"),
-        ("owner: x\nfiles: [{file: a.ogg, kind: music}]\nedit: {fps: 7}", "frame rate between 10 and 120"),
+        ("owner: x\nfiles: [{file: a.ogg, kind: music}]\nedit: {fps: 7}", "no rate that timelines know"),
         ("owner: x\nfiles: [{file: a.ogg, kind: music}]\nedit: {duration: 0}", r"edit\.duration: "),
         ("owner: x\nfiles: [{file: a.ogg, kind: music}]\nedit: {patterns: [jazz]}", "'jazz' is none of dynamic"),
         ("owner: [", r"is not readable YAML \(line 1: "),

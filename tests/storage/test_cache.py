@@ -66,3 +66,9 @@ def test_a_failed_computation_leaves_nothing(objects: Objects, tmp_path: Path) -
     with pytest.raises(AssertionError):
         cache.get_or_compute("curve", "1", "ab", {}, forbidden, Curve)
     assert not [p for p in objects.folder.rglob("*") if p.is_file()]
+
+
+def test_a_version_with_plugins_in_it_is_still_a_key(objects: Objects) -> None:
+    cache = Cache(objects)
+    assert cache.get_or_put("video", "1+tilt-0.1,grain-2", "a" * 64, {}, lambda: b"x", ".bin") == b"x"
+    assert cache.get_or_put("video", "1+tilt-0.2,grain-2", "a" * 64, {}, lambda: b"y", ".bin") == b"y"

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines import plugins
 from pipelines.errors import BadInput
 from pipelines.media.picture import Picture
 from pipelines.video import analysers, analysis
@@ -139,11 +140,35 @@ class Wordy(Redness):
         return {"words": ["not", "numbers"]}
 
 
+class Fainting(Redness):
+    name = "fainting"
+
+    def frame(self, index: int, time: float, image: Picture) -> None:
+        raise RuntimeError("cannot see blood")
+
+
+class Refusing(Redness):
+    name = "refusing"
+
+    def __init__(self) -> None:
+        raise RuntimeError("not today")
+
+
 @pytest.fixture
 def plug_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    point = EntryPoint("redness", f"{__name__}:Redness", analysers.GROUP)
-    monkeypatch.setattr(analysers, "entry_points", lambda group: [point] if group == analysers.GROUP else [])
+    names = ("Redness", "Fainting", "Refusing", "Absent")
+    points = [EntryPoint(n.lower(), f"{__name__}:{n}", analysers.GROUP) for n in names]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == analysers.GROUP else [])
     return iter(())
+
+
+def test_a_broken_plugin_is_named_and_costs_only_itself(
+    tmp_path: Path, plug_in: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    f = analyse(write_clip(tmp_path / "red.mp4", [np.full((48, 64, 3), (200, 20, 20), np.uint8)] * 10))
+    assert set(f.extra) == {"redness.mean"}
+    for sentence in ("fainting: failed, RuntimeError('cannot see blood')", "refusing: cannot be made", "absent"):
+        assert sentence in caplog.text
 
 
 def test_plugged_in_analysers_share_the_pass(tmp_path: Path, plug_in: None) -> None:
@@ -151,7 +176,7 @@ def test_plugged_in_analysers_share_the_pass(tmp_path: Path, plug_in: None) -> N
     f = analyse(clip)
     assert f.extra["redness.mean"].dtype == np.float32
     np.testing.assert_allclose(f.extra["redness.mean"], 200, atol=6)
-    assert analysis.version() == f"{analysis.VERSION}+redness-7"
+    assert analysis.version() == f"{analysis.VERSION}+fainting-7,redness-7"
     with pytest.raises(BadInput, match="analyser wordy: gave 'words'"):
         analyse(clip, analysers=[Wordy()])
 
