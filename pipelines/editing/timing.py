@@ -112,7 +112,9 @@ def on_time(cuts: NDArray[np.float64], beats: Beats, fps: float) -> Gate:
     around = np.exp(2j * np.pi * lags[shares == best] / beats.period).mean()
     lag = float(np.angle(around)) / (2 * np.pi) * beats.period
     if best >= (LOCKED if cuts.size >= FEW else 1.0) and best - true >= WORSE:
-        return Gate(False, f"{best:.0%} of the cuts lie about {100 * abs(lag):.0f}0 ms off the beat, always the same way")
+        return Gate(
+            False, f"{best:.0%} of the cuts lie about {100 * abs(lag):.0f}0 ms off the beat, always the same way"
+        )
     return Gate(True, "the cuts do not lag behind the music")
 
 
