@@ -67,10 +67,10 @@ def contact_sheet(path: str | Path, n: int = 20) -> bytes:
 
     duration = length_of(path)
     times = [duration * (k + 0.5) / n for k in range(n)]
-    pictures = list(read_frames(path, times, THUMBNAIL))
-    columns = min(n, 5 if pictures[0].shape[1] >= pictures[0].shape[0] else 8)
+    tall = next(read_frames(path, times[:1], THUMBNAIL)).shape[0] / THUMBNAIL
+    columns = min(n, 5 if tall <= 1 else 8)
+    pictures = read_frames(path, times, 1500 // columns)  # a pixel a pixel: enlarged ones look worse than they are
     rows = -(-n // columns)
-    tall = pictures[0].shape[0] / pictures[0].shape[1]
     cell = 15.0 / columns
     high = cell * tall + 0.26
     figure = Figure(figsize=(15.0, rows * high + 0.1), dpi=100, facecolor="white")
