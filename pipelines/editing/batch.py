@@ -128,7 +128,7 @@ def plan(studio: Studio, key: str) -> list[Result[Any]]:
 
 def render(studio: Studio, key: str) -> list[Result[Any]]:
     work = [
-        Item(f"{i.name} {p}", i.content_hash, steps.Pattern(i.payload, p), p, i.job_id)
+        Item(f"{i.name} {p}", i.content_hash, steps.Pattern(i.payload, p), _params(i.payload, p), i.job_id)
         for i in _usable_jobs(studio, key)
         for p in i.payload.patterns
     ]
@@ -142,11 +142,18 @@ def render(studio: Studio, key: str) -> list[Result[Any]]:
 
 
 def judge(studio: Studio, key: str) -> list[Result[Any]]:
-    """Measures every MP4, then publishes each job's results folder."""
+    """Measures every MP4, then publishes each job's results folder.
+
+    The folder is the inbox folder's of the same name, so a job that was replaced there is measured, but not published.
+    """
     work = []
-    for item in _usable_jobs(studio, key):
-        out = results_folder(studio, item.name)
-        work.append(Item(item.name, item.content_hash, steps.Publication(item.payload, out), "", item.job_id))
+    for item in list(_usable_jobs(studio, key)):
+        with studio.database.session() as session:
+            replaced = job_table.presented(session, item.name) != item.job_id
+        payload = steps.Publication(item.payload, None if replaced else results_folder(studio, item.name))
+        # Each job has a folder to itself, however alike their contents are.
+        params = params_hash({"job": item.job_id})
+        work.append(Item(item.name, item.content_hash, payload, params, item.job_id))
     results = _run(studio, "edit_quality", work, steps.publish)
     with studio.database.session() as session:
         for result in results:
@@ -164,22 +171,27 @@ def _usable_jobs(studio: Studio, key: str) -> Iterator[Item[EditJob]]:
     jobs = load(studio, key)
     with studio.database.session() as session:
         failed = {
-            (row.job_id, row.content_hash)
+            (row.job_id, kind, row.content_hash)
             for kind in ("music_features", "video_features", "lyrics_features")
             for row in item_table.failures(session, key, kind, version_of(kind))
         }
     for job in jobs:
         edit = job.edit
-        clips = tuple(c for c in edit.clips if (job.job_id, c.content_hash) not in failed)
-        if (job.job_id, edit.music.content_hash) in failed or not clips:
+        clips = tuple(c for c in edit.clips if (job.job_id, "video_features", c.content_hash) not in failed)
+        if (job.job_id, "music_features", edit.music.content_hash) in failed or not clips:
             continue
         words = edit.lyrics
-        if words and (job.job_id, words.content_hash) in failed:
+        if words and (job.job_id, "lyrics_features", words.content_hash) in failed:
             words = None
         usable = replace(edit, clips=clips, lyrics=words)
         if usable.duration is None:
             usable = stages.with_default_duration(usable, studio.cache)
-        yield Item(job.slug, usable.content_hash(), usable, "", job.job_id)
+        yield Item(job.slug, usable.content_hash(), usable, _params(usable, *usable.patterns), job.job_id)
+
+
+def _params(job: EditJob, *patterns: str) -> str:
+    """What distinguishes two jobs of equal content: ``items.run`` computes equal items once."""
+    return params_hash({"fps": str(job.fps), "patterns": patterns})
 
 
 def _item(job: BatchJob, file: MediaFile, payload: T, params: str = "") -> Item[T]:

@@ -234,6 +234,8 @@ def publish(job: EditJob, out: Path, cache: Cache, segments: Path, *, rendered: 
     from pipelines.editing import timelines
 
     edits = [bind(plan(job, pattern, cache), job) for pattern in job.patterns]
+    # All that can fail comes before the first file is written, so old and new results never lie side by side.
+    qualities = [judge(job, e.pattern, cache, segments) for e in edits] if rendered else []
     music = music_features(job, cache)
     sections = list(zip(music.section_boundaries[:-1].tolist(), music.section_labels, strict=True))
     out.mkdir(parents=True, exist_ok=True)
@@ -243,17 +245,22 @@ def publish(job: EditJob, out: Path, cache: Cache, segments: Path, *, rendered: 
         files[edit.pattern] = {k: str(p) for k, p in written.items()}
     result: dict[str, Any] = {"out": str(out), "patterns": files, "rendered": rendered}
     if rendered:
-        result |= _publish_renders(job, edits, out, cache, segments, files)
+        result |= _publish_renders(job, edits, qualities, out, cache, segments, files)
     return result
 
 
 def _publish_renders(
-    job: EditJob, edits: Sequence[Edit], out: Path, cache: Cache, segments: Path, files: dict[str, dict[str, str]]
+    job: EditJob,
+    edits: Sequence[Edit],
+    qualities: Sequence[Quality],
+    out: Path,
+    cache: Cache,
+    segments: Path,
+    files: dict[str, dict[str, str]],
 ) -> dict[str, Any]:
     from pipelines.editing import report
     from pipelines.media.replacing import replacing
 
-    qualities = [judge(job, e.pattern, cache, segments) for e in edits]
     for edit in edits:
         video_file = out / f"{edit.pattern}.mp4"
         with replacing(video_file) as temporary:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipelines.editing import job as stages
+from pipelines.editing import quality
 from pipelines.editing.job import EditJob, MediaFile
 from pipelines.items import Produced
 from pipelines.settings import Settings
@@ -32,8 +32,10 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
+    """``out`` is None for a job that is only to be measured."""
+
     job: EditJob
-    out: Path
+    out: Path | None
 
 
 def analyse_music(settings: Settings, cache: Cache, song: Song) -> Produced:
@@ -161,14 +163,17 @@ def render(settings: Settings, cache: Cache, wanted: Pattern) -> Produced:
 
 
 def publish(settings: Settings, cache: Cache, wanted: Publication) -> Produced:
+    job, segments = wanted.job, segments_folder(settings)
     before = cache.misses
-    result = stages.publish(stages.beside(wanted.job, wanted.out), wanted.out, cache, segments_folder(settings))
-    judged: dict[str, dict[str, Any]] = result["quality"]["patterns"]
+    judged = {pattern: stages.judge(job, pattern, cache, segments).to_dict() for pattern in job.patterns}
+    stored = cache.misses == before
     summary: dict[str, float | int | str] = {f"{n} confidence": q["aggregateConfidence"] for n, q in judged.items()}
-    summary["difference"] = result["quality"]["difference"]
+    summary["difference"] = quality.difference([stages.plan(job, pattern, cache) for pattern in job.patterns])
     summary["failed gates"] = sum(g["passed"] is False for q in judged.values() for g in q["gates"].values())
-    summary["folder"] = str(wanted.out)
-    return Produced(cache.misses == before, summary, detail=judged)
+    if wanted.out is not None:
+        stages.publish(stages.beside(job, wanted.out), wanted.out, cache, segments)
+    summary["folder"] = str(wanted.out) if wanted.out is not None else "none: the job was replaced in the inbox"
+    return Produced(stored, summary, detail=judged)
 
 
 def segments_folder(settings: Settings) -> Path:

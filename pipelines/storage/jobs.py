@@ -66,6 +66,15 @@ def latest(session: Session, name: str) -> Job | None:
     return session.execute(select(Job).join(InboxFolder).where(InboxFolder.name == name)).scalar_one_or_none()
 
 
+def presented(session: Session, name: str) -> int | None:
+    """Id of the job that the results folder of this name is for: the inbox folder's present content, or the newest
+    sound one while that is bad."""
+    present = latest(session, name)
+    if present is not None and present.status == "ready":
+        return present.id
+    return session.execute(select(func.max(Job.id)).where(Job.name == name, Job.status == "ready")).scalar()
+
+
 def of_batch(session: Session, key: str) -> Sequence[Job]:
     """The batch's jobs with their uploads, in the order in which they came."""
     return session.execute(select(Job).join(BatchRow).where(BatchRow.key == key).order_by(Job.id)).scalars().all()
