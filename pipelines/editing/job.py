@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -86,7 +86,7 @@ def version_of(step: str) -> str:
         "shared_features": shared,
         "edit_patterns": (solver.VERSION, *shared),
         "edit_renders": (rendering.VERSION,),
-        "edit_quality": (quality.VERSION, *shared),
+        "edit_quality": (quality.VERSION, rendering.VERSION, *shared),
     }
     return ".".join(v for v in versions[step] if v)
 
@@ -137,12 +137,12 @@ def plan(job: EditJob, pattern: str, cache: Cache) -> Edit:
     """The cut list of one pattern. Its sources carry file names only; ``bind`` gives them places."""
     query = _query(pattern)
     # The query's own words are part of the key: a plugged-in pattern that changes is another pattern.
-    params = {"fps": str(job.fps), "query": repr(query)}
+    params = {"fps": str(job.fps), "query": query.fingerprint()}
     version = version_of("edit_patterns")
     found = cache.get_or_put(
-        "plan", version, job.content_hash(), params, lambda: _solve(job, query, cache).to_json(), ".json"
+        "plan", version, job.content_hash(), params, lambda: _nameless(_solve(job, query, cache)).to_json(), ".json"
     )
-    return Edit.from_json(found)
+    return _placed(Edit.from_json(found), {m.content_hash: m.name for m in (job.music, *job.clips)})
 
 
 def _query(pattern: str) -> Query:
@@ -169,12 +169,24 @@ def _solve(job: EditJob, query: Query, cache: Cache) -> Edit:
 
 def bind(edit: Edit, job: EditJob) -> Edit:
     """The same edit with its sources at the places where this job's files lie."""
-    places = {m.content_hash: str(m.path) for m in (job.music, *job.clips)}
+    return _placed(edit, {m.content_hash: str(m.path) for m in (job.music, *job.clips)})
+
+
+def _placed(edit: Edit, places: Mapping[str, str]) -> Edit:
     return replace(
         edit,
         music=replace(edit.music, path=places[edit.music.content_hash]),
         clips=tuple(replace(c, path=places[c.content_hash]) for c in edit.clips),
     )
+
+
+def _nameless(edit: Edit) -> Edit:
+    """As it is stored: jobs of equal content share it, and one's file names are nothing to the other's owner."""
+    return _placed(edit, {s.content_hash: s.content_hash for s in (edit.music, *edit.clips)})
+
+
+def _identity(edit: Edit) -> str:
+    return hashlib.sha256(_nameless(edit).to_json()).hexdigest()
 
 
 def beside(job: EditJob, out: Path) -> EditJob:
@@ -199,9 +211,13 @@ def render(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Path:
     from pipelines.editing.render import render as make
 
     edit = plan(job, pattern, cache)
-    content = hashlib.sha256(edit.to_json()).hexdigest()
     return cache.get_or_make_file(
-        "render", rendering.VERSION, content, {}, lambda out: make(bind(edit, job), out, cache_dir=segments), ".mp4"
+        "render",
+        rendering.VERSION,
+        _identity(edit),
+        {},
+        lambda out: make(bind(edit, job), out, cache_dir=segments),
+        ".mp4",
     )
 
 
@@ -220,9 +236,8 @@ def judge(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Quality:
             again=bind(_solve(job, _query(pattern), cache), job),
         )
 
-    content = hashlib.sha256(edit.to_json()).hexdigest()
     return cache.get_or_compute(
-        "quality", version_of("edit_quality"), content, {"job": job.content_hash()}, compute, Quality
+        "quality", version_of("edit_quality"), _identity(edit), {"job": job.content_hash()}, compute, Quality
     )
 
 
