@@ -55,20 +55,29 @@ def report(studio: Studio) -> Report:
     with studio.database.session() as session:
         unfinished = batches.by_status(session, "planned", "requested")
         failed = batches.by_status(session, "failed")
-        broken = [(jobs.get(session, row.job_id), row) for row in items.failures(session)]
         return Report(
             tuple(BatchState(b.key, b.status, b.attempts, b.error) for b in unfinished),
             tuple(BatchState(b.key, b.status, b.attempts, b.error) for b in failed),
-            tuple(Failure(job.name if job else "?", row.kind, row.error or "") for job, row in broken),
+            tuple(Failure(job.name, row.kind, row.error or "") for row, job, _ in items.open_failures(session)),
             tuple(BadJob(j.name, j.error or "") for j in jobs.bad(session)),
         )
 
 
-def retry(studio: Studio) -> list[str]:
-    """Asks for failed batches, and batches with failed items, again; refused jobs are judged anew. Returns the keys."""
+@dataclass(frozen=True, slots=True)
+class Retried:
+    batches: tuple[str, ...]  # keys
+    refused_jobs: int  # to be judged anew by the next scan
+
+
+def retry(studio: Studio) -> Retried:
+    """Asks for failed batches, and for ended ones with failed items, again; has refused jobs judged anew.
+
+    A batch that waits or runs is left alone: its own run will say what became of its items.
+    """
     with studio.database.session() as session:
-        keys = {b.key for b in batches.by_status(session, "failed")} | set(items.failed_batches(session))
+        under_way = {b.key for b in batches.by_status(session, "planned", "requested")}
+        keys = {b.key for b in batches.by_status(session, "failed")}
+        keys |= {key for _, _, key in items.open_failures(session) if key is not None} - under_way
         for key in sorted(keys):
             intake.ask_again(session, key)
-        jobs.look_again(session)
-    return sorted(keys)
+        return Retried(tuple(sorted(keys)), jobs.look_again(session))

@@ -161,9 +161,14 @@ def retry(arguments: Namespace, settings: Settings) -> Answer:
     from pipelines import status as states
     from pipelines.studio import Studio
 
-    keys = states.retry(Studio.open(settings))
-    text = f"{len(keys)} batches will run again: {', '.join(keys)}" if keys else "Nothing has failed."
-    return {"batches": keys}, text
+    asked = states.retry(Studio.open(settings))
+    lines = []
+    if asked.batches:
+        lines.append(f"{len(asked.batches)} batches will run again: {', '.join(asked.batches)}")
+    if asked.refused_jobs:
+        lines.append(f"{asked.refused_jobs} refused jobs will be looked at again")
+    result = {"batches": list(asked.batches), "refused_jobs": asked.refused_jobs}
+    return result, "\n".join(lines) or "Nothing has failed."
 
 
 def config(arguments: Namespace, settings: Settings) -> Answer:

@@ -112,6 +112,7 @@ def ask_again(session: Session, key: str) -> None:
     row = _row(session, key)
     row.status, row.run_id, row.error = "planned", None, None
     row.requested_at, row.finished_at = None, None
+    row.pruned_at = None  # else its partition would be taken from under its run
 
 
 def prune(session: Session, now: datetime | None = None, keep: timedelta = KEEP) -> list[str]:

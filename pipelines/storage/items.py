@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from pipelines.storage.tables import BatchRow, ItemResult, Job
+from pipelines.storage.tables import BatchRow, InboxFolder, ItemResult, Job
 
 
 def record(
@@ -44,50 +44,52 @@ def record(
     session.execute(statement.on_conflict_do_update(constraint="uq_item_results_item", set_=outcome))
 
 
-def finished(
-    session: Session,
-    *,
-    job_id: int,
-    kind: str,
-    content_hash: str,
-    code_version: str,
-    params_hash: str = "",
-    upload_id: int | None = None,
-) -> ItemResult | None:
-    """The item's outcome if it went well with this very content, code and parameters."""
-    query = select(ItemResult).where(
-        ItemResult.job_id == job_id,
-        ItemResult.upload_id.is_not_distinct_from(upload_id),
+def failures(session: Session, batch_key: str, kind: str, code_version: str) -> Sequence[ItemResult]:
+    """Items of a batch whose newest outcome at this step is a failure with this code, oldest first."""
+    query = _of_batch(batch_key).where(
+        ItemResult.id.in_(_newest()),
+        ItemResult.status == "failed",
         ItemResult.kind == kind,
-        ItemResult.content_hash == content_hash,
         ItemResult.code_version == code_version,
-        ItemResult.params_hash == params_hash,
-        ItemResult.status == "ok",
     )
-    return session.execute(query).scalar_one_or_none()
-
-
-def failures(
-    session: Session, batch_key: str | None = None, kind: str | None = None, code_version: str | None = None
-) -> Sequence[ItemResult]:
-    """Items that failed, oldest first: of one batch, kind and code version where given."""
-    query = select(ItemResult).where(ItemResult.status == "failed").order_by(ItemResult.id)
-    if batch_key is not None:
-        query = query.join(Job, Job.id == ItemResult.job_id).join(BatchRow).where(BatchRow.key == batch_key)
-    if kind is not None:
-        query = query.where(ItemResult.kind == kind)
-    if code_version is not None:
-        query = query.where(ItemResult.code_version == code_version)
-    return session.execute(query).scalars().all()
+    return session.execute(query.order_by(ItemResult.id)).scalars().all()
 
 
 def of_batch(session: Session, batch_key: str) -> Sequence[ItemResult]:
     """Every outcome of a batch's jobs."""
-    query = select(ItemResult).join(Job, Job.id == ItemResult.job_id).join(BatchRow).where(BatchRow.key == batch_key)
-    return session.execute(query.order_by(ItemResult.id)).scalars().all()
+    return session.execute(_of_batch(batch_key).order_by(ItemResult.id)).scalars().all()
 
 
-def failed_batches(session: Session) -> Sequence[str]:
-    """Keys of the batches that hold a failed item."""
-    query = select(BatchRow.key).join(Job, Job.batch_id == BatchRow.id).join(ItemResult, ItemResult.job_id == Job.id)
-    return session.execute(query.where(ItemResult.status == "failed").distinct()).scalars().all()
+def open_failures(session: Session) -> Sequence[tuple[ItemResult, Job, str | None]]:
+    """Newest outcomes that are failures, oldest first, each with its job and its batch's key.
+
+    Those of a job whose inbox folder holds another sound content by now matter to nobody any more.
+    """
+    present = aliased(Job)
+    replaced = (
+        select(InboxFolder.name)
+        .join(present, present.id == InboxFolder.job_id)
+        .where(InboxFolder.name == Job.name, present.id != Job.id, present.status == "ready")
+    )
+    query = (
+        select(ItemResult, Job, BatchRow.key)
+        .join(Job, Job.id == ItemResult.job_id)
+        .outerjoin(BatchRow, BatchRow.id == Job.batch_id)
+        .where(ItemResult.id.in_(_newest()), ItemResult.status == "failed", ~replaced.exists())
+    )
+    return [(row, job, key) for row, job, key in session.execute(query.order_by(ItemResult.id))]
+
+
+def _newest() -> Select[int]:
+    """Ids of the newest outcomes of each step for each item, whatever its content and code were before: a job that
+    is planned again without a broken clip has another content, and what failed with the clip is done with."""
+    age = func.row_number().over(
+        partition_by=(ItemResult.job_id, ItemResult.upload_id, ItemResult.kind, ItemResult.params_hash),
+        order_by=(ItemResult.created_at.desc(), ItemResult.id.desc()),
+    )
+    aged = select(ItemResult.id, age.label("age")).subquery()
+    return select(aged.c.id).where(aged.c.age == 1)
+
+
+def _of_batch(batch_key: str) -> Select[ItemResult]:
+    return select(ItemResult).join(Job, Job.id == ItemResult.job_id).join(BatchRow).where(BatchRow.key == batch_key)

@@ -140,3 +140,14 @@ def test_old_partitions_go_and_rows_stay(database: Database) -> None:
         assert batches.prune(session, NOW + 92 * day) == keys[:2]  # named for a week
         assert batches.prune(session, NOW + 99 * day) == []
         assert len(jobs.of_batch(session, keys[0])) == 1
+
+
+def test_an_old_batch_that_is_asked_for_again_keeps_its_partition(database: Database) -> None:
+    add_jobs(database, "a")
+    (batch,) = plan(database)
+    later = NOW + timedelta(days=91)
+    with database.session() as session:
+        batches.mark_failed(session, batch.key, "lost")
+        assert batches.prune(session, later) == [batch.key]
+        batches.ask_again(session, batch.key)
+        assert batches.prune(session, later) == []

@@ -56,24 +56,37 @@ def test_the_same_content_is_the_same_job(database: Database, job_id: int) -> No
 def test_an_items_newest_outcome_counts(database: Database, job_id: int) -> None:
     item = {"job_id": job_id, "kind": "music_features", "content_hash": "h1", "code_version": "1"}
     with database.session() as session:
-        batches.plan_batches(session)
-        key = batches.unfinished(session)[0].key
+        (batch,) = batches.plan_batches(session)
         items.record(session, **item, error="song.ogg: is damaged")
-        assert items.finished(session, **item) is None
-        assert [f.error for f in items.failures(session, key, "music_features", "1")] == ["song.ogg: is damaged"]
-        assert items.failures(session, key, "video_features") == []
-        assert items.failures(session, key, "music_features", "2") == []
+        found = items.failures(session, batch.key, "music_features", "1")
+        assert [f.error for f in found] == ["song.ogg: is damaged"]
+        assert items.failures(session, batch.key, "video_features", "1") == []
+        assert items.failures(session, batch.key, "music_features", "2") == []
+        assert [(job.id, key) for _, job, key in items.open_failures(session)] == [(job_id, batch.key)]
     with database.session() as session:
         items.record(session, **item, object_key="features/x", seconds=1.5)
     with database.session() as session:
-        done = items.finished(session, **item)
-        assert done is not None and (done.object_key, done.seconds, done.error) == ("features/x", 1.5, None)
-        assert items.failures(session) == []
-        assert len(items.of_batch(session, key)) == 1
-        assert items.finished(session, **{**item, "content_hash": "h2"}) is None
-        assert items.finished(session, **{**item, "code_version": "2"}) is None
-        assert items.finished(session, **item, params_hash="p") is None
-        assert items.finished(session, **item, upload_id=1) is None
+        (done,) = items.of_batch(session, batch.key)
+        assert (done.status, done.object_key, done.seconds, done.error) == ("ok", "features/x", 1.5, None)
+        assert items.failures(session, batch.key, "music_features", "1") == []
+        assert items.open_failures(session) == []
+
+
+@pytest.mark.parametrize("changed", [{"content_hash": "h2"}, {"code_version": "2"}])
+def test_a_failure_is_done_with_when_a_newer_content_or_code_went_well(
+    database: Database, job_id: int, changed: dict[str, str]
+) -> None:
+    item = {"job_id": job_id, "kind": "shared_features", "content_hash": "h1", "code_version": "1"}
+    with database.session() as session:
+        (batch,) = batches.plan_batches(session)
+        items.record(session, **item, error="too few shots")
+        items.record(session, **{**item, "params_hash": "other"}, error="another item's")
+    with database.session() as session:
+        items.record(session, **{**item, **changed})
+    with database.session() as session:
+        assert [row.error for row, _, _ in items.open_failures(session)] == ["another item's"]
+        found = items.failures(session, batch.key, "shared_features", "1")
+        assert [row.error for row in found] == ["another item's"]
 
 
 def test_a_vector_is_stored_once_a_content_and_version(database: Database, job_id: int) -> None:

@@ -1,0 +1,78 @@
+"""What `orimono status` tells and `orimono retry` asks for, over a real database."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines import status
+from pipelines.intake import batches
+from pipelines.settings import Settings
+from pipelines.storage import items, jobs
+from pipelines.storage.cache import Cache
+from pipelines.storage.database import Database
+from pipelines.storage.jobs import NewJob
+from pipelines.storage.objects import Objects
+from pipelines.studio import Studio
+
+
+@pytest.fixture
+def studio(settings: Settings, database: Database, objects: Objects) -> Studio:
+    return Studio(settings, database, objects, Cache(objects))
+
+
+def take(studio: Studio, name: str, content: str, error: str | None = None) -> int:
+    """A job as a scan records it."""
+    with studio.database.session() as session:
+        job_id, _ = jobs.add(session, NewJob(name, content, "yamada", error=error))
+        jobs.save_folder(session, name, content, {}, job_id)
+    return job_id
+
+
+def plan(studio: Studio) -> str:
+    with studio.database.session() as session:
+        (batch,) = batches.plan_batches(session)
+    return batch.key
+
+
+def fail(studio: Studio, job_id: int) -> None:
+    with studio.database.session() as session:
+        items.record(
+            session, job_id=job_id, kind="video_features", content_hash="h", code_version="1", error="a.mp4: is damaged"
+        )
+
+
+def test_a_failed_item_is_told_and_its_ended_batch_asked_for_again(studio: Studio) -> None:
+    fail(studio, take(studio, "song", "c1"))
+    key = plan(studio)
+    with studio.database.session() as session:
+        batches.mark_finished(session, key)
+    assert status.report(studio).lines() == ["job song, video_features: a.mp4: is damaged"]
+    assert status.retry(studio).batches == (key,)
+    assert status.report(studio).lines()[0] == f"batch {key} is planned"
+
+
+def test_a_batch_under_way_gets_no_second_run(studio: Studio) -> None:
+    fail(studio, take(studio, "song", "c1"))
+    key = plan(studio)
+    with studio.database.session() as session:
+        batches.mark_requested(session, key)
+    assert status.retry(studio).batches == ()
+    assert status.report(studio).lines()[0] == f"batch {key} is requested"
+
+
+def test_what_failed_of_a_replaced_job_is_done_with(studio: Studio) -> None:
+    fail(studio, take(studio, "song", "c1"))
+    key = plan(studio)
+    with studio.database.session() as session:
+        batches.mark_finished(session, key)
+    take(studio, "song", "c2", error="song: has no usable clip")
+    assert [f.job for f in status.report(studio).failed_items] == ["song"]  # nothing sound took its place yet
+    take(studio, "song", "c3")
+    assert status.report(studio).failed_items == ()
+    assert status.retry(studio).batches == ()
+
+
+def test_refused_jobs_are_judged_anew(studio: Studio) -> None:
+    take(studio, "song", "c1", error="song: has no usable clip")
+    assert status.report(studio).lines() == ["job song was refused: song: has no usable clip"]
+    assert status.retry(studio) == status.Retried((), 1)
