@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import Figure, write
+from pipelines.storage import embedded
 
 PROJECT = Path(__file__).resolve().parents[1]
 LOAD = "import definitions; definitions.build_defs().resolve_job_def('editing')"
@@ -23,6 +24,7 @@ def run() -> dict[str, Figure]:
         orimono = str(Path(sys.executable).with_name("orimono"))
         first = _seconds([orimono, "demo", "--json"], home)
         again = _seconds([orimono, "demo", "--json"], home)
+        embedded.stop(Path(home), force=True)  # it lingers for the next command
     return {
         "code_location_seconds": Figure(statistics.median(loads), "s", at_most=2.5, note="a fresh Python, wall clock"),
         "code_location_over_import_dagster": Figure(statistics.median(loads) / statistics.median(bare), "x"),

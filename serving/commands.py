@@ -24,16 +24,14 @@ Answer = tuple[dict[str, Any], str]
 
 def features(arguments: Namespace, settings: Settings) -> Answer:
     from pipelines.audio import analysis
-    from pipelines.audio.features import extract
 
     path = Path(arguments.file)
-    found = extract(path)
-    music = analysis.analyse(path)
+    music = analysis.analyse(path, max_hours=settings.number("max_media_hours"))
     result = {
         "file": str(path),
-        "n_dim": len(found.vector),
-        "names": list(found.names),
-        "vector": [float(v) for v in found.vector],
+        "n_dim": len(music.vector),
+        "names": list(music.names),
+        "vector": [float(v) for v in music.vector],
         "loudness": {
             "integrated_lufs": music.loudness_lufs,
             "range_lu": music.loudness_range,
@@ -42,7 +40,7 @@ def features(arguments: Namespace, settings: Settings) -> Answer:
         "tempo": {"bpm": music.bpm, "confidence": music.bpm_confidence, "beats_per_bar": music.beats_per_bar},
     }
     text = (
-        f"{path.name}: {music.duration:.2f} s, {len(found.vector)} features\n"
+        f"{path.name}: {music.duration:.2f} s, {len(music.vector)} features\n"
         f"loudness  {music.loudness_lufs:.1f} LUFS, range {music.loudness_range:.1f} LU, "
         f"true peak {music.true_peak_dbtp:.1f} dBTP\n"
         f"tempo     {music.bpm:.2f} BPM (confidence {music.bpm_confidence:.2f}), {music.beats_per_bar} beats a bar"
