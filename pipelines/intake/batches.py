@@ -115,6 +115,14 @@ def ask_again(session: Session, key: str) -> None:
     row.pruned_at = None  # else its partition would be taken from under its run
 
 
+def bring_back(session: Session, job_id: int) -> None:
+    """A known job lies in the inbox again after another one: its batch, if it has ended, is planned anew, which costs
+    no more than publishing the results."""
+    row = table.of_job(session, job_id)
+    if row is not None and row.status in ("finished", "failed"):
+        ask_again(session, row.key)
+
+
 def prune(session: Session, now: datetime | None = None, keep: timedelta = KEEP) -> list[str]:
     """Keys whose partitions are to go: older than ``keep`` and done with. The rows stay.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import BadInput, Unavailable
-from pipelines.intake import content, job_file
+from pipelines.intake import batches, content, job_file
 from pipelines.intake import folder as folders
 from pipelines.intake.folder import Entry, Folder
 from pipelines.intake.job_file import NAME, JobFile, JobItem
@@ -227,7 +227,10 @@ class _Look:
         report: ScanReport,
     ) -> None:
         with self.database.session() as session:
+            before = jobs.latest(session, new.name)
             job_id, fresh = jobs.add(session, new)
+            if not fresh and before is not None and before.id != job_id and not new.error:
+                batches.bring_back(session, job_id)
             if fresh and job is not None:
                 uploads.add(session, job_id, job.owner, files)
                 consents = job.consents

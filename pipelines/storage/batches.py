@@ -47,6 +47,10 @@ def by_key(session: Session, key: str) -> BatchRow | None:
     return session.execute(select(BatchRow).where(BatchRow.key == key).with_for_update()).scalar_one_or_none()
 
 
+def of_job(session: Session, job_id: int) -> BatchRow | None:
+    return session.execute(select(BatchRow).join(Job).where(Job.id == job_id)).scalar_one_or_none()
+
+
 def job_ids(session: Session, batch_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
     """Batch id -> its jobs' ids."""
     query = select(Job.batch_id, func.array_agg(Job.id)).where(Job.batch_id.in_(batch_ids)).group_by(Job.batch_id)

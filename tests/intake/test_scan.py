@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from pipelines.errors import Unavailable
+from pipelines.intake import batches
 from pipelines.intake.job_file import MARKER, NAME
 from pipelines.intake.scan import scan
 from pipelines.settings import Settings
@@ -127,6 +128,26 @@ def test_other_content_is_another_revision(inbox: Inbox, change: str) -> None:
     with inbox.database.session() as session:
         latest = jobs.latest(session, "job")
         assert latest is not None and latest.id == first.id
+
+
+def test_a_job_put_back_as_it_was_has_its_results_published_again(inbox: Inbox) -> None:
+    inbox.put()
+    inbox.scan()
+    with inbox.database.session() as session:
+        (first,) = batches.plan_batches(session)
+        batches.mark_finished(session, first.key)
+    inbox.scan()
+    with inbox.database.session() as session:
+        assert batches.listed(session, "planned") == []
+    inbox.put(clip_mp4="clip2.mp4")
+    inbox.scan()
+    with inbox.database.session() as session:
+        (second,) = batches.plan_batches(session)
+        batches.mark_finished(session, second.key)
+    inbox.put()
+    inbox.scan()
+    with inbox.database.session() as session:
+        assert [b.key for b in batches.listed(session, "planned")] == [first.key]
 
 
 def test_the_same_bytes_are_stored_once(inbox: Inbox) -> None:
