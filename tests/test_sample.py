@@ -24,7 +24,7 @@ def load(job: Path) -> JobFile:
 
 
 def paths(job: Path, kind: Kind) -> list[Path]:
-    return [job / item.file for item in load(job).of_kind(kind)]
+    return [job / item.file for item in load(job).files if item.kind == kind]
 
 
 def duration(job: Path) -> float:

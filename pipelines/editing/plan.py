@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 
@@ -77,9 +76,6 @@ class Edit:
         raw["segments"] = tuple(Segment(**s) for s in raw["segments"])
         raw["fps"] = tuple(raw["fps"])
         return cls(**raw)
-
-    def clip_path(self, segment: Segment) -> Path:
-        return Path(self.clips[segment.clip].path)
 
 
 def _source(raw: dict[str, Any]) -> Source:

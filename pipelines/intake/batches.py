@@ -1,12 +1,11 @@
-"""Groups jobs into batches (one partition each) and knows which of them still have to be run.
+"""Groups jobs into batches (one partition each) and writes down what becomes of them.
 
-The truth is the table, never a cursor: a run that was asked for and never started, or was lost, is asked for again.
-Only the orchestrator knows whether a run lives; it passes that knowledge in.
+The truth is the table, never a cursor. Whether a run lives only the orchestrator knows: dags/run_requests.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +15,6 @@ from pipelines.errors import BadInput
 from pipelines.storage import batches as table
 from pipelines.storage.tables import BatchRow
 
-PATIENCE = timedelta(minutes=10)  # how long a requested run may take to show a sign of life
 KEEP = timedelta(days=90)  # how long a partition is kept; rows live on
 
 
@@ -28,7 +26,6 @@ class Batch:
     job_ids: tuple[int, ...]
     status: str = "planned"  # planned, requested, finished or failed
     attempts: int = 0
-    run_id: str | None = None
     requested_at: datetime | None = None
     error: str | None = None
 
@@ -52,47 +49,18 @@ def plan_batches(session: Session, now: datetime | None = None, size: int = 8) -
     return made
 
 
-def unfinished(
-    session: Session,
-    now: datetime | None = None,
-    *,
-    patience: timedelta = PATIENCE,
-    alive: Callable[[Batch], bool] | None = None,
-) -> list[Batch]:
-    """Batches that need a run (again): planned, or requested longer ago than ``patience`` with no run that lives.
-
-    ``alive`` tells whether a requested batch's run is queued or running; without it, only time counts. A failed batch
-    waits for a person (``ask_again``): its run has been retried by the orchestrator already.
-    """
-    now = now or datetime.now(UTC)
-    found = []
-    for batch in _batches(session, table.by_status(session, "planned", "requested")):
-        asked = batch.requested_at if batch.status == "requested" else None
-        if asked is None or (now - asked >= patience and (alive is None or not alive(batch))):
-            found.append(batch)
-    return found
-
-
 def listed(session: Session, *statuses: str) -> list[Batch]:
     """Batches of these statuses, oldest first."""
     return _batches(session, table.by_status(session, *statuses))
 
 
-def mark_requested(session: Session, key: str, run_id: str | None = None, now: datetime | None = None) -> int:
-    """A run has been asked for; returns how many by now. ``run_id`` may be told later by ``mark_started``."""
+def mark_requested(session: Session, key: str, now: datetime | None = None) -> int:
+    """A run has been asked for; returns how many by now."""
     row = _row(session, key)
-    row.status, row.run_id, row.error = "requested", run_id, None
+    row.status, row.error = "requested", None
     row.requested_at, row.finished_at = now or datetime.now(UTC), None
     row.attempts += 1
     return row.attempts
-
-
-def mark_started(session: Session, key: str, run_id: str) -> None:
-    """The run itself says that it lives (also one that a person started)."""
-    row = _row(session, key)
-    if row.status != "finished":
-        row.status, row.run_id, row.error = "requested", run_id, None
-        row.requested_at = datetime.now(UTC)
 
 
 def mark_finished(session: Session, key: str) -> None:
@@ -110,7 +78,7 @@ def mark_failed(session: Session, key: str, error: str) -> None:
 def ask_again(session: Session, key: str) -> None:
     """The batch is planned anew, whatever became of it; finished items are skipped when it runs."""
     row = _row(session, key)
-    row.status, row.run_id, row.error = "planned", None, None
+    row.status, row.error = "planned", None
     row.requested_at, row.finished_at = None, None
     row.pruned_at = None  # else its partition would be taken from under its run
 
@@ -144,4 +112,4 @@ def _row(session: Session, key: str) -> BatchRow:
 
 def _batches(session: Session, rows: Sequence[BatchRow]) -> list[Batch]:
     ids = table.job_ids(session, [row.id for row in rows])
-    return [Batch(r.key, ids.get(r.id, ()), r.status, r.attempts, r.run_id, r.requested_at, r.error) for r in rows]
+    return [Batch(r.key, ids.get(r.id, ()), r.status, r.attempts, r.requested_at, r.error) for r in rows]

@@ -114,9 +114,6 @@ class JobFile(_Part):
         """The first file that does not lie in the job's folder itself, if any."""
         return next((item for item in self.files if "/" in item.file), None)
 
-    def of_kind(self, kind: Kind) -> tuple[JobItem, ...]:
-        return tuple(item for item in self.files if item.kind == kind)
-
 
 def parse(data: bytes, what: object) -> JobFile:
     """The job file in these bytes; ``what`` names it in messages. Raises BadInput with the first thing to mend."""

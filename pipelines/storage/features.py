@@ -37,9 +37,3 @@ def of_batch(session: Session, key: str) -> Sequence[FeatureRow]:
     """The vectors of a batch's jobs."""
     query = select(FeatureRow).join(Job, Job.id == FeatureRow.job_id).join(BatchRow).where(BatchRow.key == key)
     return session.execute(query.order_by(FeatureRow.id)).scalars().all()
-
-
-def of_job(session: Session, job_id: int) -> Sequence[FeatureRow]:
-    return (
-        session.execute(select(FeatureRow).where(FeatureRow.job_id == job_id).order_by(FeatureRow.id)).scalars().all()
-    )

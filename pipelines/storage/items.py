@@ -46,18 +46,15 @@ def record(
 
 def failures(session: Session, batch_key: str, kind: str, code_version: str) -> Sequence[ItemResult]:
     """Items of a batch whose newest outcome at this step is a failure with this code, oldest first."""
-    query = _of_batch(batch_key).where(
+    query = select(ItemResult).join(Job, Job.id == ItemResult.job_id).join(BatchRow)
+    query = query.where(
+        BatchRow.key == batch_key,
         ItemResult.id.in_(_newest()),
         ItemResult.status == "failed",
         ItemResult.kind == kind,
         ItemResult.code_version == code_version,
     )
     return session.execute(query.order_by(ItemResult.id)).scalars().all()
-
-
-def of_batch(session: Session, batch_key: str) -> Sequence[ItemResult]:
-    """Every outcome of a batch's jobs."""
-    return session.execute(_of_batch(batch_key).order_by(ItemResult.id)).scalars().all()
 
 
 def open_failures(session: Session) -> Sequence[tuple[ItemResult, Job, str | None]]:
@@ -89,7 +86,3 @@ def _newest() -> Select[int]:
     )
     aged = select(ItemResult.id, age.label("age")).subquery()
     return select(aged.c.id).where(aged.c.age == 1)
-
-
-def _of_batch(batch_key: str) -> Select[ItemResult]:
-    return select(ItemResult).join(Job, Job.id == ItemResult.job_id).join(BatchRow).where(BatchRow.key == batch_key)

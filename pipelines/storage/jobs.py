@@ -56,11 +56,6 @@ def give_consent(session: Session, job_id: int, owner: str, *, quality: bool, tr
     session.flush()
 
 
-def get(session: Session, job_id: int) -> Job | None:
-    """The job with its uploads."""
-    return session.get(Job, job_id)
-
-
 def latest(session: Session, name: str) -> Job | None:
     """The job that is the present content of the inbox folder of this name."""
     return session.execute(select(Job).join(InboxFolder).where(InboxFolder.name == name)).scalar_one_or_none()

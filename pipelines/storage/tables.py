@@ -75,7 +75,6 @@ class BatchRow(Base):
     key: Mapped[str] = mapped_column(unique=True)
     status: Mapped[str] = mapped_column(server_default="planned")
     attempts: Mapped[int] = mapped_column(server_default="0")
-    run_id: Mapped[str | None]
     error: Mapped[str | None]
     created_at: Mapped[datetime] = _now()
     requested_at: Mapped[datetime | None]

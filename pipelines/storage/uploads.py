@@ -1,11 +1,11 @@
-"""Questions about uploads: the files of the jobs, each with its kind, its owner and where its bytes are."""
+"""Uploads as rows: the files of the jobs, each with its kind, its owner and where its bytes are. They are read with
+their jobs (jobs.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipelines.storage.tables import Upload
@@ -41,14 +41,3 @@ def add(session: Session, job_id: int, owner: str, new: Collection[NewUpload]) -
         for item in new
     )
     session.flush()
-
-
-def of_job(session: Session, job_id: int, kind: str | None = None) -> Sequence[Upload]:
-    """The job's sound uploads, of one kind if given, as the job file lists them."""
-    query = select(Upload).where(Upload.job_id == job_id, Upload.status == "ok").order_by(Upload.id)
-    return session.execute(query if kind is None else query.where(Upload.kind == kind)).scalars().all()
-
-
-def bad(session: Session) -> Sequence[Upload]:
-    """Refused files, newest first."""
-    return session.execute(select(Upload).where(Upload.status == "bad").order_by(Upload.id.desc())).scalars().all()

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import func, select, text
 
 from pipelines.intake import scan as scanning
-from pipelines.intake.batches import mark_finished, mark_requested, plan_batches, unfinished
+from pipelines.intake.batches import listed, mark_finished, mark_requested, plan_batches
 from pipelines.intake.job_file import MARKER, NAME
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import BatchRow, Job
@@ -133,8 +133,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(finish=st.booleans())
     def run(self, finish: bool) -> None:
         with self.inbox.database.session() as session:
-            for batch in unfinished(session):
-                mark_requested(session, batch.key, "run")
+            for batch in listed(session, "planned"):
+                mark_requested(session, batch.key)
                 if finish:
                     mark_finished(session, batch.key)
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.errors import BadInput
 from pipelines.intake import batches
-from pipelines.intake.batches import Batch, plan_batches, unfinished
+from pipelines.intake.batches import Batch, plan_batches
 from pipelines.storage import jobs
 from pipelines.storage.database import Database
 from pipelines.storage.jobs import NewJob
@@ -23,11 +23,6 @@ def add_jobs(database: Database, *names: str, error: str | None = None) -> list[
 def plan(database: Database, size: int = 2, now: datetime = NOW) -> list[Batch]:
     with database.session() as session:
         return plan_batches(session, now, size)
-
-
-def open_keys(database: Database, now: datetime = NOW, **options: object) -> list[str]:
-    with database.session() as session:
-        return [batch.key for batch in unfinished(session, now, **options)]  # type: ignore[arg-type]
 
 
 def test_jobs_are_grouped_in_the_order_they_came(database: Database) -> None:
@@ -75,51 +70,18 @@ def test_many_planners_never_put_a_job_into_two_batches(database: Database) -> N
     assert len({batch.key for batch in made}) == len(made)
 
 
-def test_a_run_that_never_started_is_asked_for_again(database: Database) -> None:
-    add_jobs(database, "a")
-    (batch,) = plan(database)
-    assert open_keys(database) == [batch.key]
-    with database.session() as session:
-        assert batches.mark_requested(session, batch.key, now=NOW) == 1
-    assert open_keys(database, NOW + timedelta(minutes=1)) == []
-    later = NOW + timedelta(minutes=11)
-    assert open_keys(database, later) == [batch.key]
-    assert open_keys(database, later, alive=lambda b: b.run_id == "run-1") == [batch.key]
-    with database.session() as session:
-        assert batches.mark_requested(session, batch.key, "run-1", now=NOW) == 2
-    assert open_keys(database, later, alive=lambda b: b.run_id == "run-1") == []
-    with database.session() as session:
-        batches.mark_finished(session, batch.key)
-    assert open_keys(database, later) == []
-
-
 def test_a_failed_batch_waits_for_a_person(database: Database) -> None:
     add_jobs(database, "a")
     (batch,) = plan(database)
     with database.session() as session:
         batches.mark_requested(session, batch.key, now=NOW)
         batches.mark_failed(session, batch.key, "the worker was lost")
-    assert open_keys(database, NOW + timedelta(days=1)) == []
     with database.session() as session:
         (failed,) = batches.listed(session, "failed")
         assert failed.error == "the worker was lost"
         batches.ask_again(session, batch.key)
-    assert open_keys(database) == [batch.key]
-    with database.session() as session:
-        (again,) = unfinished(session, NOW)
+        (again,) = batches.listed(session, "planned")
     assert (again.attempts, again.error) == (1, None)
-
-
-def test_a_run_says_that_it_lives(database: Database) -> None:
-    add_jobs(database, "a")
-    (batch,) = plan(database)
-    with database.session() as session:
-        batches.mark_requested(session, batch.key, now=NOW)
-        batches.mark_started(session, batch.key, "run-7")
-        assert batches.listed(session, "requested")[0].run_id == "run-7"
-        batches.mark_finished(session, batch.key)
-        batches.mark_started(session, batch.key, "run-8")  # a person runs one step again
-        assert batches.listed(session, "finished")[0].key == batch.key
 
 
 def test_an_unknown_batch_is_said_to_be_so(database: Database) -> None:

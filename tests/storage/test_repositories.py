@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from pipelines.intake import batches
 from pipelines.storage import edits, features, items, jobs, uploads
 from pipelines.storage.database import Database
 from pipelines.storage.jobs import NewJob
+from pipelines.storage.tables import FeatureRow, ItemResult, Job
 from pipelines.storage.uploads import NewUpload
 
 
@@ -34,14 +36,11 @@ def job_id(database: Database) -> int:
 
 def test_a_job_is_read_back_with_its_uploads(database: Database, job_id: int) -> None:
     with database.session() as session:
-        job = jobs.get(session, job_id)
-        sound = uploads.of_job(session, job_id, "music")
-        bad = uploads.bad(session)
+        job = session.get(Job, job_id)
     assert job is not None
     assert (job.name, job.bpm, job.edit, job.revision) == ("春", 120.5, {"duration": 40}, 1)
     assert [(u.name, u.tags, u.status) for u in job.uploads] == [("歌.ogg", ["strings"], "ok"), ("bad.mp4", [], "bad")]
-    assert [u.name for u in sound] == ["歌.ogg"]
-    assert [u.error for u in bad] == ["bad.mp4: has no picture"]
+    assert [u.error for u in job.uploads] == [None, "bad.mp4: has no picture"]
 
 
 def test_the_same_content_is_the_same_job(database: Database, job_id: int) -> None:
@@ -49,7 +48,7 @@ def test_the_same_content_is_the_same_job(database: Database, job_id: int) -> No
         assert jobs.add(session, NewJob("春", "c1")) == (job_id, False)
         other, fresh = jobs.add(session, NewJob("春", "c2", error="春: has no usable song"))
         assert fresh
-        again = jobs.get(session, other)
+        again = session.get(Job, other)
         assert again is not None and (again.revision, again.status) == (2, "bad")
 
 
@@ -66,7 +65,7 @@ def test_an_items_newest_outcome_counts(database: Database, job_id: int) -> None
     with database.session() as session:
         items.record(session, **item, object_key="features/x", seconds=1.5)
     with database.session() as session:
-        (done,) = items.of_batch(session, batch.key)
+        (done,) = session.execute(select(ItemResult)).scalars()
         assert (done.status, done.object_key, done.seconds, done.error) == ("ok", "features/x", 1.5, None)
         assert items.failures(session, batch.key, "music_features", "1") == []
         assert items.open_failures(session) == []
@@ -95,7 +94,7 @@ def test_a_vector_is_stored_once_a_content_and_version(database: Database, job_i
         features.record(session, **key, vec=np.zeros(160, np.float32), stats={})
         features.record(session, **key, vec=np.full(160, 0.1, np.float32), stats={"lufs": -math.inf, "a": [math.nan]})
     with database.session() as session:
-        (row,) = features.of_job(session, job_id)
+        (row,) = session.execute(select(FeatureRow)).scalars()
     assert row.n_dim == 160
     np.testing.assert_array_equal(np.asarray(row.vec, np.float32), np.full(160, 0.1, np.float32))
     assert row.stats == {"lufs": None, "a": [None]}

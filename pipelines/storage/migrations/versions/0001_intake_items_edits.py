@@ -37,7 +37,6 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), server_default="planned", nullable=False),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("run_id", sa.Text(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=True),
