@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from assets.presentation import cell
+from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
 Find = Callable[[Studio, str], Sequence[str]]
@@ -21,7 +22,8 @@ def _check(
 
     @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking)
     def check(context: dg.AssetCheckExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.AssetCheckResult:
-        problems = find(studio, context.partition_key)
+        with failures_told_apart():
+            problems = find(studio, context.partition_key)
         return dg.AssetCheckResult(
             passed=not problems,
             severity=severity,

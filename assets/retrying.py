@@ -1,4 +1,4 @@
-"""Which failures of a step are worth another try, said once for all assets."""
+"""Which failures of a step are worth another try, said once for all assets and checks."""
 
 from __future__ import annotations
 
