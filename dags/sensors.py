@@ -24,7 +24,7 @@ def inbox(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio])
         context.log.warning(problem)
     now = datetime.now(UTC)
     with studio.database.session() as session:
-        batches.plan_batches(session, now, int(studio.settings.number("batch_jobs")))
+        batches.plan_batches(session, now, studio.settings.whole("batch_jobs"))
     with studio.database.session() as session:
         requests = list(run_requests(context.instance, session))
         stale = batches.prune(session, now)

@@ -87,7 +87,7 @@ def run(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> list[Res
 
 def workers_of(settings: Settings) -> int:
     """Processes to use: ORIMONO_WORKERS, or one a core that this process may run on."""
-    return int(settings.number("workers")) if settings.workers else len(os.sched_getaffinity(0))
+    return settings.whole("workers") if settings.workers else len(os.sched_getaffinity(0))
 
 
 def _serial(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> Iterator[Result[T]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from pipelines.errors import BadInput
 
 PROJECT = Path(__file__).resolve().parent.parent
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def _setting(default: str, help: str, *, secret: bool = False) -> str:
@@ -53,6 +54,14 @@ class Settings:
             raise BadInput(f"ORIMONO_{name.upper()}", f"is {text!r}, not a number above 0", "set it to one or unset it")
         return value
 
+    def whole(self, name: str) -> int:
+        """The setting as a whole number above zero; raises BadInput naming the variable."""
+        value = self.number(name)
+        if value != int(value):
+            reason = f"is {getattr(self, name)!r}, not a whole number above 0"
+            raise BadInput(f"ORIMONO_{name.upper()}", reason, "set it to one or unset it")
+        return int(value)
+
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment; unknown ``ORIMONO_*`` names raise BadInput, so a typing error is not silent."""
@@ -61,4 +70,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     unknown = sorted(k for k in environ if k.startswith("ORIMONO_") and k not in known)
     if unknown:
         raise BadInput(unknown[0], "is not a setting of Orimono", "see `orimono config` for the list")
-    return Settings(**{known[k]: v for k, v in environ.items() if k in known and v != ""})
+    settings = Settings(**{known[k]: v for k, v in environ.items() if k in known and v != ""})
+    if settings.log_level not in LOG_LEVELS:
+        reason = f"is {settings.log_level!r}"
+        raise BadInput("ORIMONO_LOG_LEVEL", reason, f"set it to one of {', '.join(LOG_LEVELS)}, or unset it")
+    return settings

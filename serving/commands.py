@@ -86,6 +86,7 @@ def edit(arguments: Namespace, settings: Settings) -> Answer:
     from pipelines.storage.cache import Cache
     from pipelines.storage.objects import Objects
 
+    out = _folder(arguments.out)
     cache = Cache(Objects.open(settings))
     clips = {c.content_hash: c for c in (_media(p) for p in arguments.video)}
     job = stages.EditJob(
@@ -99,7 +100,6 @@ def edit(arguments: Namespace, settings: Settings) -> Answer:
     if job.duration is None:
         job = stages.with_default_duration(job, cache)
     _analyse_all(job, settings, cache)
-    out = Path(arguments.out).resolve()
     result = stages.publish(job, out, cache, settings.home_path / "segments", rendered=not arguments.no_render)
     lines = [f"{len(job.patterns)} edits in {out}"]
     for name in job.patterns:
@@ -131,6 +131,17 @@ def _media(text: str) -> MediaFile:
     if not path.is_file():
         raise BadInput(text, "is not a file", "check the path")
     return MediaFile(path, content_hash(path), path.name)
+
+
+def _folder(text: str) -> Path:
+    """Where results may be written, told before anything is computed; it is not made yet."""
+    path = Path(text).expanduser().resolve()
+    there = next(p for p in (path, *path.parents) if p.exists())
+    if not there.is_dir():
+        raise BadInput(there, "is a file", "give another --out folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BadInput(there, "may not be written to", "give another --out folder, or allow writing")
+    return path
 
 
 def _patterns(text: str) -> tuple[str, ...]:
@@ -188,7 +199,7 @@ def config(arguments: Namespace, settings: Settings) -> Answer:
 def up(arguments: Namespace, settings: Settings) -> Answer:
     from serving.up import up as start
 
-    code = start(settings, arguments.port or int(settings.number("port")))
+    code = start(settings, arguments.port or settings.whole("port"))
     return {"exit_code": code}, "stopped"
 
 

@@ -28,7 +28,7 @@ def demo(settings: Settings, samples: Path) -> tuple[dict[str, Any], str]:
     scan.scan(settings.inbox, studio.database, studio.objects, settings)
     now = datetime.now(UTC)
     with studio.database.session() as session:
-        batches.plan_batches(session, now, int(settings.number("batch_jobs")))
+        batches.plan_batches(session, now, settings.whole("batch_jobs"))
         keys = [b.key for b in batches.listed(session, "planned", "requested", "failed")]
     for key in keys:
         _run(studio, key)

@@ -19,11 +19,11 @@ STOP_SECONDS = 45.0  # a run's process gets this long to end its step
 
 def up(settings: Settings, port: int) -> int:
     """Runs until it is interrupted or one process ends; returns the exit code."""
+    _must_be_free(port)
     database = Database(settings)
     database.migrate()
     environment = {**os.environ, **instance.prepare(settings, database)}
     settings.inbox.mkdir(parents=True, exist_ok=True)
-    _must_be_free(port)
     print(f"Dagster UI  http://127.0.0.1:{port}\nInbox       {settings.inbox}\nCtrl-C stops everything.", flush=True)
     dagster = subprocess.Popen(  # noqa: S603
         [
@@ -61,6 +61,8 @@ def _stop(dagster: subprocess.Popen[bytes]) -> int:
 
 
 def _must_be_free(port: int) -> None:
+    if not 0 < port < 1 << 16:
+        raise BadInput(f"port {port}", "is no port", "give one from 1 to 65535")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -33,6 +33,18 @@ def test_a_bad_number_names_its_variable(text: str) -> None:
         settings.load({"ORIMONO_BATCH_JOBS": text}).number("batch_jobs")
 
 
+@pytest.mark.parametrize("text", ["0.5", "1.5", "0", "ten"])
+def test_a_count_is_whole(text: str) -> None:
+    with pytest.raises(BadInput, match="ORIMONO_WORKERS"):
+        settings.load({"ORIMONO_WORKERS": text}).whole("workers")
+    assert settings.load({"ORIMONO_WORKERS": "2"}).whole("workers") == 2
+
+
+def test_a_log_level_that_is_none_is_named() -> None:
+    with pytest.raises(BadInput, match=r"ORIMONO_LOG_LEVEL: is 'LOUD'.*DEBUG, INFO"):
+        settings.load({"ORIMONO_LOG_LEVEL": "LOUD"})
+
+
 def test_errors_survive_the_way_home_from_a_worker() -> None:
     bad = pickle.loads(pickle.dumps(BadInput("a", "b", "c")))
     assert (str(bad), bad.remedy) == ("a: b; c", "c")

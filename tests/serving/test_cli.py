@@ -139,6 +139,19 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(case: str, orimono: Run, t
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("place", ["taken", "taken/below"])
+def test_a_file_where_the_results_should_lie_is_told_at_once(orimono: Run, tmp_path: Path, place: str) -> None:
+    (tmp_path / "taken").write_text("mine")
+    code, found = orimono("edit", "--music", "nothing.ogg", "--video", BUNNY, "--out", tmp_path / place)
+    assert code == 2
+    assert found["error"]["message"] == f"{tmp_path / 'taken'}: is a file; give another --out folder"
+
+
+def test_a_port_that_is_none_is_bad_input(orimono: Run) -> None:
+    code, found = orimono("up", "--port", 70_000)
+    assert (code, found["error"]["kind"]) == (2, "bad_input")
+
+
 def test_ingest_status_retry(orimono: Run, home: Path) -> None:
     code, found = orimono("ingest", PROJECT / "sample" / "jobs" / "daffodils")
     assert code == 0
