@@ -253,8 +253,10 @@ class _Clock:
             if self._origin is None:
                 self._origin = frame.pts
             time = float((frame.pts - self._origin) * self._base) + self._shift
-            if time <= self._last or time - expected > LONGEST_GAP:
+            if abs(time - expected) > LONGEST_GAP:  # the clock was set anew
                 self._shift += expected - time
+                time = expected
+            elif time <= self._last:  # stamps in the order of decoding, as AVI has them with B-frames
                 time = expected
         self._last = time
         return time

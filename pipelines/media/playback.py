@@ -207,10 +207,10 @@ def _mended(frames: Iterable[av.VideoFrame], stream: VideoStream) -> Generator[t
         if frame.pts is not None and base is not None:
             origin = frame.pts if origin is None else origin
             stamped = (frame.pts - origin) * base + shift
-            if last < stamped <= time + LONGEST_GAP:
-                time = stamped
-            else:
+            if abs(stamped - time) > LONGEST_GAP:
                 shift += time - stamped
+            elif stamped > last:
+                time = stamped
         last = time
         yield round(time / MICROSECOND), frame
 

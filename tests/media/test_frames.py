@@ -5,12 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from pipelines.errors import BadInput
 from pipelines.media.frames import Frames, length_of, read_frame, read_frames
+from pipelines.media.playback import Playback, read_reel
 from tests.video.clips import pan, rotate_header, write_clip, write_sound
 
 BUNNY = Path("sample/media/big_buck_bunny_0_30.webm")
@@ -170,3 +172,24 @@ def test_a_name_that_lies_about_the_format_does_no_harm(tmp_path: Path) -> None:
     clip.write_bytes(BUNNY.read_bytes())
     assert read_frame(clip, 12, 64).shape == (36, 64, 3)
     assert length_of(clip) == pytest.approx(30, abs=0.05)
+
+
+def test_stamps_in_the_order_of_decoding_do_not_stretch_the_clip(tmp_path: Path) -> None:
+    """AVI has no presentation stamps, so a clip with B-frames hands out the order in which it was encoded."""
+    path = tmp_path / "b-frames.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "3", "b-adapt": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in flat([(3 * i) % 255 for i in range(75)]):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        stamps = [f.pts for f in container.decode(video=0)]
+    assert stamps != sorted(stamps)  # or this test shows nothing
+    with Frames(path) as frames:
+        times = [f.time for f in frames]
+    assert np.all(np.diff(times) > 0)
+    assert times[-1] == pytest.approx(74 / 25, abs=0.2)
+    with Playback(read_reel(path)) as clip:
+        shown = [float(f.to_ndarray(format="gray").mean()) for f in clip.shown_at([0.5, 1.0, 2.0])]
+    assert np.abs(np.array(shown) - [(3 * i) % 255 for i in (12, 25, 50)]).max() < 20
