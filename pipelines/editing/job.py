@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipelines import plugins
 from pipelines.audio import analysis as audio
@@ -32,6 +32,8 @@ from pipelines.video import analysis as video
 DEFAULT_PATTERNS = ("dynamic", "narrative", "hybrid")
 DEFAULT_DURATION = 60.0
 LANDSCAPE = (1280, 720)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +103,42 @@ def analyse_music(music: MediaFile, bpm: float | None, cache: Cache) -> audio.Mu
         audio.VERSION,
         music.content_hash,
         {"bpm": bpm},
-        lambda: audio.analyse(music.path, bpm=bpm),
+        lambda: _saying_names(lambda: audio.analyse(music.path, bpm=bpm), music),
         audio.MusicFeatures,
     )
 
 
 def analyse_clip(clip: MediaFile, cache: Cache) -> video.VideoFeatures:
     return cache.get_or_compute(
-        "video", video.version(), clip.content_hash, {}, lambda: video.analyse(clip.path), video.VideoFeatures
+        "video",
+        video.version(),
+        clip.content_hash,
+        {},
+        lambda: _saying_names(lambda: video.analyse(clip.path), clip),
+        video.VideoFeatures,
     )
 
 
 def analyse_lyrics(words: MediaFile, cache: Cache) -> lyric.LyricsFeatures:
     return cache.get_or_compute(
-        "lyrics", lyric.VERSION, words.content_hash, {}, lambda: lyric.analyse(words.path), lyric.LyricsFeatures
+        "lyrics",
+        lyric.VERSION,
+        words.content_hash,
+        {},
+        lambda: _saying_names(lambda: lyric.analyse(words.path), words),
+        lyric.LyricsFeatures,
     )
+
+
+def _saying_names(work: Callable[[], T], *files: MediaFile) -> T:
+    """``work()``; bad input that it blames on the place where we keep a file is called by its owner's name for it."""
+    try:
+        return work()
+    except BadInput as error:
+        for file in files:
+            if error.what in (str(file.path), file.path.name):
+                raise BadInput(file.name, error.reason, error.remedy) from error
+        raise
 
 
 def shared_features(job: EditJob, cache: Cache) -> sharing.SharedFeatures:
@@ -211,14 +234,11 @@ def render(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Path:
     from pipelines.editing.render import render as make
 
     edit = plan(job, pattern, cache)
-    return cache.get_or_make_file(
-        "render",
-        rendering.VERSION,
-        _identity(edit),
-        {},
-        lambda out: make(bind(edit, job), out, cache_dir=segments),
-        ".mp4",
-    )
+
+    def compute(out: Path) -> None:
+        _saying_names(lambda: make(bind(edit, job), out, cache_dir=segments), job.music, *job.clips)
+
+    return cache.get_or_make_file("render", rendering.VERSION, _identity(edit), {}, compute, ".mp4")
 
 
 def judge(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Quality:

@@ -12,6 +12,7 @@ import pytest
 from pipelines.editing import job as stages
 from pipelines.editing import render, solver
 from pipelines.editing.job import EditJob, MediaFile
+from pipelines.errors import BadInput
 from pipelines.media.hashing import content_hash
 from pipelines.storage.cache import Cache
 from pipelines.storage.objects import Objects
@@ -61,3 +62,19 @@ def test_another_version_of_a_stage_is_another_result_of_those_that_read_it(
     before = [stages.version_of(step) for step in steps]
     monkeypatch.setattr(module, "VERSION", "newer")
     assert all(old != stages.version_of(step) for old, step in zip(before, steps, strict=True))
+
+
+@pytest.mark.parametrize("analyse", ["music", "clip", "lyrics"])
+def test_a_broken_file_is_called_by_its_owners_name(analyse: str, objects: Objects, tmp_path: Path) -> None:
+    cut_off = (MEDIA / "big_buck_bunny_5s.mp4").read_bytes()[:40_000]
+    kept = objects.local(objects.put_bytes(cut_off, ".mp4"))
+    file = MediaFile(kept, "0" * 64, "壊れた 📼.mp4")
+    work = {
+        "music": lambda: stages.analyse_music(file, None, Cache(objects)),
+        "clip": lambda: stages.analyse_clip(file, Cache(objects)),
+        "lyrics": lambda: stages.analyse_lyrics(file, Cache(objects)),
+    }
+    with pytest.raises(BadInput) as raised:
+        work[analyse]()
+    assert raised.value.what == "壊れた 📼.mp4"
+    assert kept.stem not in str(raised.value)
