@@ -39,51 +39,51 @@ def _check(
 
 def _items_done(asset: str) -> dg.AssetChecksDefinition:
     def find(studio: Studio, key: str) -> Sequence[str]:
-        from pipelines.editing import batch
+        from pipelines.editing import findings
 
-        return batch.failures(studio, key, asset)
+        return findings.failures(studio, key, asset)
 
     description = "Every item was good. A failed one is left out; its line says why and what to do."
     return _check(asset, "every_item_done", description, find, warn=True)
 
 
 def _bad_uploads(studio: Studio, key: str) -> Sequence[str]:
-    from pipelines.editing import batch
+    from pipelines.editing import findings
 
-    return batch.bad_uploads(studio, key)
+    return findings.bad_uploads(studio, key)
 
 
 def _problems(asset: str) -> Find:
     def find(studio: Studio, key: str) -> Sequence[str]:
-        from pipelines.editing import batch
+        from pipelines.editing import findings
 
-        return batch.problems(studio, key, asset)
+        return findings.problems(studio, key, asset)
 
     return find
 
 
 def _feature_store(studio: Studio, key: str) -> Sequence[str]:
-    from pipelines.editing import batch
+    from pipelines.editing import findings
 
-    return batch.check_feature_store(studio, key).failures
+    return findings.check_feature_store(studio, key).failures
 
 
 def _shared(studio: Studio, key: str) -> Sequence[str]:
-    from pipelines.editing import batch
+    from pipelines.editing import findings
 
-    return batch.check_shared_features(studio, key).failures
+    return findings.check_shared_features(studio, key).failures
 
 
 def _gates(studio: Studio, key: str) -> Sequence[str]:
-    from pipelines.editing import batch
+    from pipelines.editing import findings
 
-    return batch.failed_gates(studio, key)
+    return findings.failed_gates(studio, key)
 
 
 def _alike(studio: Studio, key: str) -> Sequence[str]:
-    from pipelines.editing import batch
+    from pipelines.editing import findings
 
-    return batch.alike_patterns(studio, key)
+    return findings.alike_patterns(studio, key)
 
 
 def all_checks() -> list[dg.AssetChecksDefinition]:

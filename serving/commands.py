@@ -82,6 +82,7 @@ def analyse(arguments: Namespace, settings: Settings) -> Answer:
 
 def edit(arguments: Namespace, settings: Settings) -> Answer:
     from pipelines.editing import job as stages
+    from pipelines.editing import publishing
     from pipelines.editing.clocks import parse_rate
     from pipelines.storage.cache import Cache
     from pipelines.storage.objects import Objects
@@ -100,7 +101,7 @@ def edit(arguments: Namespace, settings: Settings) -> Answer:
     if job.duration is None:
         job = stages.with_default_duration(job, cache)
     _analyse_all(job, settings, cache)
-    result = stages.publish(job, out, cache, settings.home_path / "segments", rendered=not arguments.no_render)
+    result = publishing.publish(job, out, cache, settings.home_path / "segments", rendered=not arguments.no_render)
     lines = [f"{len(job.patterns)} edits in {out}"]
     for name in job.patterns:
         score = result["quality"]["patterns"][name]["aggregateConfidence"] if result["rendered"] else None

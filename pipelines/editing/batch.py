@@ -1,6 +1,7 @@
-"""The editing system over a batch: which items each step has, where its results are recorded, what its checks ask.
+"""The editing system over a batch: which items each step has, and where its results are recorded.
 
-Every step takes the batch's key, skips what is stored, records each item's outcome and returns all of them.
+Every step takes the batch's key, skips what is stored, records each item's outcome and returns all of them. What the
+checks ask of the results is findings.py's.
 """
 
 from __future__ import annotations
@@ -15,11 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines import items
 from pipelines.editing import job as stages
-from pipelines.editing import shared as sharing
 from pipelines.editing import steps
 from pipelines.editing.clocks import parse_rate
 from pipelines.editing.job import EditJob, MediaFile, version_of
-from pipelines.editing.plan import Edit
 from pipelines.errors import OrimonoError
 from pipelines.items import Item, Produced, Result
 from pipelines.storage import edits as edit_table
@@ -29,10 +28,9 @@ from pipelines.storage import jobs as job_table
 from pipelines.storage import tables
 from pipelines.storage.cache import params_hash
 from pipelines.studio import Studio
-from pipelines.validation import invariants
 
 if TYPE_CHECKING:
-    from pipelines.validation.gate import Verdict
+    pass
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -114,11 +112,11 @@ def analyse_lyrics(studio: Studio, key: str) -> list[Result[Any]]:
 
 
 def share(studio: Studio, key: str) -> list[Result[Any]]:
-    return _run(studio, "shared_features", list(_usable_jobs(studio, key)), steps.share)
+    return _run(studio, "shared_features", list(usable_jobs(studio, key)), steps.share)
 
 
 def plan(studio: Studio, key: str) -> list[Result[Any]]:
-    results = _run(studio, "edit_patterns", list(_usable_jobs(studio, key)), steps.plan)
+    results = _run(studio, "edit_patterns", list(usable_jobs(studio, key)), steps.plan)
     with studio.database.session() as session:
         for result in results:
             for pattern, plan_key in (result.produced.detail if result.produced else {}).items():
@@ -129,7 +127,7 @@ def plan(studio: Studio, key: str) -> list[Result[Any]]:
 def render(studio: Studio, key: str) -> list[Result[Any]]:
     work = [
         Item(f"{i.name} {p}", i.content_hash, steps.Pattern(i.payload, p), _params(i.payload, p), i.job_id)
-        for i in _usable_jobs(studio, key)
+        for i in usable_jobs(studio, key)
         for p in i.payload.patterns
     ]
     results = _run(studio, "edit_renders", work, steps.render)
@@ -147,7 +145,7 @@ def judge(studio: Studio, key: str) -> list[Result[Any]]:
     The folder is the inbox folder's of the same name, so a job that was replaced there is measured, but not published.
     """
     work = []
-    for item in list(_usable_jobs(studio, key)):
+    for item in list(usable_jobs(studio, key)):
         with studio.database.session() as session:
             replaced = job_table.presented(session, item.name) != item.job_id
         payload = steps.Publication(item.payload, None if replaced else results_folder(studio, item.name))
@@ -166,7 +164,7 @@ def results_folder(studio: Studio, slug: str) -> Path:
     return studio.settings.home_path / "results" / slug
 
 
-def _usable_jobs(studio: Studio, key: str) -> Iterator[Item[EditJob]]:
+def usable_jobs(studio: Studio, key: str) -> Iterator[Item[EditJob]]:
     """Jobs without the files whose analysis failed; a job that has no music or no clip left is not among them."""
     jobs = load(studio, key)
     with studio.database.session() as session:
@@ -248,96 +246,3 @@ def _store_features(studio: Studio, jobs: Sequence[BatchJob], results: Sequence[
 
 def _json(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def bad_uploads(studio: Studio, key: str) -> list[str]:
-    return [r.error for r in uploads(studio, key) if r.error]
-
-
-def failures(studio: Studio, key: str, kind: str) -> list[str]:
-    """Why items of this step failed, in its present version."""
-    with studio.database.session() as session:
-        return [row.error or "" for row in item_table.failures(session, key, kind, version_of(kind))]
-
-
-def problems(studio: Studio, key: str, kind: str) -> list[str]:
-    """What does not hold of the results of this step, read back from the store."""
-    jobs = list(_usable_jobs(studio, key))
-    found: dict[str, list[str]] = {}
-    for item in jobs:
-        job = item.payload
-        match kind:
-            case "music_features":
-                found[job.music.name] = invariants.music_problems(stages.music_features(job, studio.cache))
-            case "video_features":
-                for clip in job.clips:
-                    found[clip.name] = invariants.video_problems(stages.analyse_clip(clip, studio.cache))
-            case "lyrics_features" if job.lyrics:
-                found[job.lyrics.name] = invariants.lyrics_problems(stages.analyse_lyrics(job.lyrics, studio.cache))
-            case "edit_patterns":
-                for edit in _plans(studio, item):
-                    found[f"{item.name} {edit.pattern}"] = invariants.plan_problems(edit)
-    return [f"{name}: {problem}" for name, sentences in found.items() for problem in sentences]
-
-
-def alike_patterns(studio: Studio, key: str) -> list[str]:
-    from pipelines.editing.quality import DIFFERENT, difference
-
-    found = []
-    for item in _usable_jobs(studio, key):
-        edits = _plans(studio, item)
-        if len(edits) > 1 and (value := difference(edits)) < DIFFERENT:
-            found.append(f"{item.name}: patterns differ by {value:.2f}, less than {DIFFERENT}; add clips")
-    return found
-
-
-def failed_gates(studio: Studio, key: str) -> list[str]:
-    found = []
-    with studio.database.session() as session:
-        for row in job_table.of_batch(session, key):
-            for edit in edit_table.of_job(session, row.id):
-                gates: dict[str, dict[str, Any]] = (edit.quality or {}).get("gates", {})
-                found += [
-                    f"{row.name} {edit.pattern}: {name}: {gate['detail']}"
-                    for name, gate in gates.items()
-                    if gate["passed"] is False
-                ]
-    return found
-
-
-def check_feature_store(studio: Studio, key: str) -> Verdict:
-    """The batch's rows of ``features_store``, one column a dimension, against their suite."""
-    import pandas as pd
-
-    from pipelines.validation.suites import check_feature_store
-
-    with studio.database.session() as session:
-        rows = feature_table.of_batch(session, key)
-    items_ = list(_usable_jobs(studio, key))
-    names = stages.music_features(items_[0].payload, studio.cache).names if items_ else ()
-    frame = pd.DataFrame([row.vec for row in rows], columns=list(names) if rows else None)
-    for column in ("job_id", "content_hash", "clip_kind", "n_dim"):
-        frame[column] = [getattr(row, column) for row in rows]
-    return check_feature_store(frame, names, _docs(studio, "feature_store", key))
-
-
-def check_shared_features(studio: Studio, key: str) -> Verdict:
-    import pandas as pd
-
-    from pipelines.validation.suites import check_shared_features
-
-    frame = pd.DataFrame(
-        [
-            {"job": item.name} | sharing.summary(stages.shared_features(item.payload, studio.cache))
-            for item in _usable_jobs(studio, key)
-        ]
-    )
-    return check_shared_features(frame, _docs(studio, "shared_features", key))
-
-
-def _plans(studio: Studio, item: Item[EditJob]) -> list[Edit]:
-    return [stages.plan(item.payload, pattern, studio.cache) for pattern in item.payload.patterns]
-
-
-def _docs(studio: Studio, suite: str, key: str) -> Path:
-    return studio.settings.home_path / "data_docs" / suite / key

@@ -2,19 +2,19 @@
 
 A stage asks the stage before it, which is answered from the cache when nothing it read has changed: a changed
 lyric re-runs neither the audio nor the video analysis. The command line runs the stages in one go, Dagster's
-assets one by one. The trades themselves live in audio/, video/, lyrics/ and the other modules here.
+assets one by one. The trades themselves live in audio/, video/, lyrics/ and the other modules here; what a person
+takes away is written by publishing.py.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pipelines import plugins
 from pipelines.audio import analysis as audio
@@ -212,23 +212,6 @@ def _identity(edit: Edit) -> str:
     return hashlib.sha256(_nameless(edit).to_json()).hexdigest()
 
 
-def beside(job: EditJob, out: Path) -> EditJob:
-    """The job with its files under ``out/media`` by their own names, where timelines of that folder find them."""
-    folder = out / "media"
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def link(file: MediaFile) -> MediaFile:
-        place = folder / file.name
-        if not (place.is_symlink() and place.readlink() == file.path):
-            temporary = folder / f".{file.name}.new"
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(file.path)
-            temporary.replace(place)
-        return replace(file, path=place)
-
-    return replace(job, music=link(job.music), clips=tuple(link(c) for c in job.clips))
-
-
 def render(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Path:
     """The MP4 of one pattern; its encoded segments are kept in the folder ``segments`` for the next change."""
     from pipelines.editing.render import render as make
@@ -259,65 +242,6 @@ def judge(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Quality:
     return cache.get_or_compute(
         "quality", version_of("edit_quality"), _identity(edit), {"job": job.content_hash()}, compute, Quality
     )
-
-
-def publish(job: EditJob, out: Path, cache: Cache, segments: Path, *, rendered: bool = True) -> dict[str, Any]:
-    """Writes what a person takes away into the folder ``out``; returns what lies where and how good it is.
-
-    Per pattern NAME.otio .edl .xml .fcpxml .json and, when ``rendered``, NAME.mp4; then quality.json and report.html.
-    """
-    from pipelines.editing import timelines
-
-    edits = [bind(plan(job, pattern, cache), job) for pattern in job.patterns]
-    # All that can fail comes before the first file is written, so old and new results never lie side by side.
-    qualities = [judge(job, e.pattern, cache, segments) for e in edits] if rendered else []
-    music = music_features(job, cache)
-    sections = list(zip(music.section_boundaries[:-1].tolist(), music.section_labels, strict=True))
-    out.mkdir(parents=True, exist_ok=True)
-    files: dict[str, dict[str, str]] = {}
-    for edit in edits:
-        written = timelines.write(edit, out, edit.pattern, sections=sections)
-        files[edit.pattern] = {k: str(p) for k, p in written.items()}
-    result: dict[str, Any] = {"out": str(out), "patterns": files, "rendered": rendered}
-    if rendered:
-        result |= _publish_renders(job, edits, qualities, out, cache, segments, files)
-    return result
-
-
-def _publish_renders(
-    job: EditJob,
-    edits: Sequence[Edit],
-    qualities: Sequence[Quality],
-    out: Path,
-    cache: Cache,
-    segments: Path,
-    files: dict[str, dict[str, str]],
-) -> dict[str, Any]:
-    from pipelines.editing import report
-    from pipelines.media.replacing import replacing
-
-    for edit in edits:
-        video_file = out / f"{edit.pattern}.mp4"
-        with replacing(video_file) as temporary:
-            shutil.copyfile(render(job, edit.pattern, cache, segments), temporary)
-        files[edit.pattern]["mp4"] = str(video_file)
-    summary = {
-        "patterns": {q.pattern: q.to_dict() for q in qualities},
-        "difference": quality.difference(edits),
-    }
-    with replacing(out / "quality.json") as temporary:
-        temporary.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    report.write(
-        edits,
-        qualities,
-        music_features(job, cache),
-        [analyse_clip(c, cache) for c in job.clips],
-        analyse_lyrics(job.lyrics, cache) if job.lyrics else None,
-        shared_features(job, cache),
-        out / "report.html",
-        videos={e.pattern: f"{e.pattern}.mp4" for e in edits},
-    )
-    return {"quality": summary, "report": str(out / "report.html")}
 
 
 def canvas(clips: Sequence[video.VideoFeatures]) -> tuple[int, int]:

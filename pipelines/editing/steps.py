@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.editing import job as stages
-from pipelines.editing import quality
+from pipelines.editing import publishing, quality
 from pipelines.editing.job import EditJob, MediaFile
 from pipelines.items import Produced
 from pipelines.settings import Settings
@@ -171,7 +171,7 @@ def publish(settings: Settings, cache: Cache, wanted: Publication) -> Produced:
     summary["difference"] = quality.difference([stages.plan(job, pattern, cache) for pattern in job.patterns])
     summary["failed gates"] = sum(g["passed"] is False for q in judged.values() for g in q["gates"].values())
     if wanted.out is not None:
-        stages.publish(stages.beside(job, wanted.out), wanted.out, cache, segments)
+        publishing.publish(publishing.beside(job, wanted.out), wanted.out, cache, segments)
     summary["folder"] = str(wanted.out) if wanted.out is not None else "none: the job was replaced in the inbox"
     return Produced(stored, summary, detail=judged)
 

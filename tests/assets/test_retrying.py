@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 
 import dagster as dg
 import pytest
 
 from definitions import build_defs
-from pipelines.editing import batch
+from pipelines.editing import batch, findings
 from pipelines.errors import BadInput, Unavailable
 from pipelines.settings import Settings
 from pipelines.storage.cache import Cache
@@ -31,7 +32,9 @@ def studio(settings: Settings, database: Database, objects: Objects) -> Studio:
     return Studio(settings, database, objects, Cache(objects))
 
 
-@pytest.mark.parametrize("function", ["uploads", "bad_uploads"], ids=["asset", "check"])
+@pytest.mark.parametrize(
+    ("module", "function"), [(batch, "uploads"), (findings, "bad_uploads")], ids=["asset", "check"]
+)
 @pytest.mark.parametrize(
     ("error", "failing", "calls", "succeeds"),
     [
@@ -44,6 +47,7 @@ def test_only_what_is_away_is_tried_again(
     studio: Studio,
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     function: str,
     error: Exception,
     failing: int,
@@ -59,8 +63,8 @@ def test_only_what_is_away_is_tried_again(
             raise error
         return []
 
-    monkeypatch.setattr(batch, "bad_uploads", lambda *_: [])  # which asks batch.uploads itself
-    monkeypatch.setattr(batch, function, away)
+    monkeypatch.setattr(findings, "bad_uploads", lambda *_: [])  # which asks batch.uploads itself
+    monkeypatch.setattr(module, function, away)
     result = (
         build_defs(resources={"studio": studio})
         .resolve_implicit_global_asset_job_def()
