@@ -140,23 +140,6 @@ def read_frames(path: str | Path, times: Iterable[float], width: int) -> Iterato
         decoder.close()
 
 
-def length_of(path: str | Path) -> float:
-    """Seconds from the first frame to the end of the last, as the file's header has it; decoded only if it has none."""
-    decoder = _Decoder(Path(path), threads=THREADS, loop_filter=False)
-    try:
-        stream = decoder.stream
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        if decoder.container.duration:
-            return decoder.container.duration / 1_000_000
-    finally:
-        decoder.close()
-    with Frames(path) as frames:
-        for _ in frames:
-            pass
-        return frames.duration
-
-
 class _Decoder:
     """One open video stream: frames in order, or the frame at a time."""
 

@@ -63,9 +63,10 @@ def contact_sheet(path: str | Path, n: int = 20) -> bytes:
     """PNG: ``n`` frames spread evenly over the clip, on a grid, each under its time."""
     from matplotlib.figure import Figure
 
-    from pipelines.media.frames import length_of
+    from pipelines.media.probe import probe
 
-    duration = length_of(path)
+    film = probe(path).video
+    duration = film.duration if film else 0.0  # read_frames says what is wrong with a clip without pictures
     times = [duration * (k + 0.5) / n for k in range(n)]
     tall = next(read_frames(path, times[:1], THUMBNAIL)).shape[0] / THUMBNAIL
     columns = min(n, 5 if tall <= 1 else 8)
