@@ -65,13 +65,13 @@ def _problems(asset: str) -> Find:
 def _feature_store(studio: Studio, key: str) -> Sequence[str]:
     from pipelines.editing import findings
 
-    return findings.check_feature_store(studio, key).failures
+    return findings.check_feature_store(studio, key)
 
 
 def _shared(studio: Studio, key: str) -> Sequence[str]:
     from pipelines.editing import findings
 
-    return findings.check_shared_features(studio, key).failures
+    return findings.check_shared_features(studio, key)
 
 
 def _gates(studio: Studio, key: str) -> Sequence[str]:

@@ -5,6 +5,7 @@ What must hold is said in pipelines/validation and quality.py; each finding is a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from pipelines.studio import Studio
 from pipelines.validation import invariants
 
 if TYPE_CHECKING:
-    from pipelines.validation.gate import Verdict
+    pass
 
 
 def bad_uploads(studio: Studio, key: str) -> list[str]:
@@ -37,29 +38,36 @@ def failures(studio: Studio, key: str, kind: str) -> list[str]:
 
 def problems(studio: Studio, key: str, kind: str) -> list[str]:
     """What does not hold of the results of this step, read back from the store."""
-    jobs = list(batch.usable_jobs(studio, key))
-    found: dict[str, list[str]] = {}
+    found: list[str] = []
+    jobs = _made(studio, key, kind) if kind == "edit_patterns" else list(batch.usable_jobs(studio, key))
     for item in jobs:
         job = item.payload
         match kind:
             case "music_features":
-                found[job.music.name] = invariants.music_problems(stages.music_features(job, studio.cache))
+                features = stages.music_features(job, studio.cache)
+                found += _told(item, job.music.name, invariants.music_problems(features))
             case "video_features":
                 for clip in job.clips:
-                    found[clip.name] = invariants.video_problems(stages.analyse_clip(clip, studio.cache))
+                    problems = invariants.video_problems(stages.analyse_clip(clip, studio.cache))
+                    found += _told(item, clip.name, problems)
             case "lyrics_features" if job.lyrics:
-                found[job.lyrics.name] = invariants.lyrics_problems(stages.analyse_lyrics(job.lyrics, studio.cache))
+                problems = invariants.lyrics_problems(stages.analyse_lyrics(job.lyrics, studio.cache))
+                found += _told(item, job.lyrics.name, problems)
             case "edit_patterns":
                 for edit in _plans(studio, item):
-                    found[f"{item.name} {edit.pattern}"] = invariants.plan_problems(edit)
-    return [f"{name}: {problem}" for name, sentences in found.items() for problem in sentences]
+                    found += _told(item, edit.pattern, invariants.plan_problems(edit))
+    return found
+
+
+def _told(item: Item[EditJob], what: str, problems: Sequence[str]) -> list[str]:
+    return [f"{item.name}/{what}: {problem}" for problem in problems]
 
 
 def alike_patterns(studio: Studio, key: str) -> list[str]:
     from pipelines.editing.quality import DIFFERENT, difference
 
     found = []
-    for item in batch.usable_jobs(studio, key):
+    for item in _made(studio, key, "edit_patterns"):
         edits = _plans(studio, item)
         if len(edits) > 1 and (value := difference(edits)) < DIFFERENT:
             found.append(f"{item.name}: patterns differ by {value:.2f}, less than {DIFFERENT}; add clips")
@@ -80,34 +88,45 @@ def failed_gates(studio: Studio, key: str) -> list[str]:
     return found
 
 
-def check_feature_store(studio: Studio, key: str) -> Verdict:
-    """The batch's rows of ``features_store``, one column a dimension, against their suite."""
+def check_feature_store(studio: Studio, key: str) -> tuple[str, ...]:
+    """The batch's rows of ``features_store``, one column a dimension, against their suite; nothing to say of none."""
     import pandas as pd
 
     from pipelines.validation.suites import check_feature_store
 
+    version = version_of("music_features")
     with studio.database.session() as session:
-        rows = feature_table.of_batch(session, key)
-    items_ = list(batch.usable_jobs(studio, key))
-    names = stages.music_features(items_[0].payload, studio.cache).names if items_ else ()
-    frame = pd.DataFrame([row.vec for row in rows], columns=list(names) if rows else None)
+        rows = [row for row in feature_table.of_batch(session, key) if row.feature_version == version]
+    if not rows:
+        return ()
+    songs = {job.job_id: job.edit for job in batch.load(studio, key)}
+    names = stages.music_features(songs[rows[0].job_id], studio.cache).names
+    frame = pd.DataFrame([row.vec for row in rows], columns=list(names))
     for column in ("job_id", "content_hash", "clip_kind", "n_dim"):
         frame[column] = [getattr(row, column) for row in rows]
-    return check_feature_store(frame, names, _docs(studio, "feature_store", key))
+    return check_feature_store(frame, names, _docs(studio, "feature_store", key)).failures
 
 
-def check_shared_features(studio: Studio, key: str) -> Verdict:
+def check_shared_features(studio: Studio, key: str) -> tuple[str, ...]:
+    """The batch's shared features, one row a job, against their suite; nothing to say of none."""
     import pandas as pd
 
     from pipelines.validation.suites import check_shared_features
 
-    frame = pd.DataFrame(
-        [
-            {"job": item.name} | sharing.summary(stages.shared_features(item.payload, studio.cache))
-            for item in batch.usable_jobs(studio, key)
-        ]
-    )
-    return check_shared_features(frame, _docs(studio, "shared_features", key))
+    rows = [
+        {"job": f"{item.job_id} {item.name}"} | sharing.summary(stages.shared_features(item.payload, studio.cache))
+        for item in _made(studio, key, "shared_features")
+    ]
+    if not rows:
+        return ()
+    return check_shared_features(pd.DataFrame(rows), _docs(studio, "shared_features", key)).failures
+
+
+def _made(studio: Studio, key: str, kind: str) -> list[Item[EditJob]]:
+    """Jobs that this step made something of: what failed there has been told, and would only fail here again."""
+    with studio.database.session() as session:
+        failed = {row.job_id for row in item_table.failures(session, key, kind, version_of(kind))}
+    return [item for item in batch.usable_jobs(studio, key) if item.job_id not in failed]
 
 
 def _plans(studio: Studio, item: Item[EditJob]) -> list[Edit]:
