@@ -45,6 +45,10 @@ def test_a_log_level_that_is_none_is_named() -> None:
         settings.load({"ORIMONO_LOG_LEVEL": "LOUD"})
 
 
+def test_a_secret_is_in_no_representation() -> None:
+    assert "geheim" not in repr(settings.load({"ORIMONO_DATABASE_URL": "postgresql://me:geheim@db/orimono"}))
+
+
 def test_errors_survive_the_way_home_from_a_worker() -> None:
     bad = pickle.loads(pickle.dumps(BadInput("a", "b", "c")))
     assert (str(bad), bad.remedy) == ("a: b; c", "c")
