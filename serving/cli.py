@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines import settings
-from pipelines.errors import BadInput, OrimonoError
+from pipelines.errors import BadInput, OrimonoError, Unavailable
 
 EXIT_FAILED, EXIT_BAD_INPUT = 1, 2
 
@@ -26,7 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             logging.getLogger(room).setLevel(config.log_level)
         result, text = arguments.run(arguments, config)
     except OrimonoError as error:
-        kind = "bad_input" if isinstance(error, BadInput) else "unavailable"
+        kind = (
+            "bad_input"
+            if isinstance(error, BadInput)
+            else "unavailable"
+            if isinstance(error, Unavailable)
+            else "failed"
+        )
         _fail(arguments, kind, str(error))
         return EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_FAILED
     except KeyboardInterrupt:

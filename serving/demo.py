@@ -59,6 +59,9 @@ def _run(studio: Studio, key: str) -> None:
 def _answer(settings: Settings, names: list[str], keys: list[str], seconds: float) -> tuple[dict[str, Any], str]:
     import json
 
+    missing = [name for name in names if not (settings.home_path / "results" / name / "quality.json").is_file()]
+    if missing:
+        raise OrimonoError(f"{', '.join(missing)}: nothing came of it; `orimono status` says why")
     jobs = {}
     lines = [f"Made in {seconds:.0f} s" if keys else "Everything had been made before:", ""]
     for name in names:
