@@ -38,6 +38,17 @@ def beside(job: EditJob, out: Path) -> EditJob:
     return replace(job, music=link(job.music), clips=tuple(link(c) for c in job.clips))
 
 
+def drop_former(out: Path, patterns: Sequence[str]) -> None:
+    """Removes the files of patterns that the results in ``out`` have and the next ones will not; no other file."""
+    try:
+        former = json.loads((out / "quality.json").read_text(encoding="utf-8"))["patterns"]
+    except FileNotFoundError:
+        return
+    for pattern in set(former) - set(patterns):
+        for ending in ("otio", "edl", "xml", "fcpxml", "json", "mp4"):
+            (out / f"{pattern}.{ending}").unlink(missing_ok=True)
+
+
 def publish(job: EditJob, out: Path, cache: Cache, segments: Path, *, rendered: bool = True) -> dict[str, Any]:
     """Writes what a person takes away into the folder ``out``; returns what lies where and how good it is.
 

@@ -171,6 +171,7 @@ def publish(settings: Settings, cache: Cache, wanted: Publication) -> Produced:
     summary["difference"] = quality.difference([stages.plan(job, pattern, cache) for pattern in job.patterns])
     summary["failed gates"] = sum(g["passed"] is False for q in judged.values() for g in q["gates"].values())
     if wanted.out is not None:
+        publishing.drop_former(wanted.out, job.patterns)
         publishing.publish(publishing.beside(job, wanted.out), wanted.out, cache, segments)
     summary["folder"] = str(wanted.out) if wanted.out is not None else "none: the job was replaced in the inbox"
     return Produced(stored, summary, detail=judged)
