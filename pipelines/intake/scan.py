@@ -198,20 +198,21 @@ class _Look:
                 reason = "is a symbolic link" if entry.link else "is no ordinary file"
                 raise BadInput(item.file, reason, "copy the file itself into the job's folder")
             path, size = self.path / entry.name, entry.size
+            before = path.stat()
             digest = content_hash(path)
             if promised not in (None, digest):
                 raise BadInput(
                     item.file, f"is not what {job_file.MARKER} says, it was damaged on its way", "copy it again"
                 )
             content.check(path, item.kind, self.settings)
-            return _sound(item, entry, digest, self._store(path, digest, entry))
+            return _sound(item, entry, digest, self._store(path, digest, before, entry))
         except BadInput as error:
             sentence = str(BadInput(item.file, error.reason, error.remedy))
             return NewUpload(item.file, item.kind, digest, size, item.tags, error=sentence)
 
-    def _store(self, path: Path, digest: str, entry: Entry) -> str:
+    def _store(self, path: Path, digest: str, before: os.stat_result, entry: Entry) -> str:
         try:
-            return self.objects.put_hashed(path, digest)
+            return self.objects.put_hashed(path, digest, before)
         except Unavailable:
             if folders.read(self.path).entries.get(entry.name) != entry:
                 raise _NotYet("was changed while it was read") from None

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import BadInput
 from pipelines.media.picture import Picture
+from pipelines.media.probe import CONTAINERS
 
 if TYPE_CHECKING:
     import av
@@ -35,12 +36,6 @@ LONGEST_GAP = 10.0  # s; a larger jump of the time stamps is a fault of the file
 SEEK_BEYOND = 2.0  # s; decoding on is quicker than seeking for less
 SMALLEST = 64  # pixels a side; optical flow needs some, so tiny or very thin frames are stretched
 
-# Containers that hold one moving picture in one file. Anything that FFmpeg would read as a list of other files
-# (playlists, concat scripts, numbered images) or as a picture of text (tty) is no upload of ours.
-CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng,nut,mxf,m4v,h264,hevc,obu,"
-    "ivf,dv,rm,vob,yuv4mpegpipe,wtv,aac,ac3,aiff,flac,mp3,wav,w64,au,caf,amr"
-)
 PLAYS = "give a clip that plays (mp4, mov, mkv, webm, avi)"
 AGAIN = "export or upload it again"
 

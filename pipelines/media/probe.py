@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 FORMATS = "wav, flac, ogg, mp3, m4a, mp4, mov, webm or mkv"
 
-# Demuxers that take text or a still picture for a film, or that read *other* files or hosts named in the
-# upload (playlists): none of them is an upload, and a playlist could name any file of this machine.
+# Containers that hold sound or a moving picture in one file. Anything that FFmpeg would read as a list of other files
+# (playlists, concat scripts, numbered images) or as a picture of text (tty) is no upload of ours.
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng,nut,mxf,m4v,h264,hevc,obu,"
+    "ivf,dv,rm,vob,yuv4mpegpipe,wtv,aac,ac3,aiff,flac,mp3,wav,w64,au,caf,amr"
+)
+
+# Demuxers that take text or a still picture for a film: opened only to be called by their name.
 _REFUSED = {
     "a text file": {"tty", "srt", "webvtt", "ass", "lrc", "subviewer", "microdvd", "mpl2", "sami", "realtext", "stl"},
-    "a playlist": {"hls", "concat", "dash", "imf", "rtsp", "sdp", "applehttp"},
-    "a still picture": {"image2", "gif_pipe", "ico"},
+    "a still picture": {"ico", *(f"{kind}_pipe" for kind in ("bmp", "gif", "jpeg", "jpegxl", "png", "svg", "webp"))},
 }
 
 
@@ -67,14 +72,15 @@ def open_media(path: Path | str) -> InputContainer:
     if path.stat().st_size == 0:
         raise BadInput(path, "is empty (0 bytes)", "copy the file again")
     try:
-        options = {"protocol_whitelist": "file"}
+        allowed = ",".join([CONTAINERS, *(name for names in _REFUSED.values() for name in sorted(names))])
+        options = {"format_whitelist": allowed, "protocol_whitelist": "file"}
         container = av.open(str(path.resolve()), mode="r", metadata_errors="replace", options=options)
     except (av.error.FFmpegError, ValueError) as error:
         reason = "is no media file that can be read, or its header is damaged"
         raise BadInput(path, reason, f"give an undamaged {FORMATS} file") from error
     names = set(container.format.name.split(","))
     for kind, refused in _REFUSED.items():
-        if names & refused or (kind == "a still picture" and container.format.name.endswith("_pipe")):
+        if names & refused:
             container.close()
             raise BadInput(path, f"is {kind}, not a media file", f"give a {FORMATS} file")
     return container

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -103,3 +105,27 @@ def test_what_is_no_media_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "clip.mp4").write_bytes(content)
     with pytest.raises(BadInput, match=r"clip\.mp4: .+; .+"):
         probe(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4", "list.ffconcat"])
+def test_a_playlist_is_never_followed(tmp_path: Path, name: str) -> None:
+    """A playlist may name any file of this machine; FFmpeg would open it to see what the playlist holds."""
+    pipe = tmp_path / "secret.ts"
+    os.mkfifo(pipe)
+    read = threading.Event()
+
+    def offer() -> None:
+        with pipe.open("wb"):  # waits for somebody who reads
+            read.set()
+
+    thread = threading.Thread(target=offer)
+    thread.start()
+    concat = b"ffconcat version 1.0\nfile secret.ts\n"
+    (tmp_path / name).write_bytes(concat if name.endswith("ffconcat") else b"#EXTM3U\n#EXTINF:1,\nsecret.ts\n")
+    with pytest.raises(BadInput, match="no media file"):
+        probe(tmp_path / name)
+    followed = read.is_set()
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    thread.join(10)
+    os.close(reader)
+    assert not followed
