@@ -15,26 +15,45 @@ Find = Callable[[Studio, str], Sequence[str]]
 
 
 def _check(
-    asset: str, name: str, description: str, find: Find, *, blocking: bool = False, warn: bool = False
+    asset: str,
+    name: str,
+    description: str,
+    find: Find,
+    *,
+    blocking: bool = False,
+    warn: bool = False,
+    suite: str | None = None,
 ) -> dg.AssetChecksDefinition:
-    """A check that passes when ``find`` finds nothing; the sentences it finds become the check's own."""
+    """A check that passes when ``find`` finds nothing; the sentences it finds become the check's own.
+
+    ``suite`` names the Great Expectations suite whose Data Docs the check links to.
+    """
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
 
     @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking)
     def check(context: dg.AssetCheckExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.AssetCheckResult:
         with failures_told_apart():
             problems = find(studio, context.partition_key)
+        metadata: dict[str, dg.MetadataValue] = {
+            "problems": dg.MetadataValue.int(len(problems)),
+            "list": dg.MetadataValue.md("\n".join(f"- {cell(p)}" for p in problems[:100]) or "none"),
+        }
+        if suite is not None:
+            metadata["data_docs"] = _docs(studio, suite, context.partition_key)
         return dg.AssetCheckResult(
             passed=not problems,
             severity=severity,
             description="; ".join(problems[:3]) or None,
-            metadata={
-                "problems": len(problems),
-                "list": dg.MetadataValue.md("\n".join(f"- {cell(p)}" for p in problems[:100]) or "none"),
-            },
+            metadata=metadata,
         )
 
     return check
+
+
+def _docs(studio: Studio, suite: str, key: str) -> dg.MetadataValue:
+    from pipelines.editing import findings
+
+    return dg.MetadataValue.path(findings.docs(studio, suite, key) / "index.html")
 
 
 def _items_done(asset: str) -> dg.AssetChecksDefinition:
@@ -102,6 +121,7 @@ def all_checks() -> list[dg.AssetChecksDefinition]:
             "Great Expectations over the feature vectors of the batch; its Data Docs lie in the home's data_docs.",
             _feature_store,
             blocking=True,
+            suite="feature_store",
         ),
         _check(
             "shared_features",
@@ -109,6 +129,7 @@ def all_checks() -> list[dg.AssetChecksDefinition]:
             "Great Expectations over the shared features of the batch; its Data Docs lie in the home's data_docs.",
             _shared,
             blocking=True,
+            suite="shared_features",
         ),
         _check(
             "edit_patterns",

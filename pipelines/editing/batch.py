@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     pass
 
 T = TypeVar("T")
+JOB_STEPS = ("shared_features", "edit_patterns", "edit_renders")  # one item a job or a pattern, each from the last
 log = logging.getLogger(__name__)
 
 
@@ -116,7 +117,7 @@ def share(studio: Studio, key: str) -> list[Result[Any]]:
 
 
 def plan(studio: Studio, key: str) -> list[Result[Any]]:
-    results = _run(studio, "edit_patterns", list(usable_jobs(studio, key)), steps.plan)
+    results = _run(studio, "edit_patterns", list(usable_jobs(studio, key, "shared_features")), steps.plan)
     with studio.database.session() as session:
         for result in results:
             for pattern, plan_key in (result.produced.detail if result.produced else {}).items():
@@ -127,7 +128,7 @@ def plan(studio: Studio, key: str) -> list[Result[Any]]:
 def render(studio: Studio, key: str) -> list[Result[Any]]:
     work = [
         Item(f"{i.name} {p}", i.content_hash, steps.Pattern(i.payload, p), _params(i.payload, p), i.job_id)
-        for i in usable_jobs(studio, key)
+        for i in usable_jobs(studio, key, "edit_patterns")
         for p in i.payload.patterns
     ]
     results = _run(studio, "edit_renders", work, steps.render)
@@ -145,7 +146,7 @@ def judge(studio: Studio, key: str) -> list[Result[Any]]:
     The folder is the inbox folder's of the same name, so a job that was replaced there is measured, but not published.
     """
     work = []
-    for item in list(usable_jobs(studio, key)):
+    for item in list(usable_jobs(studio, key, "edit_renders")):
         with studio.database.session() as session:
             replaced = job_table.presented(session, item.name) != item.job_id
         payload = steps.Publication(item.payload, None if replaced else results_folder(studio, item.name))
@@ -164,16 +165,23 @@ def results_folder(studio: Studio, slug: str) -> Path:
     return studio.settings.home_path / "results" / slug
 
 
-def usable_jobs(studio: Studio, key: str) -> Iterator[Item[EditJob]]:
-    """Jobs without the files whose analysis failed; a job that has no music or no clip left is not among them."""
+def usable_jobs(studio: Studio, key: str, after: str | None = None) -> Iterator[Item[EditJob]]:
+    """Jobs without the files whose analysis failed; a job that has no music or no clip left is not among them.
+
+    Nor is one that failed at the step ``after`` or before it: that has been told, and would only fail here again.
+    """
     jobs = load(studio, key)
+    steps_before = JOB_STEPS[: JOB_STEPS.index(after) + 1] if after else ()
     with studio.database.session() as session:
         failed = {
             (row.job_id, kind, row.content_hash)
             for kind in ("music_features", "video_features", "lyrics_features")
             for row in item_table.failures(session, key, kind, version_of(kind))
         }
+        ended = {row.job_id for s in steps_before for row in item_table.failures(session, key, s, version_of(s))}
     for job in jobs:
+        if job.job_id in ended:
+            continue
         edit = job.edit
         clips = tuple(c for c in edit.clips if (job.job_id, "video_features", c.content_hash) not in failed)
         if (job.job_id, "music_features", edit.music.content_hash) in failed or not clips:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines.editing import batch
 from pipelines.editing import job as stages
@@ -21,9 +21,6 @@ from pipelines.storage import items as item_table
 from pipelines.storage import jobs as job_table
 from pipelines.studio import Studio
 from pipelines.validation import invariants
-
-if TYPE_CHECKING:
-    pass
 
 
 def bad_uploads(studio: Studio, key: str) -> list[str]:
@@ -39,7 +36,7 @@ def failures(studio: Studio, key: str, kind: str) -> list[str]:
 def problems(studio: Studio, key: str, kind: str) -> list[str]:
     """What does not hold of the results of this step, read back from the store."""
     found: list[str] = []
-    jobs = _made(studio, key, kind) if kind == "edit_patterns" else list(batch.usable_jobs(studio, key))
+    jobs = list(batch.usable_jobs(studio, key, kind if kind in batch.JOB_STEPS else None))
     for item in jobs:
         job = item.payload
         match kind:
@@ -67,7 +64,7 @@ def alike_patterns(studio: Studio, key: str) -> list[str]:
     from pipelines.editing.quality import DIFFERENT, difference
 
     found = []
-    for item in _made(studio, key, "edit_patterns"):
+    for item in batch.usable_jobs(studio, key, "edit_patterns"):
         edits = _plans(studio, item)
         if len(edits) > 1 and (value := difference(edits)) < DIFFERENT:
             found.append(f"{item.name}: patterns differ by {value:.2f}, less than {DIFFERENT}; add clips")
@@ -104,7 +101,7 @@ def check_feature_store(studio: Studio, key: str) -> tuple[str, ...]:
     frame = pd.DataFrame([row.vec for row in rows], columns=list(names))
     for column in ("job_id", "content_hash", "clip_kind", "n_dim"):
         frame[column] = [getattr(row, column) for row in rows]
-    return check_feature_store(frame, names, _docs(studio, "feature_store", key)).failures
+    return check_feature_store(frame, names, docs(studio, "feature_store", key)).failures
 
 
 def check_shared_features(studio: Studio, key: str) -> tuple[str, ...]:
@@ -115,23 +112,17 @@ def check_shared_features(studio: Studio, key: str) -> tuple[str, ...]:
 
     rows = [
         {"job": f"{item.job_id} {item.name}"} | sharing.summary(stages.shared_features(item.payload, studio.cache))
-        for item in _made(studio, key, "shared_features")
+        for item in batch.usable_jobs(studio, key, "shared_features")
     ]
     if not rows:
         return ()
-    return check_shared_features(pd.DataFrame(rows), _docs(studio, "shared_features", key)).failures
-
-
-def _made(studio: Studio, key: str, kind: str) -> list[Item[EditJob]]:
-    """Jobs that this step made something of: what failed there has been told, and would only fail here again."""
-    with studio.database.session() as session:
-        failed = {row.job_id for row in item_table.failures(session, key, kind, version_of(kind))}
-    return [item for item in batch.usable_jobs(studio, key) if item.job_id not in failed]
+    return check_shared_features(pd.DataFrame(rows), docs(studio, "shared_features", key)).failures
 
 
 def _plans(studio: Studio, item: Item[EditJob]) -> list[Edit]:
     return [stages.plan(item.payload, pattern, studio.cache) for pattern in item.payload.patterns]
 
 
-def _docs(studio: Studio, suite: str, key: str) -> Path:
+def docs(studio: Studio, suite: str, key: str) -> Path:
+    """The folder of this suite's Data Docs for the batch; index.html is the page to open."""
     return studio.settings.home_path / "data_docs" / suite / key
