@@ -149,3 +149,12 @@ def test_a_problem_names_its_job_however_alike_the_files_names_are(
         "first/vibe_ace.ogg",
         "second/vibe_ace.ogg",
     ]
+
+
+def test_a_failure_is_told_by_the_step_that_met_it_and_by_no_later_one(studio: Studio) -> None:
+    put(studio, "poor", seconds=40)
+    key = plan_batch(studio)
+    steps = (batch.analyse_music, batch.analyse_clips, batch.share, batch.plan, batch.render, batch.judge)
+    assert [[bool(result.failure) for result in step(studio, key)] for step in steps] == [
+        [False], [False], [False], [True], [], []
+    ]  # fmt: skip
