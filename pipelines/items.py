@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -80,8 +81,10 @@ def run(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> list[Res
     by_key = {(r.item.content_hash, r.item.params_hash): r for r in results}
     ordered = []
     for item in items:
-        found = by_key[item.content_hash, item.params_hash]
-        ordered.append(found if found.item is item else Result(item, found.produced, found.failure))
+        key = (item.content_hash, item.params_hash)
+        found = by_key[key]
+        # What worked for several is counted once. (A result from a worker process holds a copy of its item.)
+        ordered.append(Result(item, found.produced, found.failure, found.seconds if first[key] is item else 0.0))
     return ordered
 
 
@@ -99,6 +102,8 @@ def _parallel(settings: Settings, items: Sequence[Item[T]], step: Step[T], worke
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    # A worker that has grown is replaced by a fresh one between two items; that is no trouble.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
     done: set[int] = set()
     try:
         with Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", pre_dispatch=workers) as pool:

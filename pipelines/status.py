@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipelines.intake import batches as intake
-from pipelines.storage import batches, items, jobs
+from pipelines.intake import scan
+from pipelines.storage import batches, items, jobs, uploads
 from pipelines.studio import Studio
 
 
@@ -32,11 +33,25 @@ class BadJob:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedFile:
+    job: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    job: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     open_batches: tuple[BatchState, ...]
     failed_batches: tuple[BatchState, ...]
     failed_items: tuple[Failure, ...]
     bad_jobs: tuple[BadJob, ...]
+    refused_files: tuple[RefusedFile, ...]  # whose jobs go on without them
+    waiting_jobs: tuple[WaitingJob, ...]  # folders of the inbox that are not taken yet
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -44,14 +59,20 @@ class Report:
     def lines(self) -> list[str]:
         """One sentence a finding, worst last; empty when all is done."""
         return [
-            *(f"batch {b.key} is {b.status}" for b in self.open_batches),
+            *(f"batch {b.key} {_STATES[b.status]}" for b in self.open_batches),
+            *(f"job {j.job} is left alone: {j.reason}" for j in self.waiting_jobs),
+            *(f"job {f.job} goes on without a file: {f.error}" for f in self.refused_files),
             *(f"job {j.job} was refused: {j.error}" for j in self.bad_jobs),
             *(f"job {f.job}, {f.step}: {f.error}" for f in self.failed_items),
             *(f"batch {b.key} failed after {b.attempts} attempts: {b.error}" for b in self.failed_batches),
         ]
 
 
+_STATES = {"planned": "waits for its run", "requested": "is under way"}
+
+
 def report(studio: Studio) -> Report:
+    inbox = studio.settings.inbox
     with studio.database.session() as session:
         unfinished = batches.by_status(session, "planned", "requested")
         failed = batches.by_status(session, "failed")
@@ -59,7 +80,14 @@ def report(studio: Studio) -> Report:
             tuple(BatchState(b.key, b.status, b.attempts, b.error) for b in unfinished),
             tuple(BatchState(b.key, b.status, b.attempts, b.error) for b in failed),
             tuple(Failure(job.name, row.kind, row.error or "") for row, job, _ in items.open_failures(session)),
-            tuple(BadJob(j.name, j.error or "") for j in jobs.bad(session)),
+            # A folder that its owner took out of the inbox is no trouble any more.
+            tuple(BadJob(j.name, j.error or "") for j in jobs.bad(session) if (inbox / j.name).is_dir()),
+            tuple(
+                RefusedFile(job.name, upload.error or "")
+                for upload, job in uploads.refused(session)
+                if (inbox / job.name).is_dir()
+            ),
+            tuple(WaitingJob(name, reason) for name, reason in scan.waiting(inbox, session)),
         )
 
 

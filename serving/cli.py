@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from pipelines import settings
 from pipelines.errors import BadInput, OrimonoError, Unavailable
@@ -51,10 +51,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(result.get("exit_code", 0)) if isinstance(result, dict) else 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments as every other bad input is said."""
+
+    def error(self, message: str) -> NoReturn:
+        if "--json" in sys.argv:
+            print(json.dumps({"error": {"kind": "bad_input", "message": message}}, ensure_ascii=False))
+        super().error(message)
+
+
 def parser() -> argparse.ArgumentParser:
     from serving import commands
 
-    root = argparse.ArgumentParser(prog="orimono", description=commands.__doc__)
+    root = _Parser(prog="orimono", description="A studio's uploads become features, models and finished work.")
     subparsers = root.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, help: str) -> argparse.ArgumentParser:
@@ -70,14 +79,16 @@ def parser() -> argparse.ArgumentParser:
     analyse.add_argument("video")
 
     edit = command("edit", "edits of a music video, as timelines, MP4s and a quality report")
-    edit.add_argument("--music", required=True)
+    edit.add_argument("--music", required=True, help="the song: wav, flac, ogg, mp3, m4a")
     edit.add_argument("--video", required=True, nargs="+", action="extend", help="one clip or more")
     edit.add_argument("--lyrics", help=".lrc, .srt or plain text")
     edit.add_argument("--duration", type=float, help="seconds; 60, or the whole song when it is shorter")
-    edit.add_argument("--patterns", default="dynamic,narrative,hybrid")
+    edit.add_argument(
+        "--patterns", default="dynamic,narrative,hybrid", help="which edits to make (default: %(default)s)"
+    )
     edit.add_argument("--fps", default="25", help="such as 25, 29.97 or 30000/1001")
     edit.add_argument("--no-render", action="store_true", help="timelines only; quality is then not measured")
-    edit.add_argument("--out", required=True)
+    edit.add_argument("--out", required=True, help="folder for the results")
 
     ingest = command("ingest", "put a job folder into the inbox")
     ingest.add_argument("dir")

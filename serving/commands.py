@@ -16,9 +16,10 @@ from pipelines.errors import BadInput
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from pipelines.editing.job import MediaFile
+    from pipelines.editing.job import EditJob, MediaFile
     from pipelines.storage.cache import Cache
 
+UNSURE = 0.3  # tempo confidence below which an editor should listen before trusting the cuts
 Answer = tuple[dict[str, Any], str]
 
 
@@ -102,7 +103,9 @@ def edit(arguments: Namespace, settings: Settings) -> Answer:
         job = stages.with_default_duration(job, cache)
     _analyse_all(job, settings, cache)
     result = publishing.publish(job, out, cache, settings.home_path / "segments", rendered=not arguments.no_render)
-    lines = [f"{len(job.patterns)} edits in {out}"]
+    result["notes"] = _notes(job, cache)
+    count = len(job.patterns)
+    lines = [*result["notes"], f"{count} edit{'s' * (count != 1)} in {out}"]
     for name in job.patterns:
         score = result["quality"]["patterns"][name]["aggregateConfidence"] if result["rendered"] else None
         lines.append(
@@ -113,7 +116,25 @@ def edit(arguments: Namespace, settings: Settings) -> Answer:
     return result, "\n".join(lines)
 
 
-def _analyse_all(job: Any, settings: Settings, cache: Cache) -> None:
+def _notes(job: EditJob, cache: Cache) -> list[str]:
+    """What the inputs lack and the edits therefore rest on less."""
+    from pipelines.editing import job as stages
+
+    notes = []
+    music = stages.music_features(job, cache)
+    if not len(music.beats):
+        notes.append(f"{job.music.name}: no steady beat was found, so cuts are spaced evenly")
+    elif music.bpm_confidence < UNSURE:
+        notes.append(f"{job.music.name}: its beat is uncertain (confidence {music.bpm_confidence:.2f})")
+    if job.lyrics:
+        words = stages.analyse_lyrics(job.lyrics, cache)
+        notes += [f"{job.lyrics.name}: {warning}" for warning in words.warnings[:5]]
+        if not words.timed:
+            notes.append(f"{job.lyrics.name}: has no times, so its lines are spread evenly over the song")
+    return notes
+
+
+def _analyse_all(job: EditJob, settings: Settings, cache: Cache) -> None:
     """Side by side, in processes; a bad file among the inputs is the caller's error here, not one item's."""
     from pipelines import items
     from pipelines.editing import steps

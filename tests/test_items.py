@@ -43,6 +43,7 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 def test_each_failure_stays_with_its_item(house: Settings) -> None:
     good, bad, defect, other = run(house, work("a", "bad", "defect", "b"), step)
     assert (good.error, good.produced) == (None, Produced(False, {"bytes": 1}))
+    assert good.seconds > 0
     assert bad.error == "song.ogg: is empty; upload it again"
     assert isinstance(defect.failure, Defect)
     assert "ZeroDivisionError" in (defect.error or "")

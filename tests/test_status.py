@@ -7,7 +7,7 @@ import pytest
 from pipelines import status
 from pipelines.intake import batches
 from pipelines.settings import Settings
-from pipelines.storage import items, jobs
+from pipelines.storage import items, jobs, uploads
 from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
 from pipelines.storage.jobs import NewJob
@@ -48,7 +48,7 @@ def test_a_failed_item_is_told_and_its_ended_batch_asked_for_again(studio: Studi
         batches.mark_finished(session, key)
     assert status.report(studio).lines() == ["job song, video_features: a.mp4: is damaged"]
     assert status.retry(studio).batches == (key,)
-    assert status.report(studio).lines()[0] == f"batch {key} is planned"
+    assert status.report(studio).lines()[0] == f"batch {key} waits for its run"
 
 
 def test_a_batch_under_way_gets_no_second_run(studio: Studio) -> None:
@@ -57,7 +57,7 @@ def test_a_batch_under_way_gets_no_second_run(studio: Studio) -> None:
     with studio.database.session() as session:
         batches.mark_requested(session, key)
     assert status.retry(studio).batches == ()
-    assert status.report(studio).lines()[0] == f"batch {key} is requested"
+    assert status.report(studio).lines()[0] == f"batch {key} is under way"
 
 
 def test_what_failed_of_a_replaced_job_is_done_with(studio: Studio) -> None:
@@ -74,5 +74,43 @@ def test_what_failed_of_a_replaced_job_is_done_with(studio: Studio) -> None:
 
 def test_refused_jobs_are_judged_anew(studio: Studio) -> None:
     take(studio, "song", "c1", error="song: has no usable clip")
+    put(studio, "song", _COMPLETE=b"")
     assert status.report(studio).lines() == ["job song was refused: song: has no usable clip"]
     assert status.retry(studio) == status.Retried((), 1)
+
+
+def put(studio: Studio, name: str, **files: bytes) -> None:
+    folder = studio.settings.inbox / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        (folder / file.replace("__", ".")).write_bytes(content)
+
+
+def test_a_refused_file_is_told_while_its_job_lies_in_the_inbox(studio: Studio) -> None:
+    job_id = take(studio, "song", "c1")
+    with studio.database.session() as session:
+        bad = uploads.NewUpload("clip.mp4", "clip", "h", 3, error="clip.mp4: is text; give a clip that plays")
+        uploads.add(session, job_id, "yamada", [bad])
+    put(studio, "song")
+    told = "job song goes on without a file: clip.mp4: is text; give a clip that plays"
+    assert told in status.report(studio).lines()
+    (studio.settings.inbox / "song").rmdir()
+    assert status.report(studio).refused_files == ()
+
+
+def test_a_refused_job_that_was_taken_out_of_the_inbox_is_no_trouble_any_more(studio: Studio) -> None:
+    take(studio, "broken", "c1", error="job.yaml: is no YAML; mend it")
+    put(studio, "broken")
+    assert [j.job for j in status.report(studio).bad_jobs] == ["broken"]
+    (studio.settings.inbox / "broken").rmdir()
+    assert status.report(studio).bad_jobs == ()
+
+
+def test_a_folder_that_is_left_alone_is_told_with_its_reason(studio: Studio) -> None:
+    put(studio, "copying", job__yaml=b"owner: x")
+    put(studio, "edited", words__lrc=b"walked", _COMPLETE=b'{"files": {"words.lrc": {"size": 8, "sha256": "x"}}}')
+    put(studio, "ready", words__lrc=b"walked", _COMPLETE=b"")
+    lines = status.report(studio).lines()
+    assert len(lines) == 2
+    assert "job copying is left alone: it has no _COMPLETE yet" in lines[0]
+    assert "job edited is left alone: words.lrc has another size than _COMPLETE says" in lines[1]

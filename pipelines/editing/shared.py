@@ -21,6 +21,7 @@ from pipelines.lyrics.analysis import LyricsFeatures, lay_out
 from pipelines.video.analysis import VideoFeatures
 
 VERSION = "1"
+SHORTEST_EDIT = 0.5  # s: less holds no shot
 SUNG = (0.06, 0.96)  # where in a song words without times are laid: most begin and end with a few bars of music
 
 
@@ -127,6 +128,10 @@ def _excerpt_end(music: MusicFeatures, start: float, duration: float | None) -> 
         duration = music.duration - start
     if not duration > 0 or start < 0:
         raise BadInput(f"duration {duration:g} s", "is not above 0", "give the length of the edit in seconds")
+    if duration < SHORTEST_EDIT:
+        raise BadInput(
+            f"duration {duration:g} s", f"is shorter than {SHORTEST_EDIT:g} s", "give a longer song or duration"
+        )
     if start + duration > music.duration + 0.05:
         left = music.duration - start
         raise BadInput(

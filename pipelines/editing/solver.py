@@ -144,8 +144,9 @@ def _too_little(shared: SharedFeatures, query: Query) -> BadInput:
     return BadInput(
         f"pattern {query.name}",
         f"{held.sum():.1f} s of usable picture in {held.size} shot{'s' * (held.size != 1)} of {clips} "
-        f"clip{'s' * (clips != 1)} do not fill {shared.duration:g} s with visible cuts and no repetition",
-        f"give a --duration of at most {fits} s or more clips"
+        f"clip{'s' * (clips != 1)} do not fill {shared.duration:g} s: nothing is shown twice, and neighbouring shots "
+        "must look different",
+        f"try a --duration of {fits} s or less, or give more clips"
         if 0 < fits < shared.duration
-        else "give more clips (an edit needs at least two different shots)",
+        else "give more clips that look different from each other",
     )

@@ -80,7 +80,7 @@ def waiting_for(folder: Folder, now: float, settle: float) -> str | None:
     """Why the folder is to be left alone for now; None when it is complete."""
     marker = folder.entries.get(MARKER)
     if marker is None:
-        return f"has no {MARKER} yet"
+        return f"it has no {MARKER} yet; add an empty file of that name when all is there"
     if 0 <= now - folder.changed < settle:
         return "was changed a moment ago"
     manifest = read_manifest(folder)
@@ -91,7 +91,7 @@ def waiting_for(folder: Folder, now: float, settle: float) -> str | None:
         if entry is None:
             return f"{name} has not arrived yet"
         if entry.size != facts.get("size"):
-            return f"{name} has not arrived whole yet"
+            return f"{name} has another size than {MARKER} says; wait for the copy, or empty {MARKER} if you changed it"
     return None
 
 

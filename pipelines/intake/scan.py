@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from pipelines.errors import BadInput, Unavailable
 from pipelines.intake import batches, content, job_file
 from pipelines.intake import folder as folders
@@ -26,6 +28,8 @@ from pipelines.storage.database import Database
 from pipelines.storage.jobs import NewJob
 from pipelines.storage.objects import Objects
 from pipelines.storage.uploads import NewUpload
+
+REFRESH = f"copy it again, or empty {job_file.MARKER} if you changed it yourself"
 
 
 @dataclass(slots=True)
@@ -81,6 +85,24 @@ def scan(inbox: Path, database: Database, objects: Objects, settings: Settings, 
             report.stopped = str(error)
             break
     return report
+
+
+def waiting(inbox: Path, session: Session) -> list[tuple[str, str]]:
+    """Folders that a scan would leave alone now, each with the reason. Looks, and changes nothing."""
+    if not inbox.is_dir():
+        return []
+    names = sorted(e.name for e in os.scandir(inbox) if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+    known = jobs.fingerprints(session, [name for name in names if _sayable(name)])
+    found = []
+    for name in names:
+        try:
+            seen = folders.read(inbox / name)
+        except (BadInput, FileNotFoundError):
+            continue  # recorded by the scan, or gone
+        reason = None if seen.fingerprint == known.get(name) else folders.waiting_for(seen, time.time(), 0.0)
+        if reason:
+            found.append((_shown(name), reason))
+    return found
 
 
 def _sayable(name: str) -> bool:
@@ -202,7 +224,7 @@ class _Look:
             digest = content_hash(path)
             if promised not in (None, digest):
                 raise BadInput(
-                    item.file, f"is not what {job_file.MARKER} says, it was damaged on its way", "copy it again"
+                    item.file, f"is not what {job_file.MARKER} says: it was changed, or damaged on its way", REFRESH
                 )
             content.check(path, item.kind, self.settings)
             return _sound(item, entry, digest, self._store(path, digest, before, entry))

@@ -73,7 +73,7 @@ class Objects:
         key = _key(digest, path.suffix)
         if self._size(key) == before.st_size:
             return key
-        with _worded(key, self.name):
+        with _worded(key, self.name, writing=True):
             obstore.put(self.store, key, path, chunk_size=_CHUNK)
         after = path.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -134,7 +134,7 @@ class Objects:
 
     def put_named(self, key: str, data: bytes | Path) -> None:
         """Stores bytes, or a file's, under a name of the caller's, in place of what was there."""
-        with _worded(key, self.name):
+        with _worded(key, self.name, writing=True):
             obstore.put(self.store, _checked(key), data, chunk_size=_CHUNK)
             if self.remote:
                 (self.folder / key).unlink(missing_ok=True)
@@ -194,11 +194,13 @@ def _checked(key: str) -> str:
 
 
 @contextlib.contextmanager
-def _worded(what: str, where: object) -> Iterator[None]:
+def _worded(what: str, where: object, *, writing: bool = False) -> Iterator[None]:
     """The store's failures in one sentence."""
     try:
         yield
     except (NotFoundError, FileNotFoundError) as error:
+        if writing:
+            raise BadInput(where, "does not exist", "create the bucket or mend ORIMONO_OBJECTS_URL") from error
         raise _missing(what) from error
     except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
         remedy = "check the credentials (AWS_*) or the folder's permissions"

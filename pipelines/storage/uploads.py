@@ -3,12 +3,13 @@ their jobs (jobs.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipelines.storage.tables import Upload
+from pipelines.storage.tables import InboxFolder, Job, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,10 @@ def add(session: Session, job_id: int, owner: str, new: Collection[NewUpload]) -
         for item in new
     )
     session.flush()
+
+
+def refused(session: Session) -> Sequence[tuple[Upload, Job]]:
+    """Bad files of sound jobs that are what lies in the inbox, newest first."""
+    query = select(Upload, Job).join(Job, Job.id == Upload.job_id).join(InboxFolder, InboxFolder.job_id == Job.id)
+    query = query.where(Upload.status == "bad", Job.status == "ready").order_by(Upload.id.desc())
+    return [(upload, job) for upload, job in session.execute(query)]

@@ -53,7 +53,7 @@ def test_a_complete_job_is_taken_once(inbox: Inbox) -> None:
 
 def test_a_half_copied_job_is_left_alone(inbox: Inbox) -> None:
     folder = inbox.put(marker=None)
-    assert inbox.scan().waiting == [f"job: has no {MARKER} yet"]
+    assert inbox.scan().waiting == [f"job: it has no {MARKER} yet; add an empty file of that name when all is there"]
     (folder / MARKER).touch()
     inbox.settle()
     assert inbox.scan().new == ["job"]
@@ -78,7 +78,7 @@ def test_the_manifest_says_what_is_still_to_come(inbox: Inbox) -> None:
     shutil.copy(folder.parent / "elsewhere.mp4", folder / "clip.mp4")
     os.truncate(folder / "clip.mp4", 100)
     inbox.settle()
-    assert "job: clip.mp4 has not arrived whole yet" in inbox.scan().waiting
+    assert any("clip.mp4 has another size than" in line for line in inbox.scan().waiting)
     (folder / MARKER).write_text('{"files": {"song.wav"')
     inbox.settle()
     assert f"job: its {MARKER} is not whole yet" in inbox.scan().waiting
@@ -93,7 +93,8 @@ def test_a_file_that_was_damaged_on_its_way_is_refused(inbox: Inbox) -> None:
     report = inbox.scan()
     assert report.new == ["job"]
     assert report.bad_files == [
-        "job/clip2.mp4: is not what _COMPLETE says, it was damaged on its way; copy it again",
+        "job/clip2.mp4: is not what _COMPLETE says: it was changed, or damaged on its way; "
+        "copy it again, or empty _COMPLETE if you changed it yourself",
     ]
 
 

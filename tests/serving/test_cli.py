@@ -99,12 +99,13 @@ def write_tone(path: Path, seconds: float) -> Path:
 
 def test_music_without_beats_still_makes_an_edit(orimono: Run, tmp_path: Path) -> None:
     tone = write_tone(tmp_path / "tone.wav", 8)
-    code, _ = orimono(
+    code, found = orimono(
         *("edit", "--music", tone, "--video", BUNNY, MEADOW, "--patterns", "narrative", "--no-render"),
         *("--out", tmp_path / "out"),
     )
     assert code == 0
     assert json.loads((tmp_path / "out" / "narrative.json").read_text())["n_frames"] == 200
+    assert found["notes"] == ["tone.wav: no steady beat was found, so cuts are spaced evenly"]
 
 
 BAD = {
@@ -188,3 +189,10 @@ def test_the_command_starts_fast_and_says_how_it_is_used() -> None:
     code = "import sys; from serving.cli import parser; parser(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
     assert not {"numpy", "dagster", "sqlalchemy", "av", "cv2"} & set(done.stdout.split())
+
+
+def test_wrong_arguments_are_said_in_json_too() -> None:
+    command = [sys.executable, "-m", "serving.cli", "features", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == 2
+    assert "file" in json.loads(done.stdout)["error"]["message"]

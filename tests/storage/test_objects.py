@@ -173,8 +173,10 @@ def test_a_bucket_that_is_not_there(s3_endpoint: str, tmp_path: Path, monkeypatc
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     lost = Objects.open(Settings(home=str(tmp_path), objects_url="s3://no-such-bucket", s3_endpoint=s3_endpoint))
-    with pytest.raises((BadInput, Unavailable)):
+    with pytest.raises(BadInput, match="no-such-bucket: does not exist; create the bucket"):
         lost.put_bytes(b"x", ".bin")
+    with pytest.raises(BadInput, match="create the bucket"):
+        lost.put_named("features/x", b"x")
 
 
 @pytest.fixture
