@@ -85,7 +85,7 @@ def uploads(studio: Studio, key: str) -> list[Result[None]]:
         Result(
             Item(f"{row.name}/{u.name}", u.content_hash, None),
             Produced(True, {"kind": u.kind, "owner": u.owner, "MB": u.size / 1e6, "tags": ", ".join(u.tags)}),
-            OrimonoError(u.error) if u.error else None,
+            OrimonoError(f"{row.name}/{u.error}") if u.error else None,
         )
         for row in rows
         for u in row.uploads

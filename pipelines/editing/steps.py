@@ -168,7 +168,8 @@ def publish(settings: Settings, cache: Cache, wanted: Publication) -> Produced:
     judged = {pattern: stages.judge(job, pattern, cache, segments).to_dict() for pattern in job.patterns}
     stored = cache.misses == before
     summary: dict[str, float | int | str] = {f"{n} confidence": q["aggregateConfidence"] for n, q in judged.items()}
-    summary["difference"] = quality.difference([stages.plan(job, pattern, cache) for pattern in job.patterns])
+    if len(job.patterns) > 1:
+        summary["difference"] = quality.difference([stages.plan(job, pattern, cache) for pattern in job.patterns])
     summary["failed gates"] = sum(g["passed"] is False for q in judged.values() for g in q["gates"].values())
     if wanted.out is not None:
         publishing.drop_former(wanted.out, job.patterns)

@@ -267,7 +267,8 @@ def test_many_very_short_shots_make_a_fast_narrative() -> None:
 def test_too_little_material_names_counts_and_a_remedy_that_works(query: Query, sizes: list[tuple[float, int]]) -> None:
     few = [clip(d, n, seed=k) for k, (d, n) in enumerate(sizes)]
     shots, clips = sum(n for _, n in sizes), f"{len(few)} clip"
-    with pytest.raises(BadInput, match=rf"in {shots} shots of {clips}.* do not fill 60 s.* or give more clips") as caught:
+    told = rf"in {shots} shots of {clips}.* do not fill 60 s.* or give more clips"
+    with pytest.raises(BadInput, match=told) as caught:
         answer(shared_of(few, 60.0), query, few)
     found = re.search(r"--duration of (\d+) s", caught.value.remedy)
     assert found is not None
