@@ -67,10 +67,12 @@ def _answer(settings: Settings, names: list[str], keys: list[str], seconds: floa
     for name in names:
         out = settings.home_path / "results" / name
         quality = json.loads((out / "quality.json").read_text())
-        scores = {p: q["aggregateConfidence"] for p, q in quality["patterns"].items()}
+        judged = quality["patterns"]
+        scores = {p: q["aggregateConfidence"] for p, q in judged.items()}
+        capped = {p: "  (as sure as its inputs)" for p, q in judged.items() if scores[p] >= q["inputCap"]}
         jobs[name] = {"folder": str(out), "report": str(out / "report.html"), "confidence": scores}
         lines += [f"{name}", f"  report     {out / 'report.html'}"]
-        lines += [f"  {p:10} {out / p}.mp4   confidence {c:.2f}" for p, c in scores.items()]
+        lines += [f"  {p:10} {out / p}.mp4   confidence {c:.2f}{capped.get(p, '')}" for p, c in scores.items()]
         lines += [f"  timelines  {out}/*.otio *.edl *.xml *.fcpxml", ""]
     lines += ["`make dev` opens the Dagster UI with these runs, their pictures and checks."]
     return {"seconds": round(seconds, 1), "batches": keys, "jobs": jobs}, "\n".join(lines)
