@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from pipelines.errors import BadInput
@@ -14,6 +16,7 @@ from pipelines.settings import PROJECT, Settings
 from pipelines.storage.database import Database
 from resources import instance
 
+LEAVE_SECONDS = 5.0
 STOP_SECONDS = 45.0  # a run's process gets this long to end its step
 
 
@@ -47,17 +50,29 @@ def up(settings: Settings, port: int) -> int:
     except KeyboardInterrupt:
         return _stop(dagster)
     finally:
+        _end_group(dagster.pid)
+        dagster.wait()
         database.close()
 
 
 def _stop(dagster: subprocess.Popen[bytes]) -> int:
     dagster.send_signal(signal.SIGINT)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         dagster.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(dagster.pid, signal.SIGKILL)
-        dagster.wait()
     return 0
+
+
+def _end_group(group: int) -> None:
+    """Ends what is left of the processes: Dagster's code servers now and then outlive who started them."""
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + LEAVE_SECONDS
+        try:
+            os.killpg(group, ending)
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(0.1)
+        except ProcessLookupError:
+            return
 
 
 def _must_be_free(port: int) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -132,10 +133,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     finally:
         up.send_signal(signal.SIGTERM)
         try:
-            up.wait(60)
+            up.wait(90)
         finally:
             if up.poll() is None:
                 os.killpg(up.pid, signal.SIGKILL)
+    assert [p.cmdline()[:4] for p in psutil.process_iter() if lives_in(home, p)] == []
+
+
+def lives_in(home: Path, process: psutil.Process) -> bool:
+    """Whether this is a process of Dagster's with that home."""
+    try:
+        return process.environ().get("ORIMONO_HOME") == str(home) and "dagster" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 @pytest.fixture(scope="module")
