@@ -27,13 +27,9 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class BadJob:
-    job: str
-    error: str
+class Refusal:
+    """Of a whole job, or of one of its files."""
 
-
-@dataclass(frozen=True, slots=True)
-class RefusedFile:
     job: str
     error: str
 
@@ -49,8 +45,8 @@ class Report:
     open_batches: tuple[BatchState, ...]
     failed_batches: tuple[BatchState, ...]
     failed_items: tuple[Failure, ...]
-    bad_jobs: tuple[BadJob, ...]
-    refused_files: tuple[RefusedFile, ...]  # whose jobs go on without them
+    bad_jobs: tuple[Refusal, ...]
+    refused_files: tuple[Refusal, ...]  # whose jobs go on without them
     waiting_jobs: tuple[WaitingJob, ...]  # folders of the inbox that are not taken yet
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,9 +77,9 @@ def report(studio: Studio) -> Report:
             tuple(BatchState(b.key, b.status, b.attempts, b.error) for b in failed),
             tuple(Failure(job.name, row.kind, row.error or "") for row, job, _ in items.open_failures(session)),
             # A folder that its owner took out of the inbox is no trouble any more.
-            tuple(BadJob(j.name, j.error or "") for j in jobs.bad(session) if (inbox / j.name).is_dir()),
+            tuple(Refusal(j.name, j.error or "") for j in jobs.bad(session) if (inbox / j.name).is_dir()),
             tuple(
-                RefusedFile(job.name, upload.error or "")
+                Refusal(job.name, upload.error or "")
                 for upload, job in uploads.refused(session)
                 if (inbox / job.name).is_dir()
             ),
