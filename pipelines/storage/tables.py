@@ -25,14 +25,20 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, REAL
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-REVISION = "0001"  # the newest migration; a test holds the two together
+REVISION = "0002"  # the newest migration; a test holds the two together
 
-JOB_STATUSES = ("ready", "bad")
+JOB_STATUSES = ("ready", "bad", "generated")  # generated: made by the product from media it may use, in no batch
 UPLOAD_KINDS = ("music", "clip", "lyrics", "inst", "vocal", "mix", "melody", "sheet")
-UPLOAD_STATUSES = ("ok", "bad")
+UPLOAD_STATUSES = ("ok", "bad", "expired")  # expired: the original's time was up, or its owner withdrew
 BATCH_STATUSES = ("planned", "requested", "finished", "failed")
 ITEM_STATUSES = ("ok", "failed")
 CLIP_KINDS = ("inst", "vocal", "mix")
+TASKS = ("master_reg", "preset_cls", "align_conf")
+LABEL_QUALITIES = ("auto", "human", "low")
+WINDOWS = ("1d", "7d", "30d")
+ROLLOUT_STATUSES = ("running", "live", "rolled_back", "superseded")
+STAGES = (0, 5, 25, 100)  # per cent of the users
+VAULT_KINDS = (*UPLOAD_KINDS, "master", "preview")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -101,6 +107,7 @@ class Job(Base):
     bpm: Mapped[float | None]
     key: Mapped[str | None]
     edit: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # duration, fps, patterns
+    master: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # preset
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"))
     created_at: Mapped[datetime] = _now()
     uploads: Mapped[list[Upload]] = relationship(order_by="Upload.id", lazy="selectin", back_populates="job")
@@ -155,7 +162,7 @@ class Upload(Base):
 
 
 class Consent(Base):
-    """What an owner allowed for a job's uploads, and until when."""
+    """What an owner allowed for a job's uploads, and until when. Both are off unless given."""
 
     __tablename__ = "consents"
     id: Mapped[int] = _id()
@@ -241,16 +248,244 @@ class EditRow(Base):
     __table_args__ = (UniqueConstraint("job_id", "pattern"),)
 
 
+class Label(Base):
+    """What a model is to answer for one sound. ``recording`` is the source recording: folds never divide it."""
+
+    __tablename__ = "labels"
+    id: Mapped[int] = _id()
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    user_id: Mapped[str]
+    task: Mapped[str]
+    content_hash: Mapped[str]  # with clip_kind and feature_version: its row of features_store
+    clip_kind: Mapped[str]
+    feature_version: Mapped[str]
+    recording: Mapped[str]
+    y_reg: Mapped[list[float] | None] = mapped_column(ARRAY(REAL()))
+    y_cls: Mapped[str | None]
+    quality: Mapped[str] = mapped_column(server_default="auto")
+    author: Mapped[str] = mapped_column(server_default="rule")  # a person's name where quality is human
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        UniqueConstraint("job_id", "task", "clip_kind", "content_hash", name="uq_labels_item"),
+        _one_of("task", TASKS),
+        _one_of("clip_kind", CLIP_KINDS),
+        _one_of("quality", LABEL_QUALITIES),
+        CheckConstraint("(y_reg is null) <> (y_cls is null)", name="one_answer"),
+        CheckConstraint("not y_reg && '{NaN,Infinity,-Infinity}'::float4[]", name="finite"),
+        Index("ix_labels_user_id", "user_id"),
+        Index("ix_labels_task_id", "task", "id"),
+    )
+
+
+class TrainingSnapshot(Base):
+    """The exact rows a model learned from: a Parquet file in the object store, until one of its users withdraws."""
+
+    __tablename__ = "training_snapshots"
+    id: Mapped[int] = _id()
+    task: Mapped[str]
+    uri: Mapped[str]  # key in the object store
+    sha256: Mapped[str]
+    n_rows: Mapped[int]
+    feature_version: Mapped[str]
+    users: Mapped[list[str]]  # pseudonyms, see governance/people.py
+    provenance: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # counts, sources, licences
+    created_at: Mapped[datetime] = _now()
+    erased_at: Mapped[datetime | None]
+    erased_reason: Mapped[str | None]
+    __table_args__ = (
+        UniqueConstraint("task", "sha256"),
+        Index("ix_training_snapshots_users", "users", postgresql_using="gin"),
+    )
+
+
+class ModelVersion(Base):
+    """One artefact of one model. Rows are never changed; ``reference`` is what drift is measured against."""
+
+    __tablename__ = "model_registry"
+    id: Mapped[int] = _id()
+    name: Mapped[str]
+    version: Mapped[str]
+    uri: Mapped[str]  # key in the object store
+    framework: Mapped[str]
+    input_dim: Mapped[int]
+    output_dim: Mapped[int]
+    metrics: Mapped[dict[str, Any]]
+    sha256: Mapped[str]
+    feature_version: Mapped[str]
+    code_version: Mapped[str]
+    snapshot_id: Mapped[int | None] = mapped_column(ForeignKey("training_snapshots.id"))
+    licences: Mapped[list[str]] = mapped_column(server_default=text("'{}'::text[]"))
+    provenance: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    reference: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    created_at: Mapped[datetime] = _now()
+    created_by: Mapped[str]
+    __table_args__ = (
+        UniqueConstraint("name", "version"),
+        CheckConstraint("version ~ '^v[0-9]{8}([.][0-9]+)?$'", name="version"),
+        CheckConstraint("input_dim > 0 and output_dim > 0", name="dims"),
+    )
+
+
+class Rollout(Base):
+    """How far one version has come. At most one runs a name (5 or 25 %), at most one is live (100 %)."""
+
+    __tablename__ = "rollouts"
+    id: Mapped[int] = _id()
+    name: Mapped[str]
+    model_id: Mapped[int] = mapped_column(ForeignKey("model_registry.id", ondelete="CASCADE"))
+    previous_id: Mapped[int | None] = mapped_column(ForeignKey("model_registry.id", ondelete="SET NULL"))
+    stage: Mapped[int]
+    status: Mapped[str]
+    reason: Mapped[str]
+    decided_by: Mapped[str]
+    started_at: Mapped[datetime] = _now()
+    stage_since: Mapped[datetime] = _now()
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (
+        _one_of("status", ROLLOUT_STATUSES),
+        CheckConstraint("stage in (0, 5, 25, 100)", name="stage"),
+        CheckConstraint("(status <> 'live' or stage = 100) and (status <> 'running' or stage in (5, 25))", name="due"),
+        Index("uq_rollouts_running", "name", unique=True, postgresql_where=text("status = 'running'")),
+        Index("uq_rollouts_live", "name", unique=True, postgresql_where=text("status = 'live'")),
+        Index("ix_rollouts_model_id", "model_id"),
+        Index("ix_rollouts_previous_id", "previous_id"),
+    )
+
+
+class ModelTraffic(Base):
+    """What a version did in one minute, added up over all processes. Windows over it become ``model_metrics``."""
+
+    __tablename__ = "model_traffic"
+    model_id: Mapped[int] = mapped_column(ForeignKey("model_registry.id", ondelete="CASCADE"), primary_key=True)
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    n: Mapped[int]
+    errors: Mapped[int]  # calls that this version failed, whoever answered them then
+    retries: Mapped[int]
+    latency_ms: Mapped[float]  # sum over the calls
+    latency_counts: Mapped[list[int]] = mapped_column(ARRAY(BigInteger()))
+    input_counts: Mapped[list[int]] = mapped_column(ARRAY(BigInteger()))  # [input_dim * bins], row by row
+    output_counts: Mapped[list[int]] = mapped_column(ARRAY(BigInteger()))  # [output_dim * bins], row by row
+    last_error: Mapped[str | None]
+
+
+class ModelMetrics(Base):
+    """A version's figures over a window that ended at ``created_at``."""
+
+    __tablename__ = "model_metrics"
+    id: Mapped[int] = _id()
+    model_id: Mapped[int] = mapped_column(ForeignKey("model_registry.id", ondelete="CASCADE"))
+    window: Mapped[str]
+    n: Mapped[int]
+    latency_ms: Mapped[float | None]  # mean; null when n is 0
+    latency_p95_ms: Mapped[float | None]
+    err_rate: Mapped[float | None]
+    retry_rate: Mapped[float | None]
+    input_psi: Mapped[float | None]  # population stability index, see models/drift.py
+    output_psi: Mapped[float | None]
+    output_ks: Mapped[float | None]  # Kolmogorov-Smirnov distance
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("\"window\" in ('1d', '7d', '30d')", name="window"),
+        Index("ix_model_metrics_model_id_created_at", "model_id", "created_at"),
+    )
+
+
+class VaultItem(Base):
+    """An object that belongs to a person: how long it may stay, and whether a legal hold keeps it longer."""
+
+    __tablename__ = "vault_items"
+    id: Mapped[int] = _id()
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    user_id: Mapped[str]
+    kind: Mapped[str]
+    object_key: Mapped[str]
+    content_hash: Mapped[str]
+    size: Mapped[int]  # bytes
+    legal_hold: Mapped[bool] = mapped_column(server_default=text("false"))
+    hold_reason: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+    expires_at: Mapped[datetime | None]  # null: kept until its owner withdraws
+    deleted_at: Mapped[datetime | None]
+    deleted_reason: Mapped[str | None]
+    __table_args__ = (
+        UniqueConstraint("job_id", "kind", "object_key", postgresql_nulls_not_distinct=True),
+        _one_of("kind", VAULT_KINDS),
+        CheckConstraint("legal_hold = (hold_reason is not null)", name="hold_reason"),
+        Index("ix_vault_items_user_id", "user_id"),
+        Index("ix_vault_items_object_key", "object_key"),
+        Index("ix_vault_items_expires_at", "expires_at", postgresql_where=text("deleted_at is null")),
+    )
+
+
+class Withdrawal(Base):
+    """A person's consent taken back: excluded from then on, deleted by ``due_at``. ``user_id`` becomes a pseudonym
+    when it is done."""
+
+    __tablename__ = "withdrawals"
+    id: Mapped[int] = _id()
+    user_id: Mapped[str]
+    keep_originals: Mapped[bool]
+    requested_by: Mapped[str]
+    requested_at: Mapped[datetime] = _now()
+    due_at: Mapped[datetime]
+    completed_at: Mapped[datetime | None]
+    report: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # what was deleted, by kind
+    __table_args__ = (
+        Index("ix_withdrawals_open", "user_id", postgresql_where=text("completed_at is null")),
+        Index("ix_withdrawals_completed_at", "completed_at"),
+    )
+
+
+class AccessRequest(Base):
+    """One person's wish to open an original, and another person's decision."""
+
+    __tablename__ = "access_requests"
+    id: Mapped[int] = _id()
+    vault_item_id: Mapped[int] = mapped_column(ForeignKey("vault_items.id", ondelete="CASCADE"))
+    requested_by: Mapped[str]
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    decided_by: Mapped[str | None]
+    approved: Mapped[bool | None]
+    decided_at: Mapped[datetime | None]
+    opened_at: Mapped[datetime | None]
+    __table_args__ = (
+        CheckConstraint("decided_by <> requested_by", name="four_eyes"),
+        CheckConstraint("(decided_by is null) = (approved is null)", name="decided"),
+        Index("ix_access_requests_vault_item_id", "vault_item_id"),
+    )
+
+
+class StorageUse(Base):
+    """How full the store was, and what followed from it."""
+
+    __tablename__ = "storage_use"
+    id: Mapped[int] = _id()
+    at: Mapped[datetime] = _now()
+    used: Mapped[int]  # bytes
+    budget: Mapped[int]  # bytes
+    level: Mapped[int]  # 0, 80, 90 or 95 per cent reached
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # bytes by kind
+    __table_args__ = (CheckConstraint("level in (0, 80, 90, 95)", name="level"),)
+
+
 class AuditLog(Base):
-    """Who did what to what, and when. Rows are only ever added: the table refuses any change."""
+    """Who did what to what, and when. Rows are only ever added: the table refuses any change.
+
+    The table itself numbers and chains them: ``hash`` is over the row and the hash before (see governance/audit.py).
+    """
 
     __tablename__ = "audit_logs"
     id: Mapped[int] = _id()
+    seq: Mapped[int] = mapped_column(unique=True, server_default="0")  # set by the table: no number is ever missing
     at: Mapped[datetime] = _now()
     actor: Mapped[str]
     action: Mapped[str]
-    subject: Mapped[str]  # such as job:12, user:yamada
+    subject: Mapped[str]  # such as job:12, model:master_reg, user:3f2a... (a pseudonym)
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    previous: Mapped[str] = mapped_column(server_default="")
+    hash: Mapped[str] = mapped_column(server_default="")
     __table_args__ = (Index("ix_audit_logs_subject_at", "subject", "at"), Index("ix_audit_logs_at", "at"))
 
 
