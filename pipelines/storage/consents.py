@@ -1,0 +1,61 @@
+"""Questions about consents: what an owner allowed for each job, and from whom nothing may be learned (any more).
+
+Persons are compared by pseudonym, so that a withdrawal keeps counting after their name is gone from its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, String, cast, func, or_, select
+from sqlalchemy.orm import Session
+
+from pipelines.governance.people import pseudonym
+from pipelines.storage.tables import Consent, Withdrawal
+
+
+def trainable_jobs() -> Select[int]:
+    """Ids of the jobs that may be learned from at this moment: the owner allowed training, has not taken it back, and
+    has asked for no withdrawal since. Meant for ``job_id.in_(trainable_jobs())``."""
+    withdrawn = select(Withdrawal.id).where(
+        Withdrawal.requested_at >= Consent.granted_at,
+        or_(Withdrawal.user_id == Consent.owner, Withdrawal.user_id == _pseudonym(Consent.owner)),
+    )
+    return select(Consent.job_id).where(Consent.training, Consent.withdrawn_at.is_(None), ~withdrawn.exists())
+
+
+def withdrawn_pseudonyms(session: Session, users: Collection[str], since: datetime | None = None) -> set[str]:
+    """Those of these pseudonyms from whom nothing may be learned: they withdrew, or took every consent to training
+    back, and have allowed nothing anew. With ``since`` also who withdrew after that moment and then came back: what
+    was read before holds what they had deleted. A pseudonym of which nothing is known has not withdrawn."""
+    wanted = set(users)
+    requests = session.execute(select(Withdrawal.user_id, Withdrawal.completed_at, Withdrawal.requested_at)).all()
+    asked = {(user if done else pseudonym(user)): at for user, done, at in requests}
+    known = {pseudonym(owner) for owner in session.execute(select(Consent.owner).distinct()).scalars()}
+    live = select(Consent.owner, func.max(Consent.granted_at)).where(Consent.job_id.in_(trainable_jobs()))
+    learned = set()
+    for owner, granted in session.execute(live.group_by(Consent.owner)):
+        person = pseudonym(owner)
+        if person not in asked or asked[person] < granted:
+            learned.add(person)
+    gone = (set(asked) | known) - learned
+    if since is not None:
+        gone |= {(user if done else pseudonym(user)) for user, done, at in requests if at >= since}
+    return wanted & gone
+
+
+def of_job(session: Session, job_id: int) -> Consent | None:
+    """The job's consents, locked until the end of the transaction."""
+    return session.execute(select(Consent).where(Consent.job_id == job_id).with_for_update()).scalar_one_or_none()
+
+
+def of_owners(session: Session, owners: Collection[str]) -> Sequence[Consent]:
+    """All consents of these owners, spelled as in the rows, oldest first."""
+    return session.execute(select(Consent).where(Consent.owner.in_(owners)).order_by(Consent.id)).scalars().all()
+
+
+def _pseudonym(name: SQLColumnExpression[str]) -> ColumnElement[str]:
+    """``people.pseudonym`` as the server computes it; it may know fewer capitals (ß, or beyond ASCII)."""
+    plain = func.convert_to(cast("orimono:", String) + func.normalize(func.lower(func.btrim(name))), "UTF8")
+    return func.left(func.encode(func.sha256(plain), "hex"), 16)
