@@ -20,7 +20,10 @@ def trainable_jobs() -> Select[int]:
     has asked for no withdrawal since. Meant for ``job_id.in_(trainable_jobs())``."""
     withdrawn = select(Withdrawal.id).where(
         Withdrawal.requested_at >= Consent.granted_at,
-        or_(Withdrawal.user_id == Consent.owner, Withdrawal.user_id == _pseudonym(Consent.owner)),
+        or_(  # the name while it is open, the pseudonym afterwards
+            _pseudonym(Withdrawal.user_id) == _pseudonym(Consent.owner),
+            Withdrawal.user_id == _pseudonym(Consent.owner),
+        ),
     )
     return select(Consent.job_id).where(Consent.training, Consent.withdrawn_at.is_(None), ~withdrawn.exists())
 

@@ -35,7 +35,7 @@ def test_a_role_may_do_what_lower_ones_may(role: str) -> None:
         if ROLES.index(wanted) <= ROLES.index(actor.role):
             needs(actor, wanted)
         else:
-            with pytest.raises(BadInput, match="mika: is an? .*, and this needs"):
+            with pytest.raises(BadInput, match=r"mika: is an? .*, and this needs"):
                 needs(actor, wanted)
 
 
