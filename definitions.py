@@ -16,7 +16,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     arguments: dict[str, Any] = {
         "assets": dg.load_assets_from_modules([intake, analysis, editing, health]),
         "asset_checks": checks.all_checks(),
-        "jobs": [jobs.editing],
+        "jobs": [jobs.batch],
         "schedules": schedules.from_cadences(),
         "sensors": [sensors.inbox],
         "resources": {"studio": StudioResource()},

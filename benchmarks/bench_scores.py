@@ -13,7 +13,8 @@ import yaml
 
 from benchmarks.measure import Figure, write
 from pipelines.editing import publishing
-from pipelines.editing.job import EditJob, MediaFile
+from pipelines.editing.job import EditJob
+from pipelines.media.files import MediaFile
 from pipelines.media.hashing import content_hash
 from pipelines.settings import Settings
 from pipelines.storage.cache import Cache

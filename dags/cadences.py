@@ -14,6 +14,7 @@ class Cadence:
     time_zone: str
     selection: str  # Dagster's asset selection syntax
     description: str
+    heavy: bool = False  # fills all cores, so it waits for other such runs
 
 
 CADENCES = (
@@ -23,5 +24,27 @@ CADENCES = (
         time_zone=TOKYO,
         selection="batch_health",
         description="Looks every morning whether a batch is left failed or unfinished, and says which and why.",
+    ),
+    Cadence(
+        name="weekly_retraining",
+        cron="0 4 * * 0",
+        time_zone=TOKYO,
+        selection='group:"models"',
+        description="Gathers the labels, trains every model anew, checks and registers it, and gives it to 5 % of the users.",
+        heavy=True,
+    ),
+    Cadence(
+        name="promotion_check",
+        cron="*/15 * * * *",
+        time_zone=TOKYO,
+        selection="model_rollouts",
+        description="Measures the versions in use; promotes a candidate that behaves, takes back one that does not.",
+    ),
+    Cadence(
+        name="hourly_retention",
+        cron="20 * * * *",
+        time_zone=TOKYO,
+        selection='group:"governance"',
+        description="Deletes what was withdrawn or has expired, measures the store, verifies the audit trail.",
     ),
 )

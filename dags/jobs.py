@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import dagster as dg
 
-editing = dg.define_asset_job(
-    "editing",
-    selection=dg.AssetSelection.groups("intake", "analysis", "editing"),
-    description="A batch of jobs from uploads to finished, judged edits.",
+# Work that fills all cores: such runs wait for each other (see resources/instance.py), while watching goes on beside.
+HEAVY = {"orimono/heavy": "yes"}
+
+batch = dg.define_asset_job(
+    "batch",
+    selection=dg.AssetSelection.groups("intake", "analysis", "editing", "mastering"),
+    tags=HEAVY,
+    description="A batch of jobs from uploads to finished, judged edits and masters.",
+)
+partial_fit = dg.define_asset_job(
+    "partial_fit",
+    selection=dg.AssetSelection.assets("incremental_models"),
+    tags=HEAVY,
+    description="Models that learn on from the newest labels, between two weekly trainings.",
 )

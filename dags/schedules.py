@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from dags.cadences import CADENCES, Cadence
+from dags.jobs import HEAVY
 
 
 def from_cadences() -> list[dg.ScheduleDefinition]:
@@ -18,5 +19,6 @@ def _schedule(cadence: Cadence) -> dg.ScheduleDefinition:
         execution_timezone=cadence.time_zone,
         target=dg.AssetSelection.from_string(cadence.selection),
         description=cadence.description,
+        tags=HEAVY if cadence.heavy else None,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets.partitions import batches as batch_partitions
-from dags.jobs import editing
+from dags.jobs import batch
 from pipelines.studio import Studio
 
 
 @dg.sensor(
-    job=editing,
+    job=batch,
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes finished job folders from the inbox, groups them into batches and asks for a run of each batch.",

@@ -27,7 +27,10 @@ python_logs:
   python_log_level: INFO
 concurrency:
   runs:
-    max_concurrent_runs: 1  # a run spreads its items over all cores by itself
+    max_concurrent_runs: 4
+    tag_concurrency_limits:  # a run spreads its items over all cores by itself; watching and deleting go on beside it
+      - key: orimono/heavy
+        limit: 1
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180

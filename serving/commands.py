@@ -16,7 +16,8 @@ from pipelines.errors import BadInput
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from pipelines.editing.job import EditJob, MediaFile
+    from pipelines.editing.job import EditJob
+    from pipelines.media.files import MediaFile
     from pipelines.storage.cache import Cache
 
 UNSURE = 0.3  # tempo confidence below which an editor should listen before trusting the cuts
@@ -146,7 +147,7 @@ def _analyse_all(job: EditJob, settings: Settings, cache: Cache) -> None:
 
 
 def _media(text: str) -> MediaFile:
-    from pipelines.editing.job import MediaFile
+    from pipelines.media.files import MediaFile
     from pipelines.media.hashing import content_hash
 
     path = Path(text).expanduser().resolve()

@@ -44,7 +44,7 @@ def _run(studio: Studio, key: str) -> None:
         dagster.add_dynamic_partitions("batches", [key])
         with studio.database.session() as session:
             batches.mark_requested(session, key)
-        job = build_defs().resolve_job_def("editing")
+        job = build_defs().resolve_job_def("batch")
         quiet = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
         result = job.execute_in_process(instance=dagster, partition_key=key, run_config=quiet, raise_on_error=False)
         with studio.database.session() as session:

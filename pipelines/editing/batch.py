@@ -6,21 +6,21 @@ checks ask of the results is findings.py's.
 
 from __future__ import annotations
 
-import logging
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from pipelines import items
+from pipelines import items, outcomes
 from pipelines.editing import job as stages
 from pipelines.editing import steps
 from pipelines.editing.clocks import parse_rate
-from pipelines.editing.job import EditJob, MediaFile, version_of
+from pipelines.editing.job import EditJob, version_of
 from pipelines.errors import OrimonoError
 from pipelines.items import Item, Produced, Result
+from pipelines.media.files import MediaFile
+from pipelines.outcomes import job_id
 from pipelines.storage import edits as edit_table
 from pipelines.storage import features as feature_table
 from pipelines.storage import items as item_table
@@ -29,12 +29,8 @@ from pipelines.storage import tables
 from pipelines.storage.cache import params_hash
 from pipelines.studio import Studio
 
-if TYPE_CHECKING:
-    pass
-
 T = TypeVar("T")
 JOB_STEPS = ("shared_features", "edit_patterns", "edit_renders")  # one item a job or a pattern, each from the last
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +45,10 @@ class BatchJob:
 
 
 def load(studio: Studio, key: str) -> list[BatchJob]:
-    """The batch's jobs with their files at local paths (fetched when the object store is far)."""
+    """The batch's jobs that are to be edited, their files at local paths (fetched when the object store is far)."""
     with studio.database.session() as session:
         rows = job_table.of_batch(session, key)
-    return [_batch_job(studio, row) for row in rows]
+    return [_batch_job(studio, row) for row in rows if any(u.kind == "music" and u.object_key for u in row.uploads)]
 
 
 def _batch_job(studio: Studio, row: tables.Job) -> BatchJob:
@@ -121,7 +117,7 @@ def plan(studio: Studio, key: str) -> list[Result[Any]]:
     with studio.database.session() as session:
         for result in results:
             for pattern, plan_key in (result.produced.detail if result.produced else {}).items():
-                edit_table.save_plan(session, _job_id(result), pattern, plan_key)
+                edit_table.save_plan(session, job_id(result), pattern, plan_key)
     return results
 
 
@@ -136,7 +132,7 @@ def render(studio: Studio, key: str) -> list[Result[Any]]:
         for result in results:
             if result.produced and result.produced.object_key:
                 pattern = result.item.payload.name
-                edit_table.save_render(session, _job_id(result), pattern, result.produced.object_key)
+                edit_table.save_render(session, job_id(result), pattern, result.produced.object_key)
     return results
 
 
@@ -157,7 +153,7 @@ def judge(studio: Studio, key: str) -> list[Result[Any]]:
     with studio.database.session() as session:
         for result in results:
             for pattern, quality in (result.produced.detail if result.produced else {}).items():
-                edit_table.save_quality(session, _job_id(result), pattern, quality)
+                edit_table.save_quality(session, job_id(result), pattern, quality)
     return results
 
 
@@ -207,32 +203,7 @@ def _item(job: BatchJob, file: MediaFile, payload: T, params: str = "") -> Item[
 
 
 def _run(studio: Studio, kind: str, work: Sequence[Item[T]], step: items.Step[T]) -> list[Result[T]]:
-    began = time.monotonic()
-    results = items.run(studio.settings, work, step)
-    failed = sum(1 for r in results if r.failure)
-    stored = sum(1 for r in results if r.produced and r.produced.stored)
-    counts = f"{len(results)} items, {stored} stored before, {failed} failed"
-    log.info("%s: %s, %.1f s", kind, counts, time.monotonic() - began)
-    with studio.database.session() as session:
-        for result in results:
-            item_table.record(
-                session,
-                job_id=_job_id(result),
-                upload_id=result.item.upload_id,
-                kind=kind,
-                content_hash=result.item.content_hash,
-                code_version=version_of(kind),
-                params_hash=result.item.params_hash,
-                error=result.error,
-                object_key=result.produced.object_key if result.produced else None,
-                seconds=result.seconds,
-            )
-    return results
-
-
-def _job_id(result: Result[Any]) -> int:
-    assert result.item.job_id is not None
-    return result.item.job_id
+    return outcomes.run(studio, kind, version_of(kind), work, step)
 
 
 def _store_features(studio: Studio, jobs: Sequence[BatchJob], results: Sequence[Result[Any]]) -> None:

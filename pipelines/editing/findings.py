@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines import outcomes
 from pipelines.editing import batch
 from pipelines.editing import job as stages
 from pipelines.editing import shared as sharing
@@ -17,7 +18,6 @@ from pipelines.editing.plan import Edit
 from pipelines.items import Item
 from pipelines.storage import edits as edit_table
 from pipelines.storage import features as feature_table
-from pipelines.storage import items as item_table
 from pipelines.storage import jobs as job_table
 from pipelines.studio import Studio
 from pipelines.validation import invariants
@@ -28,9 +28,7 @@ def bad_uploads(studio: Studio, key: str) -> list[str]:
 
 
 def failures(studio: Studio, key: str, kind: str) -> list[str]:
-    """Why items of this step failed, in its present version."""
-    with studio.database.session() as session:
-        return [row.error or "" for row in item_table.failures(session, key, kind, version_of(kind))]
+    return outcomes.failures(studio, key, kind, version_of(kind))
 
 
 def problems(studio: Studio, key: str, kind: str) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from pipelines.editing.plan import Edit, Source
 from pipelines.editing.verdicts import Quality
 from pipelines.errors import BadInput
 from pipelines.lyrics import analysis as lyric
+from pipelines.media.files import MediaFile, saying_names
 from pipelines.storage.cache import Cache
 from pipelines.video import analysis as video
 
@@ -34,16 +35,6 @@ DEFAULT_DURATION = 60.0
 LANDSCAPE = (1280, 720)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class MediaFile:
-    """A file of the job: where its bytes lie, what they hash to, what its owner calls it."""
-
-    path: Path
-    content_hash: str
-    name: str
-    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +94,7 @@ def analyse_music(music: MediaFile, bpm: float | None, cache: Cache) -> audio.Mu
         audio.VERSION,
         music.content_hash,
         {"bpm": bpm},
-        lambda: _saying_names(lambda: audio.analyse(music.path, bpm=bpm), music),
+        lambda: saying_names(lambda: audio.analyse(music.path, bpm=bpm), music),
         audio.MusicFeatures,
     )
 
@@ -114,7 +105,7 @@ def analyse_clip(clip: MediaFile, cache: Cache) -> video.VideoFeatures:
         video.version(),
         clip.content_hash,
         {},
-        lambda: _saying_names(lambda: video.analyse(clip.path), clip),
+        lambda: saying_names(lambda: video.analyse(clip.path), clip),
         video.VideoFeatures,
     )
 
@@ -125,20 +116,9 @@ def analyse_lyrics(words: MediaFile, cache: Cache) -> lyric.LyricsFeatures:
         lyric.VERSION,
         words.content_hash,
         {},
-        lambda: _saying_names(lambda: lyric.analyse(words.path), words),
+        lambda: saying_names(lambda: lyric.analyse(words.path), words),
         lyric.LyricsFeatures,
     )
-
-
-def _saying_names(work: Callable[[], T], *files: MediaFile) -> T:
-    """``work()``; bad input that it blames on the place where we keep a file is called by its owner's name for it."""
-    try:
-        return work()
-    except BadInput as error:
-        for file in files:
-            if error.what in (str(file.path), file.path.name):
-                raise BadInput(file.name, error.reason, error.remedy) from error
-        raise
 
 
 def shared_features(job: EditJob, cache: Cache) -> sharing.SharedFeatures:
@@ -219,7 +199,7 @@ def render(job: EditJob, pattern: str, cache: Cache, segments: Path) -> Path:
     edit = plan(job, pattern, cache)
 
     def compute(out: Path) -> None:
-        _saying_names(lambda: make(bind(edit, job), out, cache_dir=segments), job.music, *job.clips)
+        saying_names(lambda: make(bind(edit, job), out, cache_dir=segments), job.music, *job.clips)
 
     return cache.get_or_make_file("render", rendering.VERSION, _identity(edit), {}, compute, ".mp4")
 

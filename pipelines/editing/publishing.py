@@ -14,9 +14,10 @@ from typing import Any
 
 from pipelines.editing import job as stages
 from pipelines.editing import quality, report, timelines
-from pipelines.editing.job import EditJob, MediaFile
+from pipelines.editing.job import EditJob
 from pipelines.editing.plan import Edit
 from pipelines.editing.verdicts import Quality
+from pipelines.media.files import MediaFile
 from pipelines.media.replacing import replacing
 from pipelines.storage.cache import Cache
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from pipelines.editing import job as stages
 from pipelines.editing import publishing, quality
-from pipelines.editing.job import EditJob, MediaFile
+from pipelines.editing.job import EditJob
 from pipelines.items import Produced
+from pipelines.media.files import MediaFile
 from pipelines.settings import Settings
 from pipelines.storage.cache import Cache
 

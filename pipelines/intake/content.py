@@ -52,13 +52,21 @@ def _check_media(path: Path, kind: str, max_hours: float) -> None:
 
 
 def check_job(name: str, kinds: Sequence[str], refused: Sequence[str]) -> None:
-    """Raises BadInput when the sound files (their ``kinds``) are not enough; ``refused``: sentences on the others."""
+    """Raises BadInput when the sound files (their ``kinds``) are not enough for any work, or for what they begin;
+    ``refused``: sentences on the others."""
     because = f" ({refused[0]})" if refused else ""
-    if "music" not in kinds:
-        raise BadInput(name, f"has no usable song{because}", "an edit needs one file of kind music")
-    if kinds.count("music") > 1:
-        raise BadInput(name, "has more than one song", "list one file as music; make a job for each song")
-    if "clip" not in kinds:
-        raise BadInput(name, f"has no usable clip{because}", "an edit needs at least one file of kind clip")
-    if kinds.count("lyrics") > 1:
-        raise BadInput(name, "has more than one lyrics file", "list one file as lyrics")
+    if not set(kinds) & {"music", "clip", "lyrics", "mix", "inst", "vocal"}:
+        reason = f"has nothing to work on{because}"
+        raise BadInput(name, reason, "give a song (music) with clips, a mix, or stems (inst and vocal)")
+    for kind in ("music", "lyrics", "inst", "vocal"):
+        if kinds.count(kind) > 1:
+            raise BadInput(name, f"has more than one file of kind {kind}", "list one; make a job for each")
+    if {"music", "clip", "lyrics"} & set(kinds):
+        if "music" not in kinds:
+            raise BadInput(name, f"has no usable song{because}", "an edit needs one file of kind music")
+        if "clip" not in kinds:
+            raise BadInput(name, f"has no usable clip{because}", "an edit needs at least one file of kind clip")
+    for kind, other in (("inst", "vocal"), ("vocal", "inst")):
+        if kind in kinds and other not in kinds:
+            reason = f"has {kind}, but no usable {other}{because}"
+            raise BadInput(name, reason, "stems come as one inst and one vocal; list a finished mix as mix")

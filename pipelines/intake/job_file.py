@@ -102,6 +102,24 @@ class EditWish(_Part):
         return value
 
 
+class MasterWish(_Part):
+    """How the master should be; without a preset, the product suggests one."""
+
+    preset: Text | None = None
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        from pipelines.mastering import presets
+
+        if value is not None:
+            try:
+                presets.get(value)
+            except BadInput as error:
+                raise ValueError(f"{value!r} {error.reason}; {error.remedy}") from error
+        return value
+
+
 class JobFile(_Part):
     owner: Text
     consents: Consents = Consents()
@@ -109,6 +127,7 @@ class JobFile(_Part):
     key: Annotated[str, StringConstraints(max_length=40), AfterValidator(_line)] | None = None
     files: Annotated[tuple[JobItem, ...], Field(min_length=1, max_length=500)]
     edit: EditWish = EditWish()
+    master: MasterWish = MasterWish()
 
     def outside(self) -> JobItem | None:
         """The first file that does not lie in the job's folder itself, if any."""

@@ -20,7 +20,7 @@ from pipelines.errors import BadInput, Unavailable
 from pipelines.intake import batches, content, job_file
 from pipelines.intake import folder as folders
 from pipelines.intake.folder import Entry, Folder
-from pipelines.intake.job_file import NAME, JobFile, JobItem
+from pipelines.intake.job_file import NAME, JobFile, JobItem, MasterWish
 from pipelines.media.hashing import content_hash
 from pipelines.settings import Settings
 from pipelines.storage import jobs, uploads
@@ -166,13 +166,13 @@ class _Look:
         if folders.read(self.path).fingerprint != seen.fingerprint:
             raise _NotYet("was changed while it was read")
         # What a person would call the same job has the same hash: layout and comments of job.yaml do not count.
-        said = job.model_dump_json(exclude={"files"}) if job else hashlib.sha256(raw).hexdigest()
+        said = job.model_dump_json(exclude=_unsaid(job)) if job else hashlib.sha256(raw).hexdigest()
         parts = [[f.name, f.kind, list(f.tags), f.content_hash, f.error] for f in files]
         mark = _hash([said, parts, error])
-        wish = job.edit.model_dump(mode="json", exclude_none=True) if job else {}
-        new = NewJob(
-            name, mark, job.owner if job else None, job.bpm if job else None, job.key if job else None, wish, error
-        )
+        new = NewJob(name, mark, error=error)
+        if job:
+            edit, master = (part.model_dump(mode="json", exclude_none=True) for part in (job.edit, job.master))
+            new = NewJob(name, mark, job.owner, job.bpm, job.key, edit, master, error)
         self._record(new, files, seen.fingerprint, memory, job, report)
 
     def _description(self, seen: Folder) -> bytes:
@@ -266,6 +266,12 @@ class _Look:
         else:
             report.new.append(new.name)
             report.bad_files += [f"{new.name}/{item.error}" for item in files if item.error]
+
+
+def _unsaid(job: JobFile) -> set[str]:
+    """Parts that do not tell one content from another: files have hashes of their own, and a part that came to
+    job.yaml later must not make another job of a folder that says nothing of it."""
+    return {"files"} if job.master != MasterWish() else {"files", "master"}
 
 
 def _sound(item: JobItem, entry: Entry, digest: str, key: str) -> NewUpload:

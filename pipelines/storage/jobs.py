@@ -24,6 +24,7 @@ class NewJob:
     bpm: float | None = None
     key: str | None = None
     edit: dict[str, Any] | None = None
+    master: dict[str, Any] | None = None
     error: str | None = None
 
 
@@ -45,6 +46,7 @@ def add(session: Session, new: NewJob) -> tuple[int, bool]:
         bpm=new.bpm,
         key=new.key,
         edit=new.edit or {},
+        master=new.master or {},
     )
     session.add(job)
     session.flush()

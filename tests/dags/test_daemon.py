@@ -166,7 +166,7 @@ def finished(house: House, tmp_path_factory: pytest.TempPathFactory) -> House:
 def test_the_sensor_picks_the_job_up_and_its_run_succeeds(finished: House) -> None:
     (run,) = finished.runs()
     tags = {t["key"]: t["value"] for t in run["tags"]}
-    assert run["jobName"] == "editing"
+    assert run["jobName"] == "batch"
     assert tags["dagster/sensor_name"] == "inbox"
 
 

@@ -45,7 +45,7 @@ def run(
     instance: dg.DagsterInstance, key: str, attempt: int, status: dg.DagsterRunStatus, **tags: str
 ) -> dg.DagsterRun:
     wanted = {"dagster/partition": key, ATTEMPT_TAG: str(attempt), **{k.replace("__", "/"): v for k, v in tags.items()}}
-    return create_run_for_test(instance, job_name="editing", status=status, tags=wanted)
+    return create_run_for_test(instance, job_name="batch", status=status, tags=wanted)
 
 
 def test_a_new_batch_is_asked_for_once(database: Database, instance: dg.DagsterInstance, key: str) -> None:
@@ -126,7 +126,7 @@ def test_a_persons_own_run_of_a_part_finishes_nothing(
 ) -> None:
     ask(database, instance)
     create_run_for_test(
-        instance, job_name="editing", status=dg.DagsterRunStatus.SUCCESS, tags={"dagster/partition": key}
+        instance, job_name="batch", status=dg.DagsterRunStatus.SUCCESS, tags={"dagster/partition": key}
     )
     ask(database, instance)
     assert status(database) == ("requested", 1)

@@ -11,8 +11,9 @@ import pytest
 
 from pipelines.editing import job as stages
 from pipelines.editing import render, solver
-from pipelines.editing.job import EditJob, MediaFile
+from pipelines.editing.job import EditJob
 from pipelines.errors import BadInput
+from pipelines.media.files import MediaFile
 from pipelines.media.hashing import content_hash
 from pipelines.storage.cache import Cache
 from pipelines.storage.objects import Objects

@@ -1,0 +1,56 @@
+"""A step over a batch's items with every outcome written down. What is an item, and what a step does, is its system's.
+
+How items are spread over processes is items.py's; how outcomes are asked for again is storage/items.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pipelines import items
+from pipelines.items import Item, Result
+from pipelines.storage import items as item_table
+from pipelines.studio import Studio
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+def run(studio: Studio, kind: str, version: str, work: Sequence[Item[T]], step: items.Step[T]) -> list[Result[T]]:
+    """Runs ``step`` over ``work`` and records each item's outcome as of ``kind`` (the asset's name) and ``version``."""
+    began = time.monotonic()
+    results = items.run(studio.settings, work, step)
+    failed = sum(1 for r in results if r.failure)
+    stored = sum(1 for r in results if r.produced and r.produced.stored)
+    counts = f"{len(results)} items, {stored} stored before, {failed} failed"
+    log.info("%s: %s, %.1f s", kind, counts, time.monotonic() - began)
+    with studio.database.session() as session:
+        for result in results:
+            item_table.record(
+                session,
+                job_id=job_id(result),
+                upload_id=result.item.upload_id,
+                kind=kind,
+                content_hash=result.item.content_hash,
+                code_version=version,
+                params_hash=result.item.params_hash,
+                error=result.error,
+                object_key=result.produced.object_key if result.produced else None,
+                seconds=result.seconds,
+            )
+    return results
+
+
+def failures(studio: Studio, batch_key: str, kind: str, version: str) -> list[str]:
+    """Why items of this step failed, in its present version."""
+    with studio.database.session() as session:
+        return [row.error or "" for row in item_table.failures(session, batch_key, kind, version)]
+
+
+def job_id(result: Result[Any]) -> int:
+    """A batch's items always belong to a job."""
+    assert result.item.job_id is not None
+    return result.item.job_id
