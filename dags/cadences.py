@@ -30,7 +30,7 @@ CADENCES = (
         cron="0 4 * * 0",
         time_zone=TOKYO,
         selection='group:"models"',
-        description="Gathers the labels, trains every model anew, checks and registers it, and gives it to 5 % of the users.",
+        description="Gathers the labels, trains, checks and registers every model anew, and gives it to 5 % of the users.",
         heavy=True,
     ),
     Cadence(
