@@ -1,7 +1,7 @@
 """What a model learns from: rows of features with their truth, weight, source recording and person.
 
-Values only. The rows are put together by each system (mastering: pipelines/mastering/training_set.py), kept by
-snapshots.py and learned from by training.py.
+Values only, and the task that they are for. The rows are put together by each system (mastering's:
+pipelines/mastering/training_set.py), kept by snapshots.py and learned from by training.py.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,3 +69,15 @@ class TrainingSet:
 def names_hash(names: Sequence[str]) -> str:
     """16 hex digits that tell whether two models mean the same features in the same order."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a model is to answer. Each system names its own; mastering's are in pipelines/mastering/tasks.py."""
+
+    name: str
+    kind: Literal["regression", "classification"]
+    outputs: tuple[str, ...]  # the targets of a regression, in order; () for classes, which the labels tell
+    units: tuple[str, ...]  # [k] of the targets; ()
+    clip_kind: str  # whose features answer it: inst | vocal | mix
+    title: str  # for people
