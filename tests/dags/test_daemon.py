@@ -4,26 +4,16 @@ its run followed and its materializations read back over GraphQL; the asset's pa
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
+
+from tests.dags.house import House, opened
 
 PROJECT = Path(__file__).resolve().parents[2]
 MEDIA = PROJECT / "sample" / "media"
-ORIMONO = str(Path(sys.executable).with_name("orimono"))
 CHROMIUM = shutil.which("chromium")
 
 pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.timeout(420)]
@@ -38,53 +28,6 @@ ASSETS = [
     "edit_renders",
     "edit_quality",
 ]
-
-
-@dataclass(frozen=True)
-class House:
-    home: Path
-    port: int
-    environment: dict[str, str]
-
-    def orimono(self, *arguments: str) -> dict[str, Any]:
-        command = [ORIMONO, *arguments, "--json"]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stdout + done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        url = f"http://127.0.0.1:{self.port}/graphql"
-        request = urllib.request.Request(url, body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            found: dict[str, Any] = json.load(answer)
-        assert "errors" not in found, found
-        return found["data"]
-
-    def runs(self) -> list[dict[str, Any]]:
-        data = self.ask("{runsOrError{... on Runs{results{runId status jobName tags{key value}}}}}")
-        found: list[dict[str, Any]] = data["runsOrError"]["results"]
-        return found
-
-    def wait_for(self, status: str, count: int, seconds: float = 240) -> list[dict[str, Any]]:
-        end = time.monotonic() + seconds
-        while True:
-            runs = self.runs()
-            if sum(r["status"] == status for r in runs) >= count:
-                return runs
-            assert time.monotonic() < end, f"no {count} runs {status}: {runs}\n{self.log()[-6000:]}"
-            time.sleep(1)
-
-    def log(self) -> str:
-        return (self.home / "up.log").read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def make_job(folder: Path, duration: float, lyrics: str) -> Path:
@@ -110,42 +53,8 @@ edit: {{duration: {duration}, fps: 25, patterns: [dynamic]}}
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    home = tmp_path_factory.mktemp("house")
-    port = free_port()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORIMONO_", "DAGSTER_"))}
-    environment |= {"ORIMONO_HOME": str(home), "ORIMONO_SETTLE_SECONDS": "0.5"}
-    with (home / "up.log").open("w") as log:
-        up = subprocess.Popen(
-            [ORIMONO, "up", "--port", str(port)], env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    found = House(home, port, environment)
-    try:
-        end = time.monotonic() + 90
-        while True:
-            try:
-                found.ask("{version}")
-                break
-            except OSError:
-                assert up.poll() is None, found.log()
-                assert time.monotonic() < end, found.log()
-                time.sleep(0.5)
+    with opened(tmp_path_factory.mktemp("house")) as found:
         yield found
-    finally:
-        up.send_signal(signal.SIGTERM)
-        try:
-            up.wait(90)
-        finally:
-            if up.poll() is None:
-                os.killpg(up.pid, signal.SIGKILL)
-    assert [p.cmdline()[:4] for p in psutil.process_iter() if lives_in(home, p)] == []
-
-
-def lives_in(home: Path, process: psutil.Process) -> bool:
-    """Whether this is a process of Dagster's with that home."""
-    try:
-        return process.environ().get("ORIMONO_HOME") == str(home) and "dagster" in " ".join(process.cmdline())
-    except psutil.Error:
-        return False
 
 
 @pytest.fixture(scope="module")

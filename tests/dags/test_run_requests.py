@@ -125,8 +125,6 @@ def test_a_persons_own_run_of_a_part_finishes_nothing(
     database: Database, instance: dg.DagsterInstance, key: str
 ) -> None:
     ask(database, instance)
-    create_run_for_test(
-        instance, job_name="batch", status=dg.DagsterRunStatus.SUCCESS, tags={"dagster/partition": key}
-    )
+    create_run_for_test(instance, job_name="batch", status=dg.DagsterRunStatus.SUCCESS, tags={"dagster/partition": key})
     ask(database, instance)
     assert status(database) == ("requested", 1)
