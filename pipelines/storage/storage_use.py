@@ -1,0 +1,93 @@
+"""What lies in the object store, object by object, and the rows that say how full it was.
+
+Rows tell what belongs to whom; this sees what is really there, copies and the remains of killed puts included.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import obstore
+from obstore.exceptions import BaseError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pipelines.errors import Unavailable
+from pipelines.storage.objects import Objects
+from pipelines.storage.tables import StorageUse
+
+HASH = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_AT_ONCE = 1000  # keys of one deletion, as S3 takes them
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object, or (``copy``) a file on this disk that is none: a copy of what S3 holds, a put that was killed."""
+
+    key: str
+    size: int  # bytes
+    modified: datetime
+    copy: bool = False
+
+    @property
+    def hashes(self) -> set[str]:
+        """The content hashes in its name: its own, or that of what it was computed from."""
+        return set(HASH.findall(self.key.rsplit("/", 1)[-1]))
+
+
+def stored(objects: Objects) -> Iterator[Stored]:
+    """Everything in the store, in no order. Unavailable when the store is away."""
+    if objects.remote:
+        try:
+            for chunk in obstore.list(objects.store, chunk_size=_AT_ONCE):
+                for item in chunk:
+                    yield Stored(item["path"], item["size"], item["last_modified"])
+        except BaseError as error:
+            raise _away(objects, error) from error
+    yield from _on_disk(objects)
+
+
+def remove(objects: Objects, doomed: Collection[Stored]) -> None:
+    """Deletes these for good; what is gone already is no trouble."""
+    keys = sorted({item.key for item in doomed if not item.copy})
+    if objects.remote:
+        for first in range(0, len(keys), _AT_ONCE):
+            try:
+                obstore.delete(objects.store, keys[first : first + _AT_ONCE])
+            except BaseError as error:
+                raise _away(objects, error) from error
+    for item in doomed:
+        (objects.folder / item.key).unlink(missing_ok=True)
+
+
+def add(session: Session, row: StorageUse) -> None:
+    session.add(row)
+    session.flush()
+
+
+def newest(session: Session) -> StorageUse | None:
+    return session.execute(select(StorageUse).order_by(StorageUse.at.desc(), StorageUse.id.desc()).limit(1)).scalar()
+
+
+def _on_disk(objects: Objects) -> Iterator[Stored]:
+    for folder, _, names in os.walk(objects.folder):
+        for name in names:
+            path = Path(folder) / name
+            try:
+                facts = path.lstat()
+            except FileNotFoundError:
+                continue  # deleted since the folder was read
+            key = path.relative_to(objects.folder).as_posix()
+            # The store writes NAME#1 and renames it; objects.py writes copies as .NAME.number.
+            part = "#" in name or name.startswith(".")
+            modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+            yield Stored(key, facts.st_size, modified, copy=objects.remote or part)
+
+
+def _away(objects: Objects, error: BaseError) -> Unavailable:
+    return Unavailable(objects.name, f"could not be reached ({str(error).splitlines()[0][:200]})", 10)
