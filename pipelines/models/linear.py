@@ -18,9 +18,9 @@ from pipelines.models.estimators import CrossValidated, Linear, Problem, Setting
 
 # Ridge's alpha over the sum of weights: so it means the same for four folds and for five. Eigenvalues of a correlation
 # matrix have mean 1, which places the grid.
-SHRINKAGES = 10.0 ** np.arange(-5, 2.01, 1 / 3)
+SHRINKAGES: NDArray[np.float64] = 10.0 ** np.arange(-5, 2.01, 1 / 3)
 # 1 / (C x sum of weights) of logistic regression.
-PENALTIES = 10.0 ** np.arange(0, -4.01, -0.5)
+PENALTIES: NDArray[np.float64] = 10.0 ** np.arange(0, -4.01, -0.5)
 _CONSTANT = 1e-9  # of a column's overall deviation: what is below has no deviation of its own
 _INTERCEPT = 1e-7  # penalty that keeps the intercept finite where the rows hold no example of a class
 
@@ -145,8 +145,9 @@ def _squared_error(beta: NDArray[np.float64], sums: NDArray[np.float64]) -> NDAr
 def _best_shrinkage(errors: NDArray[np.float64]) -> Setting:
     """One a target. Where nothing was measured (two folds leave none to choose by), 0.1."""
     if not errors.any():
-        return (0.1,) * errors.shape[1]
-    return tuple(float(SHRINKAGES[at]) for at in errors.argmin(axis=0))
+        return tuple(0.1 for _ in range(errors.shape[1]))
+    best: list[float] = SHRINKAGES[errors.argmin(axis=0)].tolist()
+    return tuple(best)
 
 
 def _linear(
