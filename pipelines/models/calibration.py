@@ -45,7 +45,7 @@ def reliability(p: NDArray[np.float64], truth: NDArray[np.int64]) -> Reliability
 def error_by_chance(p: NDArray[np.float64], *, seed: int = 0) -> float:
     """The calibration error that a perfect model of such probabilities exceeds in one of twenty samples of this size:
     its rows are right as often as it says, yet not so in every bin."""
-    stated, _, edges, counts = _bins(p)
+    stated, _, edges, _ = _bins(p)
     rng = np.random.default_rng(seed)
     errors = []
     for _ in range(_DRAWS):

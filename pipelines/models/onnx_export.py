@@ -21,7 +21,7 @@ _OPSET, _ML_OPSET, _IR = 17, 3, 8  # what onnxruntime 1.12 and newer reads
 
 
 def to_onnx(model: Fitted, input_dim: int, metadata: dict[str, str]) -> bytes:
-    """The model as bytes, checked by ONNX's own checker. ``metadata`` becomes its ``metadata_props``, in sorted order."""
+    """The model as bytes, checked by ONNX's own checker. ``metadata`` becomes its ``metadata_props``."""
     from onnx import TensorProto, checker, helper
 
     if isinstance(model, Linear):
@@ -133,15 +133,9 @@ def _forest(model: Forest, input_dim: int) -> tuple[list[Any], int]:
         for name, values in parts.items():
             if name.startswith(("nodes_", f"{leaves}_")):
                 merged.setdefault(name.replace(f"{leaves}_", "target_"), []).extend(values)
-    node = helper.make_node(
-        "TreeEnsembleRegressor",
-        [INPUT],
-        ["raw"],
-        domain="ai.onnx.ml",
-        n_targets=k,
-        post_transform="NONE",
-        **dict(sorted(merged.items())),
-    )
+    node = helper.make_node("TreeEnsembleRegressor", [INPUT], ["raw"], domain="ai.onnx.ml")
+    attributes = {**merged, "n_targets": k, "post_transform": "NONE"}
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(attributes.items()))
     return [node], k
 
 
@@ -173,7 +167,7 @@ def _float32(booster: Any) -> Any:
     lines = booster.model_to_string().split("\n")
     for at, line in enumerate(lines):
         if line.startswith("threshold="):
-            cuts = np.array(line.removeprefix("threshold=").split(" "), np.float64)
+            cuts = np.array(line.removeprefix("threshold=").split(), np.float64)
             near = cuts.astype(np.float32)
             lowered = np.where(near > cuts, np.nextafter(near, np.float32(-np.inf)), near)
             lines[at] = "threshold=" + " ".join(repr(float(cut)) for cut in lowered)
