@@ -129,7 +129,9 @@ def process(
     """
     samples = np.atleast_2d(np.asarray(samples, np.float32))
     with Tape.of(samples, sample_rate) as source:
-        finished = finish(prepare(source, channels, preset, settings=settings), settings=settings)
+        finished = finish(
+            prepare(source, channels, preset, settings=settings), target_lufs=settings.target_lufs if settings else None
+        )
         blocks = list(finished.blocks())
     return Mastered(
         samples=np.concatenate(blocks, axis=1) if blocks else samples.copy(),
@@ -162,7 +164,7 @@ def prepare(
     if settings:
         chosen = compressor.reaching(settings.comp_db, levels, REFERENCE, chosen, rate)
     reduction = compressor.reductions(levels, REFERENCE, chosen, rate)
-    tape = _compress(shaped, reduction) if reduction.any() else shaped
+    tape = _compress(shaped, source.like(), reduction) if reduction.any() else shaped
     return Prepared(
         tape=tape,
         channels=names,
@@ -178,10 +180,10 @@ def prepare(
     )
 
 
-def finish(prepared: Prepared, *, settings: Settings4 | None = None, ceiling_dbtp: float | None = None) -> Finished:
+def finish(prepared: Prepared, *, target_lufs: float | None = None, ceiling_dbtp: float | None = None) -> Finished:
     """The gain and the limiter with which the target is met below the ceiling (None: the preset's)."""
     preset = prepared.preset
-    target = settings.target_lufs if settings else preset.target_lufs
+    target = preset.target_lufs if target_lufs is None else target_lufs
     ceiling = preset.ceiling_dbtp if ceiling_dbtp is None else ceiling_dbtp
     level = leveller.find(
         prepared.tape, prepared.channels, prepared.peaks, target, ceiling, preset.limiter, prepared.normalised_db
@@ -232,8 +234,8 @@ def _shelve(
     return out, detector
 
 
-def _compress(shaped: Tape, reduction: NDArray[np.float64]) -> Tape:
-    out, cell = shaped.like(), cell_size(shaped.sample_rate)
+def _compress(shaped: Tape, out: Tape, reduction: NDArray[np.float64]) -> Tape:
+    cell = cell_size(shaped.sample_rate)
     nodes = 10 ** (-np.insert(reduction, 0, reduction[0]) / 20)
     start = 0
     for block in shaped.blocks():

@@ -14,6 +14,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.media.audio import stream
+
 BLOCK = 1 << 16  # samples, a multiple of every cell (envelopes.py)
 
 
@@ -26,6 +28,7 @@ class Tape:
     def __init__(self, n_channels: int, sample_rate: int, folder: Path | None = None) -> None:
         self.n_channels, self.sample_rate, self.n_samples = n_channels, sample_rate, 0
         self._folder = folder
+        self._made: list[Tape] = []
         self._file = None if folder is None else tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (close)
         self._parts: list[NDArray[np.float32]] = []
 
@@ -36,8 +39,9 @@ class Tape:
         return tape
 
     def like(self) -> Tape:
-        """An empty one for the same kind of sound, in the same place."""
-        return Tape(self.n_channels, self.sample_rate, self._folder)
+        """An empty one for the same kind of sound, in the same place; closed with this one at the latest."""
+        self._made.append(Tape(self.n_channels, self.sample_rate, self._folder))
+        return self._made[-1]
 
     def append(self, block: NDArray[np.float32]) -> None:
         """``block`` [n_channels, n]; kept as it is when in memory, so it must not change afterwards."""
@@ -78,6 +82,8 @@ class Tape:
 
     def close(self) -> None:
         self._parts = []
+        for tape in self._made:
+            tape.close()
         if self._file is not None:
             self._file.close()
 
@@ -88,3 +94,21 @@ class Tape:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def record(source: Path, folder: Path, *, max_hours: float = 4.0) -> tuple[Tape, tuple[str, ...]]:
+    """A file's sound on a tape in ``folder``, and its channels' names. Raises BadInput as decoding does."""
+    tape: Tape | None = None
+    channels: tuple[str, ...] = ()
+    try:
+        for block in stream(source, max_hours=max_hours):
+            if tape is None:
+                tape, channels = Tape(len(block.samples), block.sample_rate, folder), block.channels
+            tape.append(block.samples)
+    except BaseException:
+        if tape is not None:
+            tape.close()
+        raise
+    if tape is None:
+        raise ValueError("no block of sound")
+    return tape, channels
