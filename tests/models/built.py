@@ -75,15 +75,18 @@ def loses_rows_below_zero() -> bytes:
 
 
 def raises_below_zero() -> bytes:
-    """It looks a row up whose number is the first feature; there is only row 0."""
+    """It looks a row up by a number that the first feature makes; there is only row 0."""
     nodes = [
         *_mean(),
         helper.make_node("Gather", ["features", "first"], ["column"], axis=1),
-        helper.make_node("Cast", ["column"], ["place"], to=TensorProto.INT64),
+        helper.make_node("Min", ["column", "zero"], ["negative"]),
+        helper.make_node("Mul", ["negative", "many"], ["far"]),
+        helper.make_node("Cast", ["far"], ["place"], to=TensorProto.INT64),
         helper.make_node("Gather", ["shelf", "place"], ["book"]),
         helper.make_node("Add", ["mean", "book"], ["outputs"]),
     ]
-    return model(nodes, constants={**_W, "first": np.int64(0), "shelf": np.zeros((1, K), np.float32)})
+    numbers = {"first": np.int64(0), "zero": np.float32(0), "many": np.float32(1e6)}
+    return model(nodes, constants={**_W, **numbers, "shelf": np.zeros((1, K), np.float32)})
 
 
 def slow_below_zero(always: bool = False) -> bytes:
