@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pipelines.models.estimators import CrossValidated, Forest, Problem, Setting
 
-ROUNDS = 300
-_PATIENCE = 15  # rounds without a gain on the held rows before it stops
+ROUNDS = 200
+_PATIENCE = 10  # rounds without a gain on the held rows before it stops
 _LEAST_ROWS = 100  # below, trees of 15 leaves only learn the rows by heart
 
 
@@ -22,14 +22,15 @@ _LEAST_ROWS = 100  # below, trees of 15 leaves only learn the rows by heart
 class LightGBM:
     """One booster a target (squared error), or one over all classes (softmax).
 
-    Small trees over 63 bins: on 13,000 x 160 rows a third of the time of LightGBM's own defaults (31 leaves, 255 bins)
-    at the same number of rounds.
+    Small trees over 31 bins, large steps: on 12,000 x 160 rows a sixth of the time of LightGBM's own defaults (31 leaves,
+    255 bins, steps of 0.1) for the same error.
     """
 
     classification: bool
     seed: int = 0
     threads: int = 1  # more of them give the same trees
     name: str = "lightgbm"
+    costly: bool = True
 
     def refuses(self, problem: Problem) -> str:
         if len(problem.X) < _LEAST_ROWS:
@@ -93,8 +94,8 @@ class LightGBM:
             "objective": "regression",
             **task,
             "num_leaves": 15,
-            "max_bin": 63,
-            "learning_rate": 0.1,
+            "max_bin": 31,
+            "learning_rate": 0.2,
             "feature_fraction": 0.5,
             "lambda_l2": 1.0,
             "min_data_in_leaf": int(np.clip(len(learn.X) // 50, 5, 20)),

@@ -62,6 +62,11 @@ class Learner(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def costly(self) -> bool:
+        """Whether a fit of thousands of rows takes seconds, so that a picture is content with fewer of them."""
+        ...
+
     def refuses(self, problem: Problem) -> str:
         """Why this learner is not to be tried on the problem, or an empty string."""
         ...

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipelines.models.estimators import Learner, Problem, Setting, apply_link
 
 _SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
-_ALL_FOLDS = 5000  # rows, above which two folds show the curve as well as all
+_MANY = 5000  # rows, above which two folds (one, of a costly learner) show the curve as well as all
 _LEAST = 10  # rows
 
 Score = Callable[[Problem, NDArray[np.float64]], float]
@@ -44,7 +44,8 @@ def learning_curve(
     """An eighth, a quarter, half and all of the recordings outside a fold, each size holding the one before."""
     rank = _rank(recordings, seed)
     points: dict[float, list[tuple[float, float, float]]] = {}
-    for f in range(problem.folds if len(problem.X) <= _ALL_FOLDS else 2):
+    used = problem.folds if len(problem.X) <= _MANY else 1 if learner.costly else 2
+    for f in range(used):
         held = problem.take(problem.fold == f)
         outside = np.flatnonzero(problem.fold != f)
         kept = np.unique(rank[outside])

@@ -30,6 +30,7 @@ class Ridge:
     """Least squares with one shrinkage a target, each chosen on whole folds."""
 
     name: str = "ridge"
+    costly: bool = False
 
     def refuses(self, problem: Problem) -> str:
         return ""
@@ -64,6 +65,7 @@ class Logistic:
     """One logistic regression a class against all others, all with one penalty."""
 
     name: str = "logistic"
+    costly: bool = False
 
     def refuses(self, problem: Problem) -> str:
         return ""
