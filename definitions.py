@@ -9,16 +9,19 @@ import dagster as dg
 
 def build_defs(**overrides: Any) -> dg.Definitions:
     """All definitions; ``overrides`` replace whole arguments of ``dg.Definitions`` (``resources`` ...), for tests."""
-    from assets import analysis, checks, editing, health, intake
+    from assets import analysis, checks, editing, governance, health, intake, mastering, model_checks, models
     from dags import jobs, schedules, sensors
     from resources.studio import StudioResource
 
     arguments: dict[str, Any] = {
-        "assets": dg.load_assets_from_modules([intake, analysis, editing, health]),
-        "asset_checks": checks.all_checks(),
-        "jobs": [jobs.batch],
+        "assets": [
+            *dg.load_assets_from_modules([intake, analysis, editing, mastering, health, governance]),
+            *models.all_assets(),
+        ],
+        "asset_checks": [*checks.editing_checks(), *model_checks.model_checks()],
+        "jobs": [jobs.batch, jobs.partial_fit],
         "schedules": schedules.from_cadences(),
-        "sensors": [sensors.inbox],
+        "sensors": [sensors.inbox, sensors.new_labels],
         "resources": {"studio": StudioResource()},
         # A process a run, not a step: twenty empty steps take 4 s so and 66 s with a process each.
         "executor": dg.in_process_executor,

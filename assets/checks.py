@@ -14,7 +14,7 @@ from pipelines.studio import Studio
 Find = Callable[[Studio, str], Sequence[str]]
 
 
-def _check(
+def check_of(
     asset: str,
     name: str,
     description: str,
@@ -24,7 +24,7 @@ def _check(
     warn: bool = False,
     suite: str | None = None,
 ) -> dg.AssetChecksDefinition:
-    """A check that passes when ``find`` finds nothing; the sentences it finds become the check's own.
+    """A check that passes when ``find`` (studio, partition key or "") finds nothing; its sentences become the check's.
 
     ``suite`` names the Great Expectations suite whose Data Docs the check links to.
     """
@@ -33,7 +33,7 @@ def _check(
     @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking)
     def check(context: dg.AssetCheckExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.AssetCheckResult:
         with failures_told_apart():
-            problems = find(studio, context.partition_key)
+            problems = find(studio, context.partition_key if context.has_partition_key else "")
         metadata: dict[str, dg.MetadataValue] = {
             "problems": dg.MetadataValue.int(len(problems)),
             "list": dg.MetadataValue.md("\n".join(f"- {cell(p)}" for p in problems[:100]) or "none"),
@@ -63,7 +63,7 @@ def _items_done(asset: str) -> dg.AssetChecksDefinition:
         return findings.failures(studio, key, asset)
 
     description = "Every item was good. A failed one is left out; its line says why and what to do."
-    return _check(asset, "every_item_done", description, find, warn=True)
+    return check_of(asset, "every_item_done", description, find, warn=True)
 
 
 def _bad_uploads(studio: Studio, key: str) -> Sequence[str]:
@@ -105,17 +105,17 @@ def _alike(studio: Studio, key: str) -> Sequence[str]:
     return findings.alike_patterns(studio, key)
 
 
-def all_checks() -> list[dg.AssetChecksDefinition]:
+def editing_checks() -> list[dg.AssetChecksDefinition]:
     analysed = ("music_features", "video_features", "lyrics_features")
     worked = (*analysed, "shared_features", "edit_patterns", "edit_renders", "edit_quality")
     return [
-        _check("uploads", "every_upload_good", "No file of the batch was refused.", _bad_uploads, warn=True),
+        check_of("uploads", "every_upload_good", "No file of the batch was refused.", _bad_uploads, warn=True),
         *(_items_done(asset) for asset in worked),
         *(
-            _check(asset, "plausible", "Shapes fit, values are finite and in range.", _problems(asset), blocking=True)
+            check_of(asset, "plausible", "Shapes fit, values are finite and in range.", _problems(asset), blocking=True)
             for asset in analysed
         ),
-        _check(
+        check_of(
             "music_features",
             "feature_store_suite",
             "Great Expectations over the feature vectors of the batch; its Data Docs lie in the home's data_docs.",
@@ -123,7 +123,7 @@ def all_checks() -> list[dg.AssetChecksDefinition]:
             blocking=True,
             suite="feature_store",
         ),
-        _check(
+        check_of(
             "shared_features",
             "shared_features_suite",
             "Great Expectations over the shared features of the batch; its Data Docs lie in the home's data_docs.",
@@ -131,21 +131,21 @@ def all_checks() -> list[dg.AssetChecksDefinition]:
             blocking=True,
             suite="shared_features",
         ),
-        _check(
+        check_of(
             "edit_patterns",
             "plans_whole",
             "Each cut list fills its frames exactly, stays inside its clips and shows nothing twice.",
             _problems("edit_patterns"),
             blocking=True,
         ),
-        _check(
+        check_of(
             "edit_patterns",
             "patterns_differ",
             "The patterns of a job use their material differently.",
             _alike,
             warn=True,
         ),
-        _check(
+        check_of(
             "edit_quality",
             "gates",
             "What was measured on each MP4: exact frames, sound and picture alike long, planned cuts and no others, "

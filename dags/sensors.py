@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets.partitions import batches as batch_partitions
-from dags.jobs import batch
+from dags.jobs import batch, partial_fit
 from pipelines.studio import Studio
 
 
@@ -40,3 +40,18 @@ def inbox(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio])
         ],
         skip_reason=None if requests else report.summary(),
     )
+
+
+@dg.sensor(
+    job=partial_fit,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for the incremental models to learn on whenever a hundred new labels have come.",
+)
+def new_labels(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio]) -> dg.SensorResult:
+    from pipelines.mastering import learning
+
+    due = learning.due(studio)
+    # The key names the labels, so that they are asked for once, however often a tick sees them before the run has them.
+    requests = [dg.RunRequest(run_key=f"partial_fit-{due.key}")] if due.tasks else []
+    return dg.SensorResult(run_requests=requests, skip_reason=None if requests else due.sentence)

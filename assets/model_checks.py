@@ -1,0 +1,103 @@
+"""Checks of mastering and of models: doubtful stems, promises of a master, sets to learn from, candidates to release.
+
+What must hold is said in pipelines/mastering and pipelines/models.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets.checks import Find, check_of
+from assets.models import MASTERING_TASKS
+from pipelines.studio import Studio
+
+MASTERED = ("alignments", "mastering_features", "masters", "previews", "waveforms", "mastering_labels")
+
+
+def _failures(asset: str) -> Find:
+    def find(studio: Studio, key: str) -> Sequence[str]:
+        from pipelines.mastering import findings
+
+        return findings.failures(studio, key, asset)
+
+    return find
+
+
+def _apart(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines.mastering import findings
+
+    return findings.apart(studio, key)
+
+
+def _promises(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines.mastering import findings
+
+    return findings.promises_broken(studio, key)
+
+
+def _training_set(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines.mastering import learning
+
+    return learning.problems(studio)
+
+
+def _problems(task: str) -> Find:
+    def find(studio: Studio, key: str) -> Sequence[str]:
+        from pipelines.mastering import tasks
+        from pipelines.models import candidates
+
+        return candidates.problems(studio, tasks.get(task))
+
+    return find
+
+
+def _doubts(task: str) -> Find:
+    def find(studio: Studio, key: str) -> Sequence[str]:
+        from pipelines.mastering import tasks
+        from pipelines.models import candidates
+
+        return candidates.doubts(studio, tasks.get(task))
+
+    return find
+
+
+def model_checks() -> list[dg.AssetChecksDefinition]:
+    done = "Every item was good. A failed one is left out; its line says why and what to do."
+    return [
+        *(check_of(asset, "every_item_done", done, _failures(asset), warn=True) for asset in MASTERED),
+        check_of("alignments", "stems_belong_together", "Each pair of stems lies together.", _apart, warn=True),
+        check_of(
+            "masters",
+            "promises_kept",
+            "Measured on the files: loudness within 0.2 LU of the target, no true peak above the ceiling.",
+            _promises,
+        ),
+        check_of(
+            "mastering_training_set",
+            "fit_to_learn_from",
+            "Great Expectations over each training set, read back from its file: finite, varied, whole.",
+            _training_set,
+            blocking=True,
+        ),
+        *(
+            check_of(
+                f"{task}_candidate",
+                "better_than_its_baselines",
+                "On rows of recordings it has not learned from, the model beats the mean, median or majority, and its "
+                "ONNX file answers as the model does.",
+                _problems(task),
+                blocking=True,
+            )
+            for task in MASTERING_TASKS
+        ),
+        *(
+            check_of(
+                f"{task}_candidate",
+                "no_worse_than_live",
+                "Its figures are not below those that the live version had.",
+                _doubts(task),
+                warn=True,
+            )
+            for task in MASTERING_TASKS
+        ),
+    ]

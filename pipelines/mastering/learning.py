@@ -1,0 +1,129 @@
+"""Mastering's part of the model life cycle, step by step as the assets ask for it: corpus, training sets, candidates,
+releases, and learning on between two trainings. Each returns what a person may want to read.
+
+How models are learned and released in general is pipelines/models'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines import clock
+from pipelines.mastering import corpus, tasks, training_set
+from pipelines.models import candidates, incremental, snapshots
+from pipelines.models.candidates import Candidate
+from pipelines.storage import labels
+from pipelines.studio import Studio
+
+Summary = dict[str, float | int | str]
+LICENCES = ("CC BY 3.0 (sample recordings)", "public domain (sample recordings)", "consented uploads")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    summary: Summary
+    pictures: dict[str, bytes]
+
+
+def generate_corpus(studio: Studio) -> Summary:
+    made = corpus.generate(studio, studio.settings.whole("corpus_items"))
+    return {**made.summary(), "note": "generated from the sample's recordings by known changes; not people's own work"}
+
+
+def assemble(studio: Studio) -> Summary:
+    """A snapshot for each task, checked. BadInput when a set is not fit to learn from."""
+    now = clock.now()
+    summary: Summary = {}
+    for task in tasks.TASKS.values():
+        with studio.database.session() as session:
+            data = training_set.assemble(session, task.name, now=now)
+            counts = [c for c in labels.counts(session) if c.task == task.name]
+        training_set.check(data)
+        provenance = {**training_set.provenance(data), "labels": {c.quality: c.n for c in counts}}
+        row = snapshots.save(studio, data, provenance, now, assembled_at=now)
+        candidates.choose_snapshot(studio, row)
+        summary |= {
+            f"{task.name}_rows": len(data),
+            f"{task.name}_recordings": len(set(data.recordings.tolist())),
+            f"{task.name}_people": len(set(data.users.tolist())),
+            f"{task.name}_snapshot": f"{row.uri} ({row.sha256[:12]})",
+        }
+        summary |= {f"{task.name}_{c.quality}_labels": c.n for c in counts}
+    return summary
+
+
+def problems(studio: Studio) -> list[str]:
+    """Of the training sets as they are chosen now, read back from their files."""
+    found: list[str] = []
+    for task in tasks.TASKS.values():
+        data = snapshots.load(studio, candidates.chosen_snapshot(studio, task))
+        found += training_set.problems(data, studio.settings.home_path / "data_docs" / f"training_{task.name}")
+    return found
+
+
+def train(studio: Studio, task: str) -> Trained:
+    candidate, stored = candidates.train(studio, tasks.get(task))
+    return Trained({"stored_before": int(stored), **figures(candidate)}, candidate.pictures)
+
+
+def release(studio: Studio, task: str) -> Summary:
+    done = candidates.release(studio, tasks.get(task), clock.now(), LICENCES)
+    decision = done.decision
+    return {
+        "version": done.row.version,
+        "framework": done.row.framework,
+        "sha256": done.row.sha256,
+        "stage": decision.after if decision is not None else "serves already",
+        "decision": decision.sentence if decision is not None else "the same model serves already: nothing to release",
+        "withdrawn_since_last_version": len(done.withdrawn),
+        "scores": table(done.row.metrics),
+    }
+
+
+def learn_on(studio: Studio) -> Summary:
+    """The incremental models over the labels that have come since they last learned."""
+    summary: Summary = {}
+    for task in tasks.TASKS.values():
+        for key, value in incremental.learn_on(studio, task, training_set.after, clock.now(), LICENCES).items():
+            summary[f"{task.name}_{key}"] = value
+    return summary
+
+
+def due(studio: Studio) -> list[str]:
+    """Tasks with a hundred new labels since their incremental model last learned."""
+    return [task.name for task in tasks.TASKS.values() if incremental.due(studio, task, training_set.waiting)]
+
+
+def figures(candidate: Candidate) -> Summary:
+    """One stable key a figure, so that the UI draws it over time, and a table beside the baselines."""
+    metrics = candidate.metrics
+    summary: Summary = {
+        "headline": candidate.headline,
+        "estimator": candidate.estimator,
+        "choice": metrics["choice"],
+        "rows": metrics["n"],
+        "recordings": metrics["n_groups"],
+        "parity": metrics["parity"],
+        "scores": table(metrics),
+        "strongest_features": ", ".join(list(candidate.importance)[:8]),
+    }
+    for target, found in metrics.get("targets", {}).items():
+        summary |= _numbers({f"mae_{target}": found["mae"]["all"], f"r2_{target}": found["r2"]["all"]})
+    for name in ("f1_macro", "accuracy", "log_loss", "brier", "ece"):
+        if name in metrics:
+            summary |= _numbers({name: metrics[name]["all"]})
+    return summary
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """Markdown: each figure of the held-out rows beside its best baseline."""
+    lines = ["| figure | model | baseline |", "|---|---|---|"]
+    for name, (model, baseline, _) in candidates.against_baselines(metrics).items():
+        shown = ["unknown" if v is None else f"{v:.3f}" for v in (model, baseline)]
+        lines.append(f"| {name} | {shown[0]} | {shown[1]} |")
+    return "\n".join(lines)
+
+
+def _numbers(values: dict[str, float | None]) -> Summary:
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,169 @@
+"""The mastering system's steps as pipelines.items runs them: one piece in, its numbers, picture and files out.
+
+Each finds or makes its result through job.py's stages; nothing here computes anything but a summary.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.items import Produced
+from pipelines.mastering import alignment, job, labelling, pictures
+from pipelines.mastering.job import Piece
+from pipelines.mastering.mastering import Master
+from pipelines.media.replacing import replace_bytes, replacing
+from pipelines.settings import Settings
+from pipelines.storage.cache import Cache
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A piece with the preset it is mastered with, who chose it and why. ``out``: where the person finds the files;
+    None for a job that was replaced in the inbox."""
+
+    piece: Piece
+    preset: str
+    by: str  # owner, a person's label, a model's version, or rule
+    confidence: float
+    reason: str
+    predicted: tuple[float, ...] = ()  # what master_reg expects of the chain, as labelling.TARGETS
+    out: Path | None = None
+
+
+def align(settings: Settings, cache: Cache, piece: Piece) -> Produced:
+    found = job.align(piece, cache)
+    if found is None:
+        return Produced(True, {"verdict": "not asked", "reasons": "alignment is switched off"})
+    stored = cache.misses == 0
+    picture = cache.get_or_put(
+        "alignment_picture",
+        job.version_of("alignments"),
+        piece.content_hash,
+        {},
+        lambda: alignment.picture(found),
+        ".png",
+    )
+    summary: dict[str, float | int | str] = {
+        "lag ms": round(1000 * found.lag_s, 2),
+        "drift ppm": round(found.drift_ppm, 1),
+        "confidence": found.confidence,
+        "verdict": found.verdict,
+        "reasons": "; ".join(found.reasons),
+    }
+    return Produced(stored, summary, picture)
+
+
+def describe(settings: Settings, cache: Cache, piece: Piece) -> Produced:
+    found = job.features(piece, cache)
+    stems = [job.stem_features(file, cache) for file in (piece.inst, piece.vocal) if file is not None]
+    stored = cache.misses == 0
+    wanted = {"duration_s": "seconds", "lufs": "LUFS", "lra": "LRA", "true_peak_dbtp": "dBTP", "crest_db": "crest dB"}
+    summary: dict[str, float | int | str] = {name: found.stats[key] for key, name in wanted.items()}
+    return Produced(stored, {"kind": "mix" if not stems else "stems", **summary})
+
+
+def master(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
+    piece = chosen.piece
+    path, facts = job.master(piece, chosen.preset, cache)
+    stored = cache.misses == 0
+    picture = cache.get_or_put(
+        "before_after",
+        job.version_of("masters"),
+        piece.content_hash,
+        {"preset": chosen.preset},
+        lambda: pictures.before_after(job.mixed(piece, cache), path, facts),
+        ".png",
+    )
+    if chosen.out is not None:
+        _copy(path, chosen.out / f"{piece.name}.master.wav")
+        replace_bytes(chosen.out / f"{piece.name}.before-after.png", picture)
+        text = json.dumps(told(chosen, facts), ensure_ascii=False, indent=2)
+        replace_bytes(chosen.out / f"{piece.name}.master.json", text.encode())
+    summary: dict[str, float | int | str] = {
+        "preset": chosen.preset,
+        "chosen by": chosen.by,
+        "confidence": chosen.confidence,
+        "LUFS before": facts.before.lufs,
+        "LUFS": facts.after.lufs,
+        "target": facts.settings.target_lufs,
+        "dBTP": facts.after.true_peak_dbtp,
+        "low shelf dB": facts.settings.low_shelf_db,
+        "high shelf dB": facts.settings.high_shelf_db,
+        "compression dB": facts.settings.comp_db,
+        "warnings": "; ".join(facts.warnings),
+        "folder": str(chosen.out or "none: the job was replaced in the inbox"),
+    }
+    key = path.relative_to(cache.objects.folder).as_posix()
+    return Produced(stored, summary, picture, key, {"size": path.stat().st_size})
+
+
+def told(chosen: Chosen, facts: Master) -> dict[str, Any]:
+    """What a person or a program may want to know of a master, as JSON."""
+    predicted = dict(zip(labelling.TARGETS, chosen.predicted, strict=True)) if chosen.predicted else None
+    return {
+        "preset": {
+            "name": chosen.preset,
+            "chosen_by": chosen.by,
+            "confidence": chosen.confidence,
+            "reason": chosen.reason,
+        },
+        "settings": asdict(facts.settings),
+        "reductions_db": asdict(facts.reductions),
+        "gain_db": facts.gain_db,
+        "ceiling_dbtp": facts.preset.ceiling_dbtp,
+        "before": asdict(facts.before),
+        "after": asdict(facts.after),
+        "seconds": facts.duration,
+        "sample_rate": facts.sample_rate,
+        "channels": list(facts.channels),
+        "format": facts.format,
+        "warnings": list(facts.warnings),
+        "predicted_settings": predicted,
+    }
+
+
+def preview(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
+    path = job.preview(chosen.piece, chosen.preset, cache)
+    stored = cache.misses == 0
+    if chosen.out is not None:
+        _copy(path, chosen.out / f"{chosen.piece.name}.preview.m4a")
+    key = path.relative_to(cache.objects.folder).as_posix()
+    size = path.stat().st_size
+    return Produced(stored, {"preset": chosen.preset, "KB": size / 1e3}, None, key, {"size": size})
+
+
+def draw(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
+    peaks = job.peaks(chosen.piece, chosen.preset, cache)
+    picture = job.waveform_picture(chosen.piece, chosen.preset, cache)
+    stored = cache.misses == 0
+    if chosen.out is not None:
+        replace_bytes(chosen.out / f"{chosen.piece.name}.peaks.json", peaks)
+        replace_bytes(chosen.out / f"{chosen.piece.name}.waveform.png", picture)
+    return Produced(stored, {"preset": chosen.preset, "points": json.loads(peaks)["length"]}, picture)
+
+
+def label(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
+    before = job.features(chosen.piece, cache)
+    after = job.mastered_features(chosen.piece, chosen.preset, cache)
+    targets = labelling.pseudo_labels(before, after)
+    preset, quality = labelling.preset_label(before)
+    if chosen.by == "owner":  # somebody who knows the piece said so
+        preset, quality = chosen.preset, "human"
+    detail = {"y_reg": [float(v) for v in targets], "preset": preset, "quality": quality}
+    summary = {name: float(v) for name, v in zip(labelling.TARGETS, targets, strict=True)}
+    return Produced(cache.misses == 0, {**summary, "preset": preset, "quality": quality}, detail=detail)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target, durable=False) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def facts_of(chosen: Chosen) -> dict[str, Any]:
+    """The choice alone, as it is kept for the steps after mastering."""
+    kept = asdict(chosen)
+    return {key: kept[key] for key in ("preset", "by", "confidence", "reason", "predicted")}

@@ -1,0 +1,102 @@
+"""What versions there are, who gets them and how they behave, as a person or a program wants to read it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from pipelines.models.candidates import headline
+from pipelines.storage import metrics as metrics_table
+from pipelines.storage import models as registry_table
+from pipelines.storage import rollouts
+from pipelines.studio import Studio
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    name: str
+    version: str
+    framework: str
+    stage: int | None  # per cent of the users; None: it serves nobody
+    status: str  # live, running, superseded, rolled_back or registered
+    since: datetime
+    reason: str
+    headline: float
+    n: int  # calls in the last day
+    latency_ms: float | None
+    err_rate: float | None
+    input_psi: float | None
+    output_psi: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"since": self.since.isoformat()}
+
+
+def versions(studio: Studio, name: str | None = None, limit: int = 5) -> list[Version]:
+    """Of each model the newest ``limit`` versions, those that serve first."""
+    found: list[Version] = []
+    with studio.database.session() as session:
+        for model in [name] if name is not None else registry_table.names(session):
+            history = {r.model_id: r for r in reversed(rollouts.history(session, model))}
+            made: list[Version] = []
+            for row in registry_table.listed(session, model):
+                r = history.get(row.id)
+                day = metrics_table.newest(session, row.id, "1d")
+                made.append(
+                    Version(
+                        model,
+                        row.version,
+                        row.framework,
+                        r.stage if r is not None and r.status in ("live", "running") else None,
+                        r.status if r is not None else "registered",
+                        r.stage_since if r is not None else row.created_at,
+                        r.reason if r is not None else "",
+                        headline(row.metrics),
+                        day.n if day is not None else 0,
+                        day.latency_ms if day is not None else None,
+                        day.err_rate if day is not None else None,
+                        day.input_psi if day is not None else None,
+                        day.output_psi if day is not None else None,
+                    )
+                )
+            made.sort(key=lambda v: v.stage is None)
+            found += made[:limit]
+    return found
+
+
+def table(found: list[Version]) -> str:
+    """Markdown, one row a version."""
+    lines = [
+        "| model | version | framework | stage | status | score | calls/day | ms | errors | drift in | drift out |",
+        "|" + "---|" * 11,
+    ]
+    for v in found:
+        stage = f"{v.stage} %" if v.stage is not None else ""
+        errors = f"{v.err_rate:.1%}" if v.err_rate is not None else ""
+        numbers = [f"{x:.2f}" if x is not None else "" for x in (v.latency_ms, v.input_psi, v.output_psi)]
+        lines.append(
+            f"| {v.name} | {v.version} | {v.framework} | {stage} | {v.status} | {v.headline:.3f} | {v.n} | {numbers[0]} "
+            f"| {errors} | {numbers[1]} | {numbers[2]} |"
+        )
+    return "\n".join(lines)
+
+
+def metrics(studio: Studio) -> dict[str, float | int | str]:
+    """One stable key a figure of each version that serves, and the table."""
+    found = versions(studio)
+    summary: dict[str, float | int | str] = {"versions": table(found)}
+    for v in found:
+        if v.stage is None:
+            continue
+        role = "live" if v.status == "live" else "candidate"
+        values = {
+            "stage": v.stage,
+            "calls_1d": v.n,
+            "latency_ms_1d": v.latency_ms,
+            "err_rate_1d": v.err_rate,
+            "input_psi_1d": v.input_psi,
+            "output_psi_1d": v.output_psi,
+        }
+        summary |= {f"{v.name}_{role}_{key}": value for key, value in values.items() if value is not None}
+    return summary
