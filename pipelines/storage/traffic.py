@@ -1,6 +1,6 @@
-"""Questions about what versions of models did, minute by minute: added up over processes, and summed over windows.
+"""What versions of models did, minute by minute, added up over all processes.
 
-What is counted and in which buckets is models/traffic.py's.
+What is counted is models/traffic.py's; sums over longer spans, and how they are kept small, are metrics.py's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from pipelines.storage.tables import ModelTraffic, ModelVersion
 
 _ARRAYS = ("latency_counts", "input_counts", "output_counts")
-_SUMS = ("n", "errors", "retries", "latency_ms")
+_NUMBERS = ("n", "errors", "retries", "latency_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,71 +66,22 @@ def add(session: Session, rows: Iterable[tuple[int, datetime, Traffic]]) -> None
     if not values:
         return
     statement = insert(ModelTraffic)
-    added: dict[str, Any] = {c: getattr(ModelTraffic, c) + statement.excluded[c] for c in _SUMS}
+    added: dict[str, Any] = {c: getattr(ModelTraffic, c) + statement.excluded[c] for c in _NUMBERS}
     added |= {c: text(_ELEMENTWISE.format(c)) for c in _ARRAYS}
     added["last_error"] = func.coalesce(statement.excluded.last_error, ModelTraffic.last_error)
     session.execute(statement.on_conflict_do_update(constraint="pk_model_traffic", set_=added), values)
 
 
-def window(session: Session, model_id: int, since: datetime, until: datetime) -> Traffic:
-    """The sum over the minutes from ``since`` (inclusive) to ``until`` (exclusive)."""
-    bounds = {"model": model_id, "since": since, "until": until}
-    n, errors, retries, latency = session.execute(text(_TOTALS), bounds).one()
-    latencies, inputs, outputs = (
-        np.asarray(session.execute(text(_COLUMN_TOTALS.format(c)), bounds).scalar_one() or (), np.int64)
-        for c in _ARRAYS
-    )
-    error = session.execute(text(_LAST_ERROR), bounds).scalar_one_or_none()
-    return Traffic(int(n), int(errors), int(retries), float(latency), latencies, inputs, outputs, error)
-
-
-def fold(session: Session, before: datetime) -> int:
-    """Minutes older than ``before`` become hours (in the row of the hour's first minute); number of rows spared.
-
-    A minute of a model with 164 features is some kilobytes, a month of them half a gigabyte; the windows of 7 and 30
-    days need no minutes. ``before`` is cut to its hour. Safe beside ``add``, and may run at any time.
-    """
-    before = before.replace(minute=0, second=0, microsecond=0)
-    session.execute(text("lock table model_traffic in share row exclusive mode"))  # readers go on, writers wait
-    spared = 0
-    hours = session.execute(text(_FULL_HOURS), {"before": before}).all()
-    for model_id, hour, until in hours:
-        total = window(session, model_id, hour, until)
-        bounds = {"model": model_id, "since": hour, "until": until}
-        gone = session.execute(text(_DELETE), bounds).scalars().all()
-        session.execute(insert(ModelTraffic).values(_values(model_id, hour, total)))
-        spared += len(gone) - 1
-    return spared
-
-
-def forget(session: Session, before: datetime) -> int:
-    """Deletes what is older than ``before``: no window reaches there any more. Number of rows."""
-    gone = session.execute(text("delete from model_traffic where minute < :before returning 1"), {"before": before})
-    return len(gone.all())
-
-
 _ELEMENTWISE = """coalesce((
     select array_agg(coalesce(old, 0) + coalesce(new, 0) order by place)
     from unnest(model_traffic.{0}, excluded.{0}) with ordinality as pair(old, new, place)), '{{}}')"""
-_WITHIN = "from model_traffic where model_id = :model and minute >= :since and minute < :until"
-_TOTALS = f"""select coalesce(sum(n), 0), coalesce(sum(errors), 0), coalesce(sum(retries), 0),
-    coalesce(sum(latency_ms), 0) {_WITHIN}"""
-_COLUMN_TOTALS = """select array_agg(total order by place) from (
-    select place, sum(count)::bigint as total
-    from model_traffic, unnest({0}) with ordinality as cell(count, place)
-    where model_id = :model and minute >= :since and minute < :until group by place) totals"""
-_LAST_ERROR = f"select last_error {_WITHIN} and last_error is not null order by minute desc limit 1"
-_DELETE = f"delete {_WITHIN} returning minute"
-_FULL_HOURS = """select model_id, date_trunc('hour', minute, 'UTC') as hour,
-    date_trunc('hour', minute, 'UTC') + interval '1 hour'
-    from model_traffic where minute < :before group by 1, 2 having count(*) > 1 order by 1, 2"""
 
 
 def _values(model_id: int, minute: datetime, traffic: Traffic) -> dict[str, Any]:
     return {
         "model_id": model_id,
         "minute": minute,
-        **{c: getattr(traffic, c) for c in _SUMS},
+        **{c: getattr(traffic, c) for c in _NUMBERS},
         **{c: getattr(traffic, c).tolist() for c in _ARRAYS},
         "last_error": traffic.last_error,
     }

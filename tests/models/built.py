@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+from sqlalchemy import select
 
 from pipelines.models import drift, registry, rollout
-from pipelines.storage.tables import ModelVersion
+from pipelines.storage.database import Database
+from pipelines.storage.tables import ModelTraffic, ModelVersion
+from pipelines.storage.traffic import NOTHING, Traffic
 from pipelines.studio import Studio
 
 NAME, FEATURES, D, K = "master_reg", "audio-1", 6, 3
@@ -169,3 +172,17 @@ def user_of(stage: int, name: str = NAME) -> str:
     if stage == 0:
         return next(u for u in candidates if rollout.bucket(name, u) >= 2500)
     return next(u for u in candidates if rollout.bucket(name, u) < stage * 100)
+
+
+def counted(database: Database, model_id: int, since: datetime | None = None, until: datetime | None = None) -> Traffic:
+    """What the database holds of a version's traffic in [since, until), added up."""
+    query = select(ModelTraffic).where(ModelTraffic.model_id == model_id).order_by(ModelTraffic.minute)
+    if since is not None and until is not None:
+        query = query.where(ModelTraffic.minute >= since, ModelTraffic.minute < until)
+    total = NOTHING
+    with database.session() as session:
+        for row in session.execute(query).scalars():
+            arrays = (row.latency_counts, row.input_counts, row.output_counts)
+            numbers = (row.n, row.errors, row.retries, row.latency_ms)
+            total += Traffic(*numbers, *(np.array(a, np.int64) for a in arrays), last_error=row.last_error)
+    return total

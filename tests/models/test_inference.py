@@ -23,7 +23,7 @@ from pipelines.errors import BadInput, Unavailable
 from pipelines.models import artefacts, rollout, versions
 from pipelines.models.inference import Prediction, Predictor
 from pipelines.settings import Settings
-from pipelines.storage import embedded, flags, traffic
+from pipelines.storage import embedded, flags
 from pipelines.storage.database import Database
 from pipelines.storage.tables import ModelVersion
 from pipelines.storage.traffic import Traffic
@@ -48,8 +48,7 @@ def predictor(studio: Studio, **changed: Any) -> Iterator[Predictor]:
 
 
 def total(studio: Studio, row: ModelVersion) -> Traffic:
-    with studio.database.session() as session:
-        return traffic.window(session, row.id, START.replace(year=2000), START.replace(year=2100))
+    return built.counted(studio.database, row.id)
 
 
 def promote(studio: Studio) -> None:

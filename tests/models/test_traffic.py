@@ -20,24 +20,19 @@ from pipelines.storage import traffic
 from pipelines.storage.database import Database
 from pipelines.storage.tables import ModelTraffic, ModelVersion
 from pipelines.storage.traffic import Traffic
-from tests.models.built import reference
+from tests.models.built import counted, reference
 from tests.models.registered import register
 
 NOW = datetime(2026, 11, 22, 4, 3, 27, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
-def counted(n: int = 1, **changed: Any) -> Traffic:
+def portion(n: int = 1, **changed: Any) -> Traffic:
     values = {
         "n": n, "errors": 0, "retries": 0, "latency_ms": 0.5 * n, "latency_counts": np.array([0, n]),
         "input_counts": np.array([n, 0, n, 0]), "output_counts": np.array([n]),
     }  # fmt: skip
     return Traffic(**(values | changed))
-
-
-def everything(database: Database, model_id: int) -> Traffic:
-    with database.session() as session:
-        return traffic.window(session, model_id, NOW - 400 * DAY, NOW + 400 * DAY)
 
 
 def same(a: Traffic, b: Traffic) -> bool:
@@ -121,28 +116,27 @@ def test_portions_of_all_processes_add_up(database: Database) -> None:
     one, two = register(database, "v20261101"), register(database, "v20261102")
     minute = NOW.replace(second=0)
     with database.session() as session:
-        traffic.add(session, [(two, minute, counted(5)), (one, minute, counted(1, last_error="first"))])
+        traffic.add(session, [(two, minute, portion(5)), (one, minute, portion(1, last_error="first"))])
         traffic.add(
-            session, [(one, minute, counted(2, errors=1)), (one, minute + MINUTE, counted(4, last_error="second"))]
+            session, [(one, minute, portion(2, errors=1)), (one, minute + MINUTE, portion(4, last_error="second"))]
         )
-    assert same(everything(database, one), counted(7, errors=1, last_error="second"))
-    assert everything(database, one).latency_ms == 3.5
-    assert same(everything(database, two), counted(5))
-    with database.session() as session:
-        assert same(traffic.window(session, one, minute, minute + MINUTE), counted(3, errors=1, last_error="first"))
-        assert traffic.window(session, one, minute + 2 * MINUTE, NOW + DAY).n == 0
+    assert same(counted(database, one), portion(7, errors=1, last_error="second"))
+    assert counted(database, one).latency_ms == 3.5
+    assert same(counted(database, two), portion(5))
+    assert same(counted(database, one, minute, minute + MINUTE), portion(3, errors=1, last_error="first"))
+    assert counted(database, one, minute + 2 * MINUTE, NOW + DAY).n == 0
 
 
 def test_counts_of_other_lengths_add_up_as_well(database: Database) -> None:
     """An older program may count without a reference, or in fewer buckets."""
     model = register(database, "v20261101")
     nothing, minute = np.zeros(0, np.int64), NOW.replace(second=0)
-    bare = counted(3, input_counts=nothing, output_counts=nothing, latency_counts=nothing)
+    bare = portion(3, input_counts=nothing, output_counts=nothing, latency_counts=nothing)
     with database.session() as session:
         traffic.add(session, [(model, minute, bare)])
         traffic.add(session, [(model, minute, bare)])
-        traffic.add(session, [(model, minute, counted(2))])
-    found = everything(database, model)
+        traffic.add(session, [(model, minute, portion(2))])
+    found = counted(database, model)
     assert (found.n, found.input_counts.tolist(), found.latency_counts.tolist()) == (8, [2, 0, 2, 0], [0, 2])
 
 
@@ -154,7 +148,7 @@ def test_a_version_that_was_deleted_holds_nothing_back(database: Database) -> No
     for counter in counters.values():
         counter.failed("fails", 1.0)
     Pending().flush(database, counters, NOW)
-    assert (everything(database, gone).n, everything(database, here).n) == (0, 1)
+    assert (counted(database, gone).n, counted(database, here).n) == (0, 1)
 
 
 def test_many_processes_flush_at_once(database: Database) -> None:
@@ -176,7 +170,7 @@ def test_many_processes_flush_at_once(database: Database) -> None:
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert not failed
-    assert [everything(database, i).n for i in models] == [40] * 4
+    assert [counted(database, i).n for i in models] == [40] * 4
 
 
 def test_what_cannot_be_handed_over_is_kept_with_its_minute(database: Database) -> None:
@@ -209,32 +203,4 @@ def test_a_long_absence_costs_minutes_and_no_call(database: Database, monkeypatc
     pending.flush(database, {model: counter}, NOW + DAY)
     with database.session() as session:
         assert session.execute(select(func.count()).select_from(ModelTraffic)).scalar_one() == MOST_PENDING
-    assert everything(database, model).n == MOST_PENDING + 50
-
-
-def test_minutes_fold_into_hours_and_sums_stay(database: Database) -> None:
-    model, other = register(database, "v20261101"), register(database, "v20261102")
-    start = NOW.replace(minute=0, second=0)
-    with database.session() as session:
-        traffic.add(session, [(model, start + i * MINUTE, counted(i + 1, last_error=f"e{i}")) for i in range(150)])
-        traffic.add(session, [(other, start + 30 * MINUTE, counted(9))])
-    before, neighbour = everything(database, model), everything(database, other)
-    with database.session() as session:
-        assert traffic.fold(session, start + 2 * HOUR + 30 * MINUTE) == 118
-        assert traffic.fold(session, start + 2 * HOUR + 30 * MINUTE) == 0
-    assert same(everything(database, model), before) and same(everything(database, other), neighbour)
-    with database.session() as session:
-        minutes = session.execute(select(ModelTraffic.minute).where(ModelTraffic.model_id == model)).scalars().all()
-        assert min(minutes) == start and len(minutes) == 2 + 30
-        hour = traffic.window(session, model, start, start + HOUR)
-        assert (hour.n, hour.last_error) == (sum(range(1, 61)), "e59")
-        traffic.add(session, [(model, start, counted(1))])  # a late portion finds the hour's row
-    assert everything(database, model).n == before.n + 1
-
-
-def test_what_no_window_reaches_is_forgotten(database: Database) -> None:
-    model = register(database, "v20261101")
-    with database.session() as session:
-        traffic.add(session, [(model, NOW.replace(second=0) - i * DAY, counted()) for i in range(40)])
-        assert traffic.forget(session, NOW - 31 * DAY) == 9
-    assert everything(database, model).n == 31
+    assert counted(database, model).n == MOST_PENDING + 50
