@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,33 @@ class Squeeze:
         at = (np.arange(len(held)) + 0.5) * hop
         gain = np.interp(np.arange(samples.shape[1]), at, _ratio(-held)).astype(np.float32)
         return np.asarray(samples * gain)
+
+
+@dataclass(frozen=True, slots=True)
+class Swell:
+    """A level that rises and falls by ``db`` in all, once in ``period_s``, as players do and faders."""
+
+    kind: ClassVar[str] = "swell"
+    period_s: float
+    db: float
+
+    def apply(self, samples: Samples, sample_rate: int) -> Samples:
+        phase = 2 * np.pi * np.arange(samples.shape[1]) / (self.period_s * sample_rate)
+        return np.asarray(samples * _ratio((np.cos(phase) - 1) * self.db / 2).astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Silence for ``share`` of the time, once in ``period_s``, with edges of 20 ms, as between phrases."""
+
+    kind: ClassVar[str] = "pauses"
+    period_s: float
+    share: float
+
+    def apply(self, samples: Samples, sample_rate: int) -> Samples:
+        phase = np.arange(samples.shape[1]) / sample_rate % self.period_s
+        inside = np.minimum(phase, self.share * self.period_s - phase)
+        return np.asarray(samples * np.clip(1 - inside / 0.02, 0, 1).astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +179,8 @@ class Stretch:
         return np.stack([np.interp(at, times, channel) for channel in samples]).astype(np.float32)
 
 
-Change = Gain | Equal | Squeeze | Width | Noise | Cut | Dull | Clip | Stretch
-_KINDS: dict[str, type[Any]] = {c.kind: c for c in (Gain, Equal, Squeeze, Width, Noise, Cut, Dull, Clip, Stretch)}
+Change = Gain | Equal | Squeeze | Swell | Pauses | Width | Noise | Cut | Dull | Clip | Stretch
+_KINDS: dict[str, type[Any]] = {change.kind: change for change in get_args(Change)}
 
 
 def apply(changes: Iterable[Change], samples: Samples, sample_rate: int) -> Samples:
