@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from pipelines.audio.true_peak import TAPS, interpolator
 from pipelines.mastering.envelopes import cell_size, falling
 from pipelines.mastering.presets import Limiter
-from pipelines.mastering.tape import BLOCK, Tape
+from pipelines.mastering.tape import Tape
 
-_BEFORE, _AFTER = TAPS // 2, TAPS // 2  # samples around a cell that its inner points need
 _ROWS = 512  # cells multiplied at once: few enough that OpenBLAS starts no threads
 
 
@@ -24,14 +23,57 @@ def oversampling(sample_rate: int) -> int:
     return 8 if sample_rate < 80_000 else 4 if sample_rate < 160_000 else 2
 
 
+class CellPeaks:
+    """Takes a sound block by block; `finish` tells every cell's highest absolute value over all channels.
+
+    Points between samples count as samples do, those just before and just after a cell with it.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._cell = cell_size(sample_rate)
+        self._matrix = _matrix(self._cell, oversampling(sample_rate))
+        self._wave: NDArray[np.float32] | None = None  # begins TAPS / 2 before the next cell
+        self._peaks: list[NDArray[np.float32]] = []
+
+    def push(self, block: NDArray[np.float32]) -> None:
+        """``block`` [n_channels, n], any n."""
+        wave = np.zeros((len(block), TAPS // 2), np.float32) if self._wave is None else self._wave
+        wave = np.concatenate([wave, block], axis=1)
+        n = max(0, (wave.shape[1] - TAPS) // self._cell)
+        if n:
+            self._peaks.append(self._highest(wave, n))
+        self._wave = wave[:, n * self._cell :].copy()
+
+    def finish(self) -> NDArray[np.float64]:
+        """[n_cells], linear; the last cell may be a part of one."""
+        if self._wave is not None:
+            left = self._wave.shape[1] - TAPS // 2
+            n = -(-left // self._cell)
+            missing = n * self._cell - left + TAPS // 2
+            if n:
+                self._peaks.append(self._highest(np.pad(self._wave, ((0, 0), (0, missing))), n))
+            self._wave = None
+        return np.concatenate(self._peaks).astype(np.float64) if self._peaks else np.zeros(0)
+
+    def _highest(self, wave: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+        """``wave`` [n_channels, TAPS / 2 + n cells + TAPS / 2 or more] -> [n]."""
+        inside = wave[:, TAPS // 2 : TAPS // 2 + n * self._cell]
+        peaks = np.abs(inside).reshape(len(wave), n, self._cell).max(axis=(0, 2))
+        for channel in wave:
+            windows = np.lib.stride_tricks.sliding_window_view(channel, self._cell + TAPS)[:: self._cell][:n]
+            for start in range(0, n, _ROWS):
+                points = windows[start : start + _ROWS] @ self._matrix
+                found = np.maximum(points.max(axis=1), -points.min(axis=1))
+                np.maximum(peaks[start : start + _ROWS], found, out=peaks[start : start + _ROWS])
+        return np.asarray(peaks)
+
+
 def cell_peaks(tape: Tape) -> NDArray[np.float64]:
-    """[n_cells] highest absolute value over all channels, of the samples of a cell and of the wave around them."""
-    cell = cell_size(tape.sample_rate)
-    peaks = [
-        _block_peaks(tape.read(start - _BEFORE, min(BLOCK, _whole(tape.n_samples - start, cell)) + TAPS), cell, tape)
-        for start in range(0, tape.n_samples, BLOCK)
-    ]
-    return np.concatenate(peaks).astype(np.float64) if peaks else np.zeros(0)
+    """`CellPeaks` of a whole tape."""
+    cells = CellPeaks(tape.sample_rate)
+    for block in tape.blocks():
+        cells.push(block)
+    return cells.finish()
 
 
 def reductions(
@@ -53,24 +95,6 @@ def reductions(
     highest = maximum_filter1d(edges, 2 * half + 1, mode="nearest")
     window = np.hanning(2 * half + 3)[1:-1]
     return np.asarray(correlate1d(highest, window / window.sum(), mode="nearest"))
-
-
-def _whole(n: int, cell: int) -> int:
-    return -(-n // cell) * cell
-
-
-def _block_peaks(wave: NDArray[np.float32], cell: int, tape: Tape) -> NDArray[np.float32]:
-    """``wave`` [n_channels, _BEFORE + n + _AFTER] -> [n / cell]."""
-    matrix = _matrix(cell, oversampling(tape.sample_rate))
-    n = (wave.shape[1] - TAPS) // cell
-    samples = np.abs(wave[:, _BEFORE : _BEFORE + n * cell]).reshape(len(wave), n, cell).max(axis=(0, 2))
-    for channel in wave:
-        windows = np.lib.stride_tricks.sliding_window_view(channel, cell + TAPS)[::cell][:n]
-        for start in range(0, n, _ROWS):
-            points = windows[start : start + _ROWS] @ matrix
-            found = np.maximum(points.max(axis=1), -points.min(axis=1))
-            np.maximum(samples[start : start + _ROWS], found, out=samples[start : start + _ROWS])
-    return np.asarray(samples)
 
 
 @lru_cache(maxsize=8)

@@ -86,7 +86,7 @@ def picture(source: Path | str) -> bytes:
         1,
         sharex=True,
         squeeze=False,
-        gridspec_kw={"left": 0.03, "right": 0.995, "top": 0.97, "bottom": 0.09, "hspace": 0.05},
+        gridspec_kw={"left": 0.03, "right": 0.985, "top": 0.97, "bottom": 0.09, "hspace": 0.05},
     )[:, 0]
     times = np.arange(outline.low.shape[1]) * outline.samples_per_pixel / outline.sample_rate
     for i, axes in enumerate(all_axes):
