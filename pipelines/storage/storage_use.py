@@ -40,16 +40,16 @@ class Stored:
         return set(HASH.findall(self.key.rsplit("/", 1)[-1]))
 
 
-def stored(objects: Objects) -> Iterator[Stored]:
-    """Everything in the store, in no order. Unavailable when the store is away."""
+def stored(objects: Objects, folder: str = "") -> Iterator[Stored]:
+    """Everything in the store, or below one of its folders, in no order. Unavailable when the store is away."""
     if objects.remote:
         try:
-            for chunk in obstore.list(objects.store, chunk_size=_AT_ONCE):
+            for chunk in obstore.list(objects.store, folder or None, chunk_size=_AT_ONCE):
                 for item in chunk:
                     yield Stored(item["path"], item["size"], item["last_modified"])
         except BaseError as error:
             raise _away(objects, error) from error
-    yield from _on_disk(objects)
+    yield from _on_disk(objects, folder)
 
 
 def remove(objects: Objects, doomed: Collection[Stored]) -> None:
@@ -74,10 +74,10 @@ def newest(session: Session) -> StorageUse | None:
     return session.execute(select(StorageUse).order_by(StorageUse.at.desc(), StorageUse.id.desc()).limit(1)).scalar()
 
 
-def _on_disk(objects: Objects) -> Iterator[Stored]:
-    for folder, _, names in os.walk(objects.folder):
+def _on_disk(objects: Objects, below: str) -> Iterator[Stored]:
+    for place, _, names in os.walk(objects.folder / below):
         for name in names:
-            path = Path(folder) / name
+            path = Path(place) / name
             try:
                 facts = path.lstat()
             except FileNotFoundError:

@@ -1,0 +1,21 @@
+"""Which of the orchestrator's own records name what a person withdrew. Deleting them is for whoever knows the
+orchestrator."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pipelines.storage import withdrawals
+from pipelines.studio import Studio
+
+
+def named_batches(studio: Studio) -> dict[str, datetime]:
+    """Batch key -> until when its records may name a withdrawn person's files. Completed withdrawals only: what is under
+    way still writes records."""
+    found: dict[str, datetime] = {}
+    with studio.database.session() as session:
+        for row in withdrawals.listed(session):
+            if row.completed_at is not None:
+                for key in row.report.get("batches", []):
+                    found[key] = max(found.get(key, row.completed_at), row.completed_at)
+    return found

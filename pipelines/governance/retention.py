@@ -1,0 +1,183 @@
+"""How long each kind of object is kept, and that it goes when its time is up.
+
+What a person takes back goes at once and elsewhere: withdrawal.py. Features that were computed stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from pipelines import clock
+from pipelines.errors import BadInput
+from pipelines.intake import folder as folders
+from pipelines.media.hashing import content_hash
+from pipelines.storage import audit, claims, storage_use, withdrawals
+from pipelines.storage import vault as table
+from pipelines.storage.tables import UPLOAD_KINDS
+from pipelines.studio import Studio
+
+PERIODS: Mapping[str, timedelta | None] = {  # None: until its owner withdraws
+    "inst": timedelta(days=7),
+    "vocal": timedelta(days=7),
+    "master": timedelta(days=15),
+    "preview": timedelta(days=30),
+    "music": None,
+    "clip": None,
+    "lyrics": None,
+    "mix": None,
+    "melody": None,
+    "sheet": None,
+}
+MIXDOWNS = "features/mixdown"  # no features, but the stems in another form
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """One item whose time is up. ``object_goes``: nobody else has a claim on its object."""
+
+    item_id: int
+    kind: str
+    job_id: int | None
+    object_key: str
+    content_hash: str
+    size: int  # bytes
+    due: datetime
+    object_goes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    expired: tuple[Expired, ...]
+    held: tuple[int, ...]  # items whose time is up, but for a legal hold
+    dry_run: bool
+
+    @property
+    def freed(self) -> int:
+        """Bytes."""
+        return sum(item.size for item in self.expired if item.object_goes)
+
+    def lines(self) -> list[str]:
+        """One line a thing, for a person to read."""
+        verb = "would delete" if self.dry_run else "deleted"
+        shared = "; its content is another's, too, and stays"
+        return [
+            *(
+                f"{verb} {e.kind} of job {e.job_id}: {e.object_key} ({e.size} bytes, due {e.due:%Y-%m-%d %H:%M})"
+                f"{'' if e.object_goes else shared}"
+                for e in self.expired
+            ),
+            *(f"left vault item {item}: it is under a legal hold" for item in self.held),
+        ]
+
+
+def expire(studio: Studio, now: datetime | None = None, *, dry_run: bool = False) -> Report:
+    """Deletes what has expired at ``now``: the object unless others need it, its copies in the inbox and the results;
+    an upload's row stays as "expired". Killed anywhere, the next run goes on.
+
+    Unavailable, with nothing deleted, while this machine's clock and the database's do not agree.
+    """
+    with studio.database.session() as session:
+        agreed = clock.agreed(session)
+        moment = now or agreed
+        due = [(row.id, row.legal_hold) for row in table.expired(session, moment)]
+    held = tuple(item for item, hold in due if hold)
+    ids = [item for item, hold in due if not hold]
+    if dry_run:
+        with studio.database.session() as session, session.begin_nested() as trial:
+            found = [_expire(session, item, moment) for item in ids]
+            trial.rollback()
+        return Report(tuple(e for e in found if e is not None), held, dry_run)
+    done = []
+    for item_id in ids:
+        with studio.database.session() as session:
+            if (expired := _expire(session, item_id, moment)) is not None:
+                # Before the commit: a row without its object is found again, an object without a row is not.
+                _delete(studio, session, expired)
+                done.append(expired)
+    _drop_mixdowns(studio)
+    with studio.database.session() as session:
+        claims.read_again(session, [e.object_key for e in done if e.object_goes])
+    report = Report(tuple(done), held, dry_run)
+    if done:
+        log.info("retention: %d items expired, %d bytes freed", len(done), report.freed)
+    return report
+
+
+def _expire(session: Session, item_id: int, now: datetime) -> Expired | None:
+    """The item's rows as they will be."""
+    item = table.locked(session, item_id)
+    if item is None or item.legal_hold or item.deleted_at is not None or item.expires_at is None:
+        return None  # held, deleted or prolonged since the look
+    if item.expires_at > now:
+        return None
+    goes = not table.others_need(session, item)
+    found = Expired(
+        item.id, item.kind, item.job_id, item.object_key, item.content_hash, item.size, item.expires_at, goes
+    )
+    if item.job_id is not None and item.kind in UPLOAD_KINDS:
+        table.expire_upload(session, item)
+    if item.job_id is None and withdrawals.completed(session, [item.user_id]):
+        session.delete(item)  # its owner withdrew, and only a hold kept it
+    else:
+        item.deleted_at, item.deleted_reason = now, "expired"
+    session.flush()
+    return found
+
+
+def _delete(studio: Studio, session: Session, item: Expired) -> None:
+    if item.job_id is not None:
+        _drop_copies(studio, session, item, item.job_id)
+    if item.object_goes:
+        studio.objects.delete(item.object_key)
+        (studio.objects.folder / item.object_key).unlink(missing_ok=True)  # a copy whose object went before
+    subject = f"job:{item.job_id}" if item.job_id is not None else f"vault:{item.item_id}"
+    detail = {"item": item.item_id, "kind": item.kind, "due": item.due.isoformat(), "object_deleted": item.object_goes}
+    audit.write(session, actor="system", action="retention.expire", subject=subject, detail=detail)
+
+
+def _drop_copies(studio: Studio, session: Session, item: Expired, job_id: int) -> None:
+    """The same bytes where persons put or take them: the job's folder in the inbox, its results."""
+    if item.kind in UPLOAD_KINDS:
+        with folders.housekeeping(studio.settings.inbox):
+            row = table.inbox_folder(session, job_id)
+            path = studio.settings.inbox / row.name if row is not None else None
+            if row is not None and path is not None and path.is_dir() and _fingerprint(path) == row.fingerprint:
+                shutil.rmtree(path)
+    results = studio.settings.home_path / "results" / table.name_of_job(session, job_id)
+    for path in list(_same(results, item, studio.objects.folder / item.object_key)):
+        path.unlink(missing_ok=True)
+
+
+def _fingerprint(path: Path) -> str | None:
+    try:
+        return folders.read(path).fingerprint
+    except (BadInput, FileNotFoundError):
+        return None
+
+
+def _same(results: Path, item: Expired, place: Path) -> Iterator[Path]:
+    """Links to the object and files of its content."""
+    for path in results.rglob("*") if results.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_symlink():
+                if path.readlink() == place:
+                    yield path
+            elif path.is_file() and path.stat().st_size == item.size and content_hash(path) == item.content_hash:
+                yield path
+
+
+def _drop_mixdowns(studio: Studio) -> None:
+    """Stems mixed as they were aligned are kept no longer than the stems."""
+    mixdowns = list(storage_use.stored(studio.objects, MIXDOWNS))
+    with studio.database.session() as session:
+        gone = table.mixed_from_expired(session, {h for item in mixdowns for h in item.hashes})
+    storage_use.remove(studio.objects, [item for item in mixdowns if item.hashes and item.hashes <= gone])

@@ -1,0 +1,204 @@
+"""What of a person lies outside the database: objects and their copies, folders of the inbox and the results, encoded
+segments, Data Docs. Finding and removing only; in which order, and when that is done, is withdrawal.py's.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from pipelines.errors import BadInput
+from pipelines.governance.people import pseudonym
+from pipelines.intake import folder as folders
+from pipelines.intake import job_file
+from pipelines.storage import claims, jobs, storage_use, withdrawals
+from pipelines.storage.storage_use import HASH, Stored
+from pipelines.storage.tables import InboxFolder
+from pipelines.studio import Studio
+
+MAX_PLAN = 8 << 20  # bytes: no cut list is larger
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What to look for. It is kept in the withdrawal's row until all is gone, since the rows that tell go before."""
+
+    person: str  # pseudonym
+    until: datetime  # on the database's clock: what came later was given anew
+    keep: bool  # originals stay
+    spellings: tuple[str, ...] = ()
+    jobs: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    batches: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    held: tuple[int, ...] = ()
+    edited: bool = False  # there was a song or a clip, of which segments may be encoded
+    cleared: tuple[str, ...] = ()  # places that are others' again, and not to be cleared twice
+
+    def to_dict(self) -> dict[str, Any]:
+        parts = ("spellings", "jobs", "names", "batches", "hashes", "keys", "held", "cleared")
+        return {"until": self.until.isoformat(), "edited": self.edited} | {n: list(getattr(self, n)) for n in parts}
+
+    @property
+    def rows(self) -> withdrawals.Rows:
+        return withdrawals.Rows(self.jobs, self.names, self.batches, self.hashes, self.keys, self.held, self.edited)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What is to go outside the database, and what stays although it is the person's."""
+
+    objects: tuple[Stored, ...]
+    orphans: tuple[Stored, ...]  # what was computed of nobody's content any more: it may have been theirs
+    folders: tuple[Path, ...]  # files, too
+    shared: tuple[str, ...]  # keys that another person's job names as well
+    kept: tuple[str, ...]  # keys of originals left with us, or under a legal hold
+
+    def files(self) -> Iterator[Path]:
+        for place in self.folders:
+            yield from (p for p in place.rglob("*") if not p.is_dir()) if place.is_dir() else (place,)
+
+
+def follow(session: Session, person: str, until: datetime, keep: bool, before: dict[str, Any]) -> Trace:
+    """What the database tells now, and what was known ``before`` (a Trace's dictionary)."""
+    spellings = withdrawals.spellings(session, person)
+    found = withdrawals.rows(session, spellings, until)
+
+    def both(name: str, now: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(sorted({*before.get(name, ()), *now}))
+
+    return Trace(
+        person=person,
+        until=until,
+        keep=keep,
+        spellings=both("spellings", tuple(spellings)),
+        jobs=both("jobs", found.jobs),
+        names=both("names", found.names),
+        batches=both("batches", found.batches),
+        hashes=both("hashes", found.hashes),
+        keys=both("keys", found.keys),
+        held=both("held", found.held),
+        edited=found.edited or before.get("edited", False),
+        cleared=tuple(before.get("cleared", ())),
+    )
+
+
+def look(studio: Studio, trace: Trace) -> Places:
+    """Reads every name in the store once, and the cut lists that nobody claims."""
+    everything = list(storage_use.stored(studio.objects))
+    listed = [item.key for item in everything]
+    own = set(trace.hashes).union(*(HASH.findall(key) for key in trace.keys)) if trace.keys else set(trace.hashes)
+    computed = {h for item in everything if item.key.startswith("features/") for h in item.hashes}
+    with studio.database.session() as session:
+        named = claims.claimed_keys(session, listed, trace.jobs)
+        living = claims.claimed(session, own | computed, trace.jobs).union(*(HASH.findall(key) for key in named))
+        kept = claims.held_keys(session, listed) | (claims.kept_originals(session, listed) - named)
+        places = tuple(_folders(studio, session, trace))
+    gone = own - living
+    doomed, orphans = [], []
+    for item in everything:
+        if item.key in named or (item.key in kept and not item.copy):
+            continue
+        if item.hashes & gone or (item.key in trace.keys and not item.hashes & living):
+            doomed.append(item)
+        elif item.key.startswith("features/") and item.hashes and not item.hashes & living:
+            orphans.append(item)
+        elif item.key.startswith("media/") and item.key.endswith(".json") and _tells(studio, item, gone):
+            doomed.append(item)
+    mine = {item.key for item in everything if item.hashes & own}
+    return Places(
+        tuple(doomed),
+        tuple(orphans),
+        places,
+        shared=tuple(sorted(mine & named)),
+        kept=tuple(sorted((mine | set(trace.keys)) & kept)),
+    )
+
+
+def clear(studio: Studio, places: Places, *, orphans: bool) -> None:
+    """Removes all of it; ``orphans``: also what may be another's at this moment, when nobody is computing."""
+    with folders.housekeeping(studio.settings.inbox):  # no scan begins meanwhile
+        for place in places.folders:
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+    storage_use.remove(studio.objects, [*places.objects, *(places.orphans if orphans else ())])
+
+
+def segments(studio: Studio) -> tuple[Path, ...]:
+    """Encoded segments, everybody's: their names do not tell whose they are, and they can be encoded again."""
+    folder = studio.settings.home_path / "segments"
+    return (folder,) if folder.is_dir() and any(folder.iterdir()) else ()
+
+
+def has_inbox_folder(studio: Studio, person: str) -> bool:
+    """Whether a folder of the inbox names this pseudonym's person as owner."""
+    inbox = studio.settings.inbox
+    return inbox.is_dir() and any(_owner(path) == person for path in inbox.iterdir())
+
+
+def _folders(studio: Studio, session: Session, trace: Trace) -> Iterator[Path]:
+    home = studio.settings.home_path
+    yield from _inbox(studio.settings.inbox, session, trace)
+    for name in trace.names:
+        place = home / "results" / name
+        if f"results/{name}" not in trace.cleared and place.is_dir():
+            yield place
+    for key in trace.batches:
+        yield from (home / "data_docs").glob(f"*/{key}")
+
+
+def claimants(session: Session, trace: Trace) -> dict[str, int]:
+    """Folder name -> id of the other, living job that its results are for now."""
+    found = {name: jobs.presented(session, name) for name in trace.names}
+    return {name: job for name, job in found.items() if job is not None and job not in trace.jobs}
+
+
+def _inbox(inbox: Path, session: Session, trace: Trace) -> Iterator[Path]:
+    """Folders whose content is a job of theirs, and those not yet taken that name them."""
+    if not inbox.is_dir():
+        return
+    memory = withdrawals.memory(session, trace.names)
+    for path in sorted(inbox.iterdir()):
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".") and _theirs(path, memory, trace):
+            yield path
+
+
+def _theirs(path: Path, memory: dict[str, InboxFolder], trace: Trace) -> bool:
+    try:
+        seen = folders.read(path)
+    except (BadInput, FileNotFoundError):
+        return False
+    known = memory.get(path.name)
+    if known is not None and known.job_id in trace.jobs and known.fingerprint == seen.fingerprint:
+        return True
+    if known is not None and known.job_id is not None and known.job_id not in trace.jobs:
+        return False
+    return seen.changed <= trace.until.timestamp() and _owner(path) == trace.person
+
+
+def _owner(path: Path) -> str | None:
+    """Pseudonym of the owner that the folder's job.yaml names, if it can be read."""
+    file = path / job_file.NAME
+    try:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size > job_file.MAX_BYTES:
+            return None
+        return pseudonym(job_file.parse(file.read_bytes(), path.name).owner)
+    except (BadInput, OSError):
+        return None
+
+
+def _tells(studio: Studio, item: Stored, gone: set[str]) -> bool:
+    """Whether a cut list that no row names any more is of such contents."""
+    if not gone or item.size > MAX_PLAN:
+        return False
+    found = (studio.objects.folder / item.key).read_bytes() if item.copy else studio.objects.get_named(item.key)
+    return found is not None and not gone.isdisjoint(HASH.findall(found.decode(errors="replace")))
