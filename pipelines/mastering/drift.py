@@ -79,8 +79,8 @@ class Fit:
 def fit(times: NDArray[np.float64], lags: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float) -> Fit:
     """A line by Theil and Sen's median of slopes, then least squares over the points within ``tolerance`` s of it.
 
-    The slope is taken for 0 unless it is four standard errors and 2 ppm away from it, and 0.75 ms over all points: the lag at the start of the
-    file would otherwise carry the slope's noise. ``weights`` are positive.
+    The slope is taken for 0 unless it is four standard errors and 2 ppm away from it, and 0.75 ms over all points: the
+    lag at the start of the file would otherwise carry the slope's noise. ``weights`` are positive.
     """
     level = Line(_median(lags, weights), 0.0)
     if len(times) < 3 or np.ptp(times) <= 0:

@@ -21,6 +21,7 @@ OK, FAIL = 0.85, 0.3  # confidence from which a pair is ok, and below which it f
 _APART = 0.15  # s that the warping path may lie from the line: its grid is 0.1 s
 _TOGETHER = 0.12  # s between rhythm and warping that still name the same lag
 _DRIFT = 15.0  # ppm: 3.6 ms in 4 minutes, where doubled consonants begin to be heard
+_AMBIGUOUS = 1.2  # times the next best lag, below which the music repeats itself exactly (a click, a loop)
 _SHORT = 5.0  # s of common sound below which no verdict is better than "warn"
 
 EVIDENCE = (
@@ -71,6 +72,8 @@ def judge(matched: Matched, warped: Warped, *, inst_s: float, vocal_s: float, ma
     line = matched.line
     against = music and said["rhythm_gap"] > _TOGETHER and said["warp_gap"] > _APART
     confidence = sound * (0.6 if against else 1.0)
+    if matched.margin < _AMBIGUOUS:
+        confidence = min(confidence, 0.5)
     if matched.overlap < _SHORT:
         confidence = min(confidence, OK - 0.01)
     if confidence < FAIL:
@@ -138,9 +141,9 @@ def _warnings(
     out = []
     ppm = line.slope * 1e6
     if drifts and abs(ppm) >= _DRIFT:
-        out.append(
-            f"the clocks drift by {ppm:+.0f} ppm, {abs(ppm) * 60e-3:.1f} ms a minute: correct it when mixing"
-        )
+        out.append(f"the clocks drift by {ppm:+.0f} ppm, {abs(ppm) * 60e-3:.1f} ms a minute: correct it when mixing")
+    if drifts and matched.margin < _AMBIGUOUS:
+        out.append(f"a lag of {matched.rival:+.3f} s fits nearly as well: the sound repeats itself exactly")
     stray = matched.stray
     if drifts and stray is not None:
         span = f"{_clock(stray.start)} to {_clock(stray.end)}"

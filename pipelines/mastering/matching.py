@@ -22,8 +22,8 @@ _LOOKS = 64  # windows that then tell lag and drift
 _NEAR = 0.04  # s on either side of what is expected
 TOLERANCE = 0.003  # s from the line within which a window agrees with it
 _ELSEWHERE = 5.0  # times what the line gives: a window that belongs elsewhere
-_PLAIN, _HIGH = 10.0, 5.0  # times its median: a response that tells an arrival
-_ARRIVAL = 0.4  # of the highest peak: an earlier arrival that high is the direct sound
+_PLAIN, _HIGH = 9.0, 5.0  # times its median: a response that tells an arrival
+_ARRIVAL = 0.55  # of the highest peak: an earlier arrival that high is the direct sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Matched:
     fit: Fit
     peak: float  # of all windows together, standard deviations above the mean of all lags; no band counts over 12
     margin: float  # the peak over the next best that lies more than 20 ms away, both less the mean
+    rival: float  # s, the lag of that next best
     coherence: float  # 0..1 rough share of the sound that both hold
     response_peak: float  # of the shared impulse response, over its median
     heard: float  # share of the vocal's seconds in which it sounds
@@ -62,7 +63,7 @@ class Matched:
 def match(inst: NDArray[np.float32], vocal: NDArray[np.float32], max_lag_s: float) -> Matched:
     """Finds the line lag(t) along which the windows of ``vocal`` match ``inst`` best (both [n] at 8 kHz)."""
     active = sounding(vocal)
-    found, peak, margin, stray = _search(inst, vocal, active, max_lag_s)
+    found, peak, margin, rival, stray = _search(inst, vocal, active, max_lag_s)
     start = Line(float(found.total.argmax() * STEP - max_lag_s) - found.slope * found.centre, found.slope)
     looks = _look(inst, vocal, active, start, found.centre)
     line, coherence, response_peak = _arrive(looks)
@@ -73,14 +74,14 @@ def match(inst: NDArray[np.float32], vocal: NDArray[np.float32], max_lag_s: floa
     where = seconds + line.lag + line.slope * seconds
     overlap = float(((where > 0) & (where < len(inst) / RATE)).sum())
     return Matched(
-        line, windows, looks.fit, peak, margin, coherence, response_peak, float(active.mean()), overlap, stray
+        line, windows, looks.fit, peak, margin, rival, coherence, response_peak, float(active.mean()), overlap, stray
     )
 
 
 def _search(
     inst: NDArray[np.float32], vocal: NDArray[np.float32], active: NDArray[np.bool_], reach: float
-) -> tuple[Sum, float, float, Stray | None]:
-    """(the sum along the best line, its peak in standard deviations, its margin, what matches elsewhere)."""
+) -> tuple[Sum, float, float, float, Stray | None]:
+    """(the sum along the best line, its peak in standard deviations, margin, rival, what matches elsewhere)."""
     duration = len(vocal) / RATE
     window = min(_WINDOW, duration)
     starts = np.arange(0, max(duration - window, 0) + 1e-6, _HOP)
@@ -95,12 +96,13 @@ def _search(
     near = slice(max(top - 1, 0), top + 2)
     far = np.abs(np.arange(len(capped)) - top) > 0.02 / STEP
     if not far.any():
-        return found, 0.0, 1.0, None
+        return found, 0.0, 1.0, 0.0, None
     spread = max(float(capped[far].std()), 1e-9)
     peak = (float(capped[near].max()) - float(capped.mean())) / spread
     level = float(found.total.mean())
-    margin = (float(found.total[top]) - level) / max(float(found.total[far].max()) - level, 1e-9)
-    return found, peak, margin, _stray(strengths, found, times, window, reach)
+    second = int(np.where(far, found.total, -np.inf).argmax())
+    margin = (float(found.total[top]) - level) / max(float(found.total[second]) - level, 1e-9)
+    return found, peak, margin, second * STEP - reach, _stray(strengths, found, times, window, reach)
 
 
 def _stray(
