@@ -1,6 +1,8 @@
 """Governance assets: what is deleted and when, how full the store is, whether the audit trail is whole. The rules are
 pipelines/governance's."""
 
+from datetime import datetime
+
 import dagster as dg
 
 from assets.presentation import cell
@@ -21,30 +23,41 @@ OWNERS = ["team:studio"]
     "is left: database, object store, caches, results, and this UI's own records of the batches.",
 )
 def withdrawals(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
-    from pipelines.governance import withdrawal
+    from pipelines.governance import records, withdrawal
 
     with failures_told_apart():
         reports = withdrawal.carry_out(studio)
-        wiped = _wipe(context.instance, sorted({key for report in reports for key in report.batches}), context.run_id)
+        wiped = _wipe(context.instance, records.named_batches(studio))
     return dg.MaterializeResult(
         metadata={
-            "completed": sum(1 for r in reports if r.completed),
-            "unfinished": sum(1 for r in reports if not r.completed),
+            "completed": sum(r.done for r in reports),
+            "unfinished": sum(not r.done for r in reports),
+            "overdue": sum(r.overdue for r in reports),
             "runs_wiped": wiped,
-            "reports": dg.MetadataValue.md("\n".join(f"- {cell(r.sentence)}" for r in reports) or "none was asked for"),
+            "reports": dg.MetadataValue.md(
+                "\n".join(f"- user {r.person}: {cell(r.waiting or f'all deleted: {r.summary}')}" for r in reports)
+                or "none was asked for"
+            ),
         }
     )
 
 
-def _wipe(instance: dg.DagsterInstance, batches: list[str], own: str) -> int:
-    """Deletes the ended runs of these batches with their logs: those hold pictures and names of the people's files."""
-    count = 0
-    for key in batches:
-        for record in instance.get_run_records(dg.RunsFilter(tags={"dagster/partition": key})):
-            if record.dagster_run.run_id != own and record.dagster_run.is_finished:
-                instance.delete_run(record.dagster_run.run_id)
-                count += 1
-    return count
+def _wipe(instance: dg.DagsterInstance, batches: dict[str, datetime]) -> int:
+    """Deletes the ended runs of these batches, and the looks at what is left undone, from before that moment: their
+    logs hold pictures and names of people's files. Those that are gone already are no matter."""
+    doomed = []
+    for key, until in batches.items():
+        doomed.append(dg.RunsFilter(tags={"dagster/partition": key}, created_before=until))
+    if batches:
+        doomed.append(
+            dg.RunsFilter(tags={"dagster/schedule_name": "daily_health"}, created_before=max(batches.values()))
+        )
+    runs = {r.dagster_run.run_id: r.dagster_run for wanted in doomed for r in instance.get_run_records(wanted)}
+    ended = [run_id for run_id, run in runs.items() if run.is_finished]
+    for run_id in ended:
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        instance.delete_run(run_id)
+    return len(ended)
 
 
 @dg.asset(
@@ -63,9 +76,9 @@ def retention(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
         report = retention.expire(studio)
     return dg.MaterializeResult(
         metadata={
-            "deleted": report.deleted,
-            "MB_freed": report.bytes_freed / 1e6,
-            "held": report.held,
+            "deleted": len(report.expired),
+            "MB_freed": report.freed / 1e6,
+            "held": len(report.held),
             "list": dg.MetadataValue.md("\n".join(f"- {cell(line)}" for line in report.lines()[:100]) or "nothing"),
         }
     )
@@ -86,14 +99,18 @@ def storage_use(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.governance import budget
 
     with failures_told_apart():
-        usage = budget.measure(studio, Notifier(studio.settings))
+        usage = budget.measure(studio)
+        freed = budget.relieve(studio, usage)
+    if usage.level:
+        Notifier(studio.settings).send("alarms", "The object store fills up", [str(usage)], f"storage-{usage.level}")
     return dg.MaterializeResult(
         metadata={
             "used_MB": usage.used / 1e6,
             "budget_MB": usage.budget / 1e6,
             "level": usage.level,
+            "MB_freed": freed / 1e6,
             "by_kind": dg.MetadataValue.md(
-                "\n".join(f"- {cell(kind)}: {size / 1e6:.1f} MB" for kind, size in usage.by_kind.items()) or "empty"
+                "\n".join(f"- {cell(kind)}: {size / 1e6:.1f} MB" for kind, size in usage.kinds.items()) or "empty"
             ),
         }
     )
@@ -109,10 +126,14 @@ def storage_use(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     "newest hash somewhere else; `orimono audit verify --head` holds the trail against it.",
 )
 def audit_trail(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
+    from pipelines.notifier import Notifier
+
     from pipelines.governance import audit
 
     with failures_told_apart(), studio.database.session() as session:
         verdict = audit.verify(session)
+    if not verdict.ok:
+        Notifier(studio.settings).send("alarms", "The audit trail is broken", [str(verdict)], f"audit-{verdict.head}")
     return dg.MaterializeResult(
-        metadata={"rows": verdict.n, "whole": int(verdict.ok), "head": verdict.head, "verdict": verdict.sentence}
+        metadata={"rows": verdict.n, "whole": int(verdict.ok), "head": str(verdict.head), "verdict": str(verdict)}
     )

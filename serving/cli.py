@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any, NoReturn
 
 from pipelines import settings
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 
 EXIT_FAILED, EXIT_BAD_INPUT = 1, 2
+Command = Callable[[str, str], argparse.ArgumentParser]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,15 +64,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    from serving import commands
+    from serving import commands, governance_commands, mastering_commands, model_commands
 
     root = _Parser(prog="orimono", description="A studio's uploads become features, models and finished work.")
     subparsers = root.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, help: str) -> argparse.ArgumentParser:
+    def command(name: str, help: str, module: ModuleType = commands) -> argparse.ArgumentParser:
         sub = subparsers.add_parser(name, help=help, description=help)
         sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-        sub.set_defaults(run=getattr(commands, name))
+        sub.set_defaults(run=getattr(module, name))
         return sub
 
     features = command("features", "feature vector, loudness and tempo of a sound file")
@@ -90,6 +93,10 @@ def parser() -> argparse.ArgumentParser:
     edit.add_argument("--no-render", action="store_true", help="timelines only; quality is then not measured")
     edit.add_argument("--out", required=True, help="folder for the results")
 
+    _add_mastering(functools.partial(command, module=mastering_commands))
+    _add_models(functools.partial(command, module=model_commands))
+    _add_governance(functools.partial(command, module=governance_commands))
+
     ingest = command("ingest", "put a job folder into the inbox")
     ingest.add_argument("dir")
 
@@ -101,6 +108,77 @@ def parser() -> argparse.ArgumentParser:
     demo = command("demo", "make everything from the sample library and say where it lies")
     demo.add_argument("--samples", help="folder of job folders; the project's own by default")
     return root
+
+
+def _add_mastering(command: Command) -> None:
+    align = command("align", "where a vocal lies in its instrumental: lag, drift, confidence, ok or warn or fail")
+    align.add_argument("inst")
+    align.add_argument("vocal")
+    align.add_argument("--picture", help="PNG of the lag over time")
+
+    master = command("master", "masters a mix; parameters, loudness and true peak before and after")
+    master.add_argument("input", metavar="IN")
+    master.add_argument("--out", required=True, help="the master: .wav, .flac, .m4a, .mp3 or .ogg")
+    master.add_argument("--preset", help="see `orimono presets`; suggested when left out")
+    master.add_argument("--target", type=float, help="LUFS, in place of the preset's")
+    master.add_argument("--alone", action="store_true", help="no preview, waveform and before/after picture beside it")
+    command("presets", "the mastering presets and what each is for")
+
+    label = command("label", "corrects what a mastered job is labelled with; models learn from it")
+    label.add_argument("job")
+    answer = label.add_mutually_exclusive_group(required=True)
+    answer.add_argument("--preset")
+    answer.add_argument("--settings", type=float, nargs=4, metavar=("LOW_DB", "HIGH_DB", "COMP_DB", "LUFS"))
+
+
+def _add_models(command: Command) -> None:
+    models = command("models", "registered models, who gets them and how they behave")
+    models.add_argument("name", nargs="?")
+    models.add_argument("--limit", type=int, default=5, help="versions a model (default: %(default)s)")
+
+    rollout = command("rollout", "shows, sets and takes back the rollout of a model")
+    rollout.add_argument("name", nargs="?")
+    rollout.add_argument("--version", help="with --stage: the version to roll out; the running one by default")
+    rollout.add_argument("--stage", type=int, choices=(0, 5, 25, 100), help="per cent of the users; 0 ends it")
+    rollout.add_argument("--promote", action="store_true", help="one stage up")
+    rollout.add_argument("--roll-back", action="store_true", help="ends the candidate, or takes the live version back")
+    rollout.add_argument("--reason", help="stands in the audit trail")
+    rollout.add_argument("--limit", type=int, default=5)
+
+    flag = command("flag", "shows and turns the switches")
+    flag.add_argument("name", nargs="?")
+    flag.add_argument("state", nargs="?", choices=("on", "off"))
+    flag.add_argument("--reason")
+
+
+def _add_governance(command: Command) -> None:
+    withdraw = command("withdraw", "takes a person's consent back: excluded at once, deleted within 24 hours")
+    withdraw.add_argument("owner")
+    withdraw.add_argument("--keep-originals", action="store_true", help="leave what they uploaded to its own period")
+    withdraw.add_argument("--dry-run", action="store_true", help="only list what would be deleted")
+    withdraw.add_argument("--now", action="store_true", help="delete now instead of with the next hourly run")
+
+    retention = command("retention", "deletes originals and results whose time is up")
+    retention.add_argument("--dry-run", action="store_true", help="only list what would be deleted")
+
+    vault = command("vault", "what is kept of a person and until when; legal holds")
+    vault.add_argument("owner", nargs="?")
+    hold = vault.add_mutually_exclusive_group()
+    hold.add_argument("--hold", type=int, metavar="ITEM", help="put a legal hold on it")
+    hold.add_argument("--release", type=int, metavar="ITEM", help="end the hold")
+    vault.add_argument("--reason")
+
+    access = command("access", "opening an original: one person asks, another decides, the link lives 120 s")
+    access.add_argument("step", choices=("request", "approve", "refuse", "open"))
+    access.add_argument("id", type=int, help="of the vault item for request, of the request otherwise")
+    access.add_argument("--reason")
+    access.add_argument("--as", dest="as_", metavar="NAME", help="who acts; the machine's user by default")
+
+    audit = command("audit", "the audit trail: verified, or its newest rows")
+    audit.add_argument("step", choices=("verify", "show"))
+    audit.add_argument("--head", help="NUMBER:HASH noted earlier, which the trail must still hold")
+    audit.add_argument("--subject", help="such as model:preset_cls")
+    audit.add_argument("--limit", type=int, default=20)
 
 
 def _fail(arguments: argparse.Namespace, kind: str, message: str) -> None:

@@ -10,8 +10,10 @@ from pipelines.studio import Studio
 
 
 def named_batches(studio: Studio) -> dict[str, datetime]:
-    """Batch key -> until when its records may name a withdrawn person's files. Completed withdrawals only: what is under
-    way still writes records."""
+    """Batch key -> until when its records may name a withdrawn person's files.
+
+    Of completed withdrawals only: what is under way still writes records.
+    """
     found: dict[str, datetime] = {}
     with studio.database.session() as session:
         for row in withdrawals.listed(session):

@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from pipelines.errors import BadInput, Unavailable
+from pipelines.governance import budget, vault
 from pipelines.intake import batches, content, job_file
 from pipelines.intake import folder as folders
 from pipelines.intake.folder import Entry, Folder
@@ -66,13 +67,14 @@ def scan(inbox: Path, database: Database, objects: Objects, settings: Settings, 
         names = sorted(entry.name for entry in os.scandir(inbox) if not entry.name.startswith("."))
     with database.session() as session:
         known = jobs.fingerprints(session, [name for name in names if _sayable(name)])
+        full = budget.level(session) >= budget.NO_NEW_JOB
     report = ScanReport()
     deadline = time.monotonic() + seconds
     for index, name in enumerate(names):
         if time.monotonic() > deadline:
             report.postponed += len(names) - index
             break
-        look = _Look(inbox / name, database, objects, settings, deadline)
+        look = _Look(inbox / name, database, objects, settings, deadline, full)
         try:
             look.take(known.get(name), report)
         except _NotYet as reason:
@@ -122,6 +124,7 @@ class _Look:
     objects: Objects
     settings: Settings
     deadline: float
+    full: bool  # the object store takes no more
 
     def take(self, fingerprint: str | None, report: ScanReport) -> None:
         name = self.path.name
@@ -143,6 +146,8 @@ class _Look:
             return
         if reason := folders.waiting_for(seen, time.time(), self.settings.number("settle_seconds")):
             raise _NotYet(reason)
+        if self.full:
+            raise _NotYet("the object store is full; free some space or raise ORIMONO_STORAGE_BUDGET_GB")
         self._read(seen, report)
 
     def _read(self, seen: Folder, report: ScanReport) -> None:
@@ -256,6 +261,7 @@ class _Look:
                 batches.bring_back(session, job_id)
             if fresh and job is not None:
                 uploads.add(session, job_id, job.owner, files)
+                vault.register_uploads(session, jobs.get(session, job_id))
                 consents = job.consents
                 jobs.give_consent(session, job_id, job.owner, quality=consents.quality, training=consents.training)
             jobs.save_folder(session, new.name, fingerprint, memory, job_id)

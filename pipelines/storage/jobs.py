@@ -53,6 +53,10 @@ def add(session: Session, new: NewJob) -> tuple[int, bool]:
     return job.id, True
 
 
+def get(session: Session, job_id: int) -> Job:
+    return session.get_one(Job, job_id)
+
+
 def give_consent(session: Session, job_id: int, owner: str, *, quality: bool, training: bool) -> None:
     session.add(Consent(job_id=job_id, owner=owner, quality=quality, training=training))
     session.flush()

@@ -1,0 +1,135 @@
+"""Commands of the mastering system. Each returns what --json prints and what a person reads; arguments are cli.py's."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import BadInput
+from pipelines.settings import Settings
+
+Answer = tuple[dict[str, Any], str]
+
+
+def align(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines.mastering import alignment
+    from pipelines.media.replacing import replace_bytes
+
+    inst, vocal = _sound(arguments.inst), _sound(arguments.vocal)
+    found = alignment.align(inst, vocal, max_hours=settings.number("max_media_hours"))
+    if arguments.picture:
+        replace_bytes(Path(arguments.picture), alignment.picture(found, f"{inst.name} / {vocal.name}"))
+    result = {
+        "inst": str(inst),
+        "vocal": str(vocal),
+        "lag_s": found.lag_s,
+        "drift_ppm": found.drift_ppm,
+        "confidence": found.confidence,
+        "verdict": found.verdict,
+        "reasons": list(found.reasons),
+        "by_rhythm": found.by_rhythm,
+        "windows": len(found.windows.times),
+    }
+    moved = "begins later in the song, move it right" if found.lag_s > 0 else "begins earlier in the song, move it left"
+    text = (
+        f"{found.verdict}: confidence {found.confidence:.2f}: {'; '.join(found.reasons)}\n"
+        f"lag    {found.lag_s:+.4f} s: {vocal.name} {moved}\n"
+        f"drift  {found.drift_ppm:+.1f} ppm"
+    )
+    return result, text
+
+
+def master(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines.mastering import mastering, pictures, previews, waveform
+    from pipelines.media.replacing import replace_bytes
+
+    source, out = _sound(arguments.input), Path(arguments.out).expanduser()
+    if not out.parent.is_dir():
+        raise BadInput(out.parent, "is not a folder", "make it, or give another --out")
+    made = mastering.master(
+        source, out, arguments.preset, target=arguments.target, max_hours=settings.number("max_media_hours")
+    )
+    beside = {
+        "preview": out.with_name(f"{out.stem}.preview.m4a"),
+        "waveform": out.with_name(f"{out.stem}.waveform.png"),
+        "peaks": out.with_name(f"{out.stem}.peaks.json"),
+        "before_after": out.with_name(f"{out.stem}.before-after.png"),
+    }
+    if not arguments.alone:
+        import json
+
+        previews.preview(out, beside["preview"])
+        replace_bytes(beside["waveform"], waveform.picture(out))
+        replace_bytes(beside["peaks"], json.dumps(waveform.peaks(out)).encode())
+        replace_bytes(beside["before_after"], pictures.before_after(source, out, made))
+    said = made.suggestion
+    result = {
+        "file": str(out),
+        "preset": made.preset.name,
+        "confidence": said.confidence if said else 1.0,
+        "reason": said.reason if said else "asked for",
+        "parameters": asdict(made.settings),
+        "reductions_db": asdict(made.reductions),
+        "gain_db": made.gain_db,
+        "ceiling_dbtp": made.preset.ceiling_dbtp,
+        "before": asdict(made.before),
+        "after": asdict(made.after),
+        "warnings": list(made.warnings),
+        "beside": {} if arguments.alone else {name: str(path) for name, path in beside.items()},
+    }
+    s, b, a = made.settings, made.before, made.after
+    chosen = f"suggested, confidence {said.confidence:.2f}: {said.reason}" if said else "as asked for"
+    lines = [
+        *made.warnings,
+        f"{out}  ({made.format}, {made.duration:.1f} s)",
+        f"preset     {made.preset.name} ({chosen})",
+        f"loudness   {b.lufs:.1f} -> {a.lufs:.1f} LUFS (target {s.target_lufs:g}), range {b.lra:.1f} -> {a.lra:.1f} LU",
+        f"true peak  {b.true_peak_dbtp:.1f} -> {a.true_peak_dbtp:.1f} dBTP (ceiling {made.preset.ceiling_dbtp:g})",
+        f"settings   low shelf {s.low_shelf_db:+.1f} dB, high shelf {s.high_shelf_db:+.1f} dB, "
+        f"compression {s.comp_db:.1f} dB, gain {made.gain_db:+.1f} dB",
+    ]
+    if not arguments.alone:
+        lines.append("beside it  " + ", ".join(path.name for path in beside.values()))
+    return result, "\n".join(lines)
+
+
+def presets(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines.mastering import presets as known
+
+    found = [known.get(name) for name in known.names()]
+    rows = [
+        {"name": p.name, "title": p.title, "intent": p.intent, "lufs": p.target_lufs, "dbtp": p.ceiling_dbtp}
+        for p in found
+    ]
+    width = max(len(p.name) for p in found)
+    return {"presets": rows}, "\n".join(f"{p.name:{width}}  {p.target_lufs:5.1f} LUFS  {p.intent}" for p in found)
+
+
+def label(arguments: Namespace, settings: Settings) -> Answer:
+    """A person's answer in the place of the rule's, for the newest content of a job."""
+    from pipelines.mastering import labelling
+    from pipelines.storage import jobs, labels
+    from pipelines.studio import Studio
+    from serving.people import operator
+
+    task = "preset_cls" if arguments.preset is not None else "master_reg"
+    answer = labelling.checked(task, arguments.preset if arguments.preset is not None else arguments.settings)
+    with Studio.open(settings).database.session() as session:
+        job_id = jobs.presented(session, arguments.job)
+        known = [] if job_id is None else labels.of_task(session, task, job_id)
+        if not known:
+            raise BadInput(arguments.job, "has no labels yet", "give the name of a job that has been mastered")
+        ids = [labels.correct(session, row.id, answer, operator().name) for row in known]
+    many = f"{len(ids)} label{'s' * (len(ids) != 1)} of {arguments.job}"
+    return {"job": arguments.job, "task": task, "answer": answer, "labels": ids}, (
+        f"{many} corrected; the next training learns from it, and a new run of its batch masters it so"
+    )
+
+
+def _sound(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise BadInput(text, "is not a file", "check the path")
+    return path
