@@ -15,6 +15,9 @@ from pipelines.mastering.envelopes import cell_size, falling
 from pipelines.mastering.presets import Limiter
 from pipelines.mastering.tape import Tape
 
+# s before the gain returns. It bridges the half waves of low notes, which would otherwise be bent: a tone of 30 Hz,
+# 6 dB over the ceiling, has its distortion 41 dB below it without, and 137 dB below with it.
+_HOLD = 0.010
 _ROWS = 512  # cells multiplied at once: few enough that OpenBLAS starts no threads
 
 
@@ -88,6 +91,8 @@ def reductions(
         over = np.maximum(20 * np.log10(peaks / ceiling), 0.0)
     if not over.any():
         return np.zeros(len(peaks) + 1)
+    hold = round(_HOLD * cells_per_second)
+    over = maximum_filter1d(over, hold + 1, mode="constant", origin=hold // 2)  # of the cells before
     held = falling(over, settings.release_ms / 1000 * cells_per_second)
     edges = np.maximum(np.append(held, held[-1]), np.insert(held, 0, held[0]))
     half = max(1, round(settings.lookahead_ms / 1000 * cells_per_second))
