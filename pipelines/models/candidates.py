@@ -83,10 +83,11 @@ def train(studio: Studio, task: Task) -> tuple[Candidate, bool]:
     code = registry.code_version()
     data = snapshots.load(studio, snapshot)
     trained = training.train(data, task, seed=SEED, code_version=code)
-    pictures = {
-        "learning_curve": learning_pictures.curve(trained),
-        "residuals": learning_pictures.residuals(trained, data),
-    }
+    pictures = {"learning_curve": learning_pictures.learning_curve(trained)}
+    if data.labels is None:
+        pictures["residuals"] = learning_pictures.residuals(trained, data)
+    else:
+        pictures["confusion"] = learning_pictures.confusion(trained, data)
     facts = {
         "estimator": trained.estimator,
         "metrics": trained.metrics,
@@ -200,6 +201,9 @@ def against_baselines(metrics: dict[str, Any]) -> dict[str, tuple[float | None, 
 
 def headline(metrics: dict[str, Any]) -> float:
     """The one figure that versions are compared by: mean R2 over the targets, or macro-F1; 0 where it has no meaning."""
+    judged = metrics.get("judged", {}).get("incremental", {})  # a model that learned on has its own figures
+    if "accuracy" in judged:
+        return float(judged["accuracy"])
     if "f1_macro" in metrics:
         return float(metrics["f1_macro"]["all"] or 0.0)
     scores = [t["r2"]["all"] for t in metrics.get("targets", {}).values() if t["r2"]["all"] is not None]
