@@ -52,8 +52,8 @@ class Predictor:
     ``enable_cpu_ml`` is off. Versions are loaded and exchanged by a thread that looks every ``refresh_s`` seconds and
     hands the counts over; no call waits for it. While database or object store are away, what is in memory serves on.
 
-    Use it as a context, or ``close`` it: the last counts go to the database then, or at the end of the process. A
-    process that is killed loses those of one interval.
+    Make it in the process that asks (threads do not follow a fork). Use it as a context, or ``close`` it: the last
+    counts go to the database then, or at the end of the process. One that is killed loses those of one interval.
     """
 
     def __init__(

@@ -10,12 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import onnxruntime
 import pytest
+from moto.server import ThreadedMotoServer
 from numpy.typing import NDArray
 
 from pipelines import clock
@@ -24,7 +27,9 @@ from pipelines.models import artefacts, rollout, versions
 from pipelines.models.inference import Prediction, Predictor
 from pipelines.settings import Settings
 from pipelines.storage import embedded, flags
+from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
+from pipelines.storage.objects import Objects
 from pipelines.storage.tables import ModelVersion
 from pipelines.storage.traffic import Traffic
 from pipelines.studio import Studio
@@ -337,6 +342,40 @@ def test_a_store_that_is_away_for_a_moment_is_no_fault_of_the_version(
     assert (counted.n, counted.errors, counted.retries) == (2, 0, 1)
 
 
+def s3(port: int) -> tuple[ThreadedMotoServer, str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    host, found = server.get_host_and_port()
+    with urlopen(Request(f"http://{host}:{found}/models", method="PUT"), timeout=10) as answer:
+        assert answer.status == 200
+    return server, f"http://{host}:{found}"
+
+
+def test_an_object_store_that_is_away_and_comes_back(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    server, endpoint = s3(0)
+    objects = Objects.open(replace(settings, objects_url="s3://models/x", s3_endpoint=endpoint))
+    studio = Studio(settings, database, objects, Cache(objects))
+    row = begun(studio, built.linear())
+    with predictor(studio) as warm:
+        server.stop()
+        warm.refresh()
+        assert warm.predict("u", rows(1)).version == row.version
+        with predictor(studio) as cold:
+            answer = cold.predict("u", rows(1))
+            assert answer.version == "rule" and "could not be reached" in answer.reasons[0]
+            server, _ = s3(int(endpoint.rpartition(":")[2]))
+            cold.refresh()
+            assert cold.predict("u", rows(1)).version == row.version and cold.problems == ()
+    server.stop()
+    counted = total(studio, row)
+    assert (counted.n, counted.errors, counted.retries) == (3, 0, 1)
+
+
 # -- while it serves
 
 
@@ -466,3 +505,15 @@ def test_closing_ends_every_thread(studio: Studio) -> None:
         [t.join() for t in threads]
     until(lambda: not set(threading.enumerate()) - before)
     asked.close()
+
+
+def test_a_defect_in_the_background_does_not_freeze_the_rollout(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun(studio, built.linear())
+    with predictor(studio, refresh_s=0.02) as asked:
+        with monkeypatch.context() as patched:
+            patched.setattr(rollout, "current", lambda *_: 1 / 0)
+            until(lambda: "defect in refresh" in caplog.text)
+        candidate = begun(studio, built.linear(1.0))
+        until(lambda: asked.predict(FIRST, rows(1)).version == candidate.version)
