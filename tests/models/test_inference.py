@@ -23,8 +23,11 @@ from numpy.typing import NDArray
 
 from pipelines import clock
 from pipelines.errors import BadInput, Unavailable
-from pipelines.models import artefacts, rollout, versions
+from pipelines.mastering import tasks
+from pipelines.models import artefacts, drift, rollout, versions
 from pipelines.models.inference import Prediction, Predictor
+from pipelines.models.training import train
+from pipelines.models.training_set import TrainingSet
 from pipelines.settings import Settings
 from pipelines.storage import embedded, flags
 from pipelines.storage.cache import Cache
@@ -157,7 +160,7 @@ FAILING = {
     "nan": (built.nan_below_zero, "answered with NaN or infinity"),
     "shape": (built.loses_rows_below_zero, r"answered with the shape \[0, 3\] instead of \[1, 3\]"),
     "raises": (built.raises_below_zero, "fails \\("),
-    "slow": (built.slow_below_zero, r"took more than 0\.4 s"),
+    "slow": (built.slow_below_zero, r"took more than 1 s"),
 }
 
 
@@ -165,7 +168,7 @@ FAILING = {
 def test_the_live_version_answers_for_a_candidate_that_fails(how: str, studio: Studio) -> None:
     make, words = FAILING[how]
     live, candidate = begun(studio, built.linear(5.0)), begun(studio, make())
-    with predictor(studio, timeout_s=0.4) as asked:
+    with predictor(studio, timeout_s=1.0 if how == "slow" else 30.0) as asked:
         sound = asked.predict(FIRST, rows(1))
         assert (sound.version, sound.fell_back) == (candidate.version, False)
         answer = asked.predict(FIRST, -rows(1))
@@ -205,7 +208,7 @@ def test_the_rule_answers_when_no_version_does(studio: Studio) -> None:
 def test_a_call_that_was_left_alone_ends_by_itself(studio: Studio) -> None:
     """A loop of minutes is ended at its next node, so that it does not keep a core."""
     begun(studio, built.slow_below_zero())
-    with predictor(studio, timeout_s=0.2) as asked:
+    with predictor(studio, timeout_s=0.5) as asked:
         before = set(threading.enumerate())
         assert asked.predict("u", -rows(1)).version == "rule"
         until(lambda: not [t for t in threading.enumerate() if t.name == "orimono-model" and t not in before])
@@ -228,13 +231,11 @@ def test_a_version_whose_calls_never_come_back_is_left_alone(studio: Studio, mon
     candidate = begun(studio, built.linear(1.0))
     monkeypatch.setattr(Stubborn, "may", threading.Event())
     monkeypatch.setattr(onnxruntime, "InferenceSession", Stubborn)
-    with predictor(studio, timeout_s=0.1, fallback=rule) as asked:
-        seconds = []
-        for _ in range(4):  # the live one is as stubborn
-            start = time.monotonic()
-            assert asked.predict(FIRST, -rows(1)).version == "rule"
-            seconds.append(time.monotonic() - start)
-        assert seconds[2] < 0.1 and seconds[3] < 0.1  # not asked any more
+    with predictor(studio, timeout_s=0.5) as asked:
+        answers = [asked.predict(FIRST, -rows(1)) for _ in range(4)]  # the live one is as stubborn
+        assert {answer.version for answer in answers} == {"rule"}
+        assert all("took more than" in reason for answer in answers[:2] for reason in answer.reasons)
+        assert all("2 earlier calls have not" in reason for answer in answers[2:] for reason in answer.reasons)
         answer = asked.predict(FIRST, rows(1))
         assert answer.version == "rule" and "2 earlier calls have not come back" in answer.reasons[0]
         Stubborn.may.set()
@@ -517,3 +518,33 @@ def test_a_defect_in_the_background_does_not_freeze_the_rollout(
             until(lambda: "defect in refresh" in caplog.text)
         candidate = begun(studio, built.linear(1.0))
         until(lambda: asked.predict(FIRST, rows(1)).version == candidate.version)
+
+
+def test_what_training_makes_is_registered_served_and_watched(studio: Studio) -> None:
+    """From rows to answers: a classifier, its classes, and its own drift reference."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(0, 1, (240, D)).astype(np.float32)
+    data = TrainingSet(
+        task="preset_cls",
+        X=X,
+        y=None,
+        labels=np.where(X[:, 0] > 0, "loud", "warm"),
+        weights=np.ones(240, np.float32),
+        recordings=np.array([f"r{i % 12}" for i in range(240)]),
+        users=np.array(["0" * 16] * 240),
+        row_ids=np.arange(240),
+        feature_version=FEATURES,
+        names=tuple(f"f{i}" for i in range(D)),
+    )
+    trained = train(data, tasks.get("preset_cls"), estimators=("linear",))
+    row = begun(studio, trained.onnx, name="preset_cls", reference=trained.reference, metrics=trained.metrics)
+    with Predictor(studio, "preset_cls", feature_version=FEATURES) as asked:
+        answer = asked.predict("u", X[:100])
+        assert (answer.version, answer.classes) == (row.version, ("loud", "warm"))
+        assert np.mean((answer.outputs[:, 0] > 0.5) == (X[:100, 0] > 0)) > 0.9
+        for x in X[100:]:
+            asked.predict("u", x)
+    counted = total(studio, row)
+    found = drift.summarise(trained.reference, counted.input_counts, counted.output_counts)
+    assert (counted.n, found.n) == (141, 240)
+    assert found.input_psi is not None and found.input_psi < 0.1
