@@ -7,7 +7,8 @@ changes an item of the corpus has is drawn in recipes.py.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
@@ -37,10 +38,14 @@ class Equal:
     q: float = 0.707
 
     def apply(self, samples: Samples, sample_rate: int) -> Samples:
-        from scipy.signal import sosfilt
+        return equalise([self], samples, sample_rate)
 
-        section = biquad(self.shape, min(self.hz, 0.45 * sample_rate), self.db, self.q, sample_rate)
-        return np.asarray(sosfilt(section[None], samples, axis=1), np.float32)
+    def gains(self, hz: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:
+        """Linear, at each of ``hz``."""
+        coefficients = biquad(self.shape, min(self.hz, 0.45 * sample_rate), self.db, self.q, sample_rate)
+        z = np.exp(-2j * np.pi * hz / sample_rate)
+        over, under = (c[0] + c[1] * z + c[2] * z * z for c in (coefficients[:3], coefficients[3:]))
+        return np.asarray(np.abs(over / under))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +190,27 @@ _KINDS: dict[str, type[Any]] = {change.kind: change for change in get_args(Chang
 
 def apply(changes: Iterable[Change], samples: Samples, sample_rate: int) -> Samples:
     """``samples`` [n_channels, n] with all changes made, one after the other; the argument is left as it was."""
-    for change in changes:
-        samples = change.apply(samples, sample_rate)
+    for kind, run in itertools.groupby(changes, type):
+        if kind is Equal:
+            samples = equalise([change for change in run if isinstance(change, Equal)], samples, sample_rate)
+            continue
+        for change in run:
+            samples = change.apply(samples, sample_rate)
     return samples
+
+
+def equalise(sections: Sequence[Equal], samples: Samples, sample_rate: int) -> Samples:
+    """All sections at once, without a shift in phase: one transform, which took a third of the filters' time."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    n = samples.shape[1]
+    length = next_fast_len(n + sample_rate // 5, real=True)  # what rings past either end falls into the zeros
+    corners = np.concatenate([[0.0], np.geomspace(10, sample_rate / 2, 2000)])
+    gains = np.prod([section.gains(corners, sample_rate) for section in sections], axis=0)
+    bins = np.arange(length // 2 + 1) * (sample_rate / length)
+    spectrum = rfft(samples, length, axis=1)
+    spectrum *= np.interp(bins, corners, gains).astype(np.float32)
+    return np.asarray(irfft(spectrum, length, axis=1)[:, :n], np.float32)
 
 
 def to_json(change: Change) -> dict[str, Any]:
@@ -202,8 +225,8 @@ def from_json(data: Mapping[str, Any]) -> Change:
 
 
 def biquad(shape: str, hz: float, db: float, q: float, sample_rate: int) -> NDArray[np.float64]:
-    """[6] one section for scipy's sosfilt, after R. Bristow-Johnson's "Cookbook formulae for audio EQ biquad filter
-    coefficients" (W3C note, 2021): shelves and peaking with A = 10^(db / 40), alpha = sin(w) / 2q."""
+    """[6] b0, b1, b2, a0 = 1, a1, a2 of one section, after R. Bristow-Johnson, "Cookbook formulae for audio EQ
+    biquad filter coefficients" (W3C note, 2021): shelves and peaking with A = 10^(db / 40), alpha = sin(w) / 2q."""
     a, w = 10 ** (db / 40), 2 * np.pi * hz / sample_rate
     cos, alpha = np.cos(w), np.sin(w) / (2 * q)
     if shape == "bell":
@@ -224,9 +247,9 @@ def _ratio(db: Any) -> Any:
 def _noise(colour: str, shape: tuple[int, ...], sample_rate: int, seed: int) -> Samples:
     rng = np.random.default_rng(seed)
     if colour == "hum":
-        times = np.arange(shape[1]) / sample_rate
-        partials = [np.sin(2 * np.pi * 50 * k * times + rng.uniform(0, 6.28)) / k for k in (1, 2, 3, 5)]
-        return np.broadcast_to(np.sum(partials, axis=0), shape).astype(np.float32)
+        phase = 2 * np.pi * np.arange(round(sample_rate / 50)) * 50 / sample_rate
+        partials = [np.sin(k * phase + rng.uniform(0, 6.28)) / k for k in (1, 2, 3, 5)]
+        return np.broadcast_to(np.resize(np.sum(partials, axis=0), shape[1]), shape).astype(np.float32)
     white = rng.standard_normal(shape, np.float32)
     if colour == "white":
         return white

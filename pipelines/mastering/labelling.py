@@ -23,18 +23,20 @@ WEIGHTS = {"human": 3.0, "auto": 1.0, "low": 0.3}  # of a row in training, by it
 RIGHT, WRONG = "right", "wrong"  # of a found lag
 LAG_TOLERANCE = 0.005  # s within which a found lag is right
 
-_LOW, _MID, _HIGH = (0.0, 160.0), (400.0, 2500.0), (6000.0, 16_000.0)  # Hz: below, between and above the shelves
-_SURE = 0.5  # confidence of the rule from which its preset counts in full
+# Hz: where the shelves (corners at 90 to 140 and 6,000 to 8,000) have most of their gain, and between them.
+_LOW, _MID, _HIGH = (0.0, 100.0), (400.0, 2500.0), (9000.0, 15_000.0)
+_STILL, _CLEAR = 0.5, 6.0  # dB: a band that moves less is the spectrum's floor; what is to count lies so far above it
+_SURE = 0.3  # confidence of the rule from which its preset counts in full; with nine presets chance is 0.11
 _RANGES = {"low_shelf_db": (-24, 24), "high_shelf_db": (-24, 24), "comp_db": (-24, 24), "target_lufs": (-40, -5)}
 
 
 def pseudo_labels(before: AudioFeatures, after: AudioFeatures) -> NDArray[np.float32]:
     """float32[4], as `TARGETS`: what the chain did, derived from its input and output, not read off its settings.
 
-    low_shelf_db and high_shelf_db: how much the bands below 160 Hz and from 6 to 16 kHz rose against those from 400 to
-    2,500 Hz, in dB (means of the log-mel bands). comp_db: how much nearer the true peak came to the integrated
-    loudness, in dB. target_lufs: the output's integrated loudness. ValueError when the two differ in sample rate,
-    since their bands would; BadInput when one of them is silent.
+    low_shelf_db and high_shelf_db: how much the bands below 100 Hz and from 9 to 15 kHz rose against those from 400 to
+    2,500 Hz, in dB (means of the log-mel bands; 0 where there is no sound in them). comp_db: how much nearer the true
+    peak came to the integrated loudness, in dB. target_lufs: the output's integrated loudness. ValueError when the two
+    differ in sample rate, since their bands would; BadInput when one of them is silent.
     """
     if before.stats["sample_rate"] != after.stats["sample_rate"]:
         raise ValueError("the chain's input and output have different sample rates")
@@ -42,13 +44,15 @@ def pseudo_labels(before: AudioFeatures, after: AudioFeatures) -> NDArray[np.flo
         if not np.isfinite(features.stats["lufs"]):
             raise BadInput(name, "is silent, so that nothing can be learned from it", "leave it out")
     rise = after.vector[:N_MELS].astype(np.float64) - before.vector[:N_MELS]
-    low, mid, high = (_band(rise, before.stats["sample_rate"], band) for band in (_LOW, _MID, _HIGH))
+    heard = _heard(before) & _heard(after)
+    low, mid, high = (_band(rise, heard, before.stats["sample_rate"], band) for band in (_LOW, _MID, _HIGH))
+    moved = [0.0 if side is None or mid is None else side - mid for side in (low, high)]
     room = [f.stats["true_peak_dbtp"] - f.stats["lufs"] for f in (before, after)]
-    return np.array([low - mid, high - mid, room[0] - room[1], after.stats["lufs"]], np.float32)
+    return np.array([*moved, room[0] - room[1], after.stats["lufs"]], np.float32)
 
 
 def preset_label(features: AudioFeatures) -> tuple[str, str]:
-    """(preset, quality): what the rule suggests, ``low`` where it is less than half sure, ``auto`` otherwise."""
+    """(preset, quality): what the rule suggests, ``low`` where it is unsure, ``auto`` otherwise."""
     from pipelines.mastering import presets
 
     name, confidence, _ = presets.suggest(features)
@@ -87,10 +91,21 @@ def classes(task: str) -> tuple[str, ...]:
     return tuple(known[task]())
 
 
-def _band(rise: NDArray[np.float64], sample_rate: float, band: tuple[float, float]) -> float:
-    """Mean rise in dB of the mel bands centred within ``band``; the nearest one where none is (low sample rates)."""
+def _heard(features: AudioFeatures) -> NDArray[np.bool_]:
+    """[64] bands above the floor (80 dB below the loudest), whose rise or fall would show no gain."""
+    level, spread = features.vector[:N_MELS], features.vector[N_MELS : 2 * N_MELS]
+    floor = level[spread < _STILL].min(initial=np.inf)
+    return np.asarray(level > floor + _CLEAR) if np.isfinite(floor) else np.ones(N_MELS, np.bool_)
+
+
+def _band(
+    rise: NDArray[np.float64], heard: NDArray[np.bool_], sample_rate: float, band: tuple[float, float]
+) -> float | None:
+    """Mean rise in dB of the mel bands centred within ``band``, or of the one nearest to its middle where there is none
+    (low sample rates); None when nothing is heard there."""
     centres = mel_corners(round(sample_rate))[1:-1]
     inside = (centres >= band[0]) & (centres <= band[1])
     if not inside.any():
         inside = np.arange(len(centres)) == np.abs(centres - np.mean(band)).argmin()
-    return float(rise[inside].mean())
+    inside &= heard
+    return float(rise[inside].mean()) if inside.any() else None

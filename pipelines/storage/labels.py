@@ -140,10 +140,10 @@ def newer_than(session: Session, task: str, label_id: int, feature_version: str)
     return n
 
 
-def learnable(session: Session, task: str, feature_version: str, after: int = 0) -> Sequence[Row[Any]]:
+def learnable(session: Session, task: str, feature_version: str) -> Sequence[Row[Any]]:
     """Labels with their features, of whose owners allow training: one row a label, with its columns and ``vec``.
 
-    Only those with an id above ``after``; in the order of content, so that the order of arrival does not matter.
+    In the order of content, so that the order of arrival does not matter.
     """
     columns: tuple[Any, ...] = (
         Label.id,
@@ -155,7 +155,7 @@ def learnable(session: Session, task: str, feature_version: str, after: int = 0)
         Label.quality,
         FeatureRow.vec,
     )
-    query = _joined(select(*columns)).where(*_learnable(task, feature_version), Label.id > after)
+    query = _joined(select(*columns)).where(*_learnable(task, feature_version))
     return session.execute(query.order_by(Label.content_hash, Label.clip_kind, Label.id)).all()
 
 
