@@ -136,7 +136,7 @@ def roll_back(
     exists: Callable[[str], bool] = lambda uri: True,
     live: bool = False,
 ) -> Decision:
-    """Ends the candidate of ``seen``; without one, or when ``live`` is asked for, takes the live version back: the newest
+    """Ends the candidate of ``seen``; without one, or when ``live`` is asked for, takes the live one back: the newest
     earlier one that was not itself taken back and whose bytes ``exists`` (asked with object keys) still finds is live
     then; without any, the rule answers until another is begun. Nothing happens when the state is not as it was seen.
     Needs no agreement of clocks. BadInput when there is nothing to take back."""
