@@ -19,7 +19,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             *models.all_assets(),
         ],
         "asset_checks": [*checks.editing_checks(), *model_checks.model_checks()],
-        "jobs": [jobs.batch, jobs.partial_fit],
+        "jobs": [jobs.batch, jobs.weekly_training, jobs.partial_fit],
         "schedules": schedules.from_cadences(),
         "sensors": [sensors.inbox, sensors.new_labels],
         "resources": {"studio": StudioResource()},

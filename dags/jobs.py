@@ -19,3 +19,9 @@ partial_fit = dg.define_asset_job(
     tags=HEAVY,
     description="Models that learn on from the newest labels, between two weekly trainings.",
 )
+weekly_training = dg.define_asset_job(
+    "weekly_training",
+    selection=dg.AssetSelection.assets("mastering_corpus").downstream(),
+    tags=HEAVY,
+    description="What the schedule does on Sundays, to be run by hand: corpus, training sets, candidates, releases.",
+)

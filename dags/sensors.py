@@ -52,6 +52,6 @@ def new_labels(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Stu
     from pipelines.mastering import learning
 
     due = learning.due(studio)
-    # The key says up to which label was learned, so the same labels are asked for once however many ticks see them.
+    # The key names the labels, so the same ones are asked for once, however many ticks see them waiting.
     requests = [dg.RunRequest(run_key=f"partial_fit {due}")] if due else []
     return dg.SensorResult(run_requests=requests, skip_reason=None if due else "fewer than a hundred new labels")

@@ -1,9 +1,12 @@
-"""The demo: every sample job through the same intake, batch and assets as any upload, in one process."""
+"""The demo: every sample job through the same intake, batch and assets as any upload, then the weekly training, in one
+process."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ from pipelines.settings import Settings
 from pipelines.studio import Studio
 from resources import instance
 
+Answer = tuple[dict[str, Any], list[str]]
+
 
 def demo(settings: Settings, samples: Path) -> tuple[dict[str, Any], str]:
-    """Ingests each folder of ``samples`` that holds a job.yaml, runs its batch and says what came of it."""
+    """Ingests each folder of ``samples`` that holds a job.yaml, runs its batch, trains, and says what came of it."""
     began = time.monotonic()
     folders = sorted(p.parent for p in samples.glob("*/job.yaml"))
     if not folders:
@@ -31,48 +36,121 @@ def demo(settings: Settings, samples: Path) -> tuple[dict[str, Any], str]:
         batches.plan_batches(session, now, settings.whole("batch_jobs"))
         keys = [b.key for b in batches.listed(session, "planned", "requested", "failed")]
     for key in keys:
-        _run(studio, key)
-    return _answer(settings, names, keys, time.monotonic() - began)
+        _run_batch(studio, key)
+    found, lines = _results(settings, names)
+    if keys or not _versions(studio):
+        _train()
+    models, told = _models(studio)
+    seconds = time.monotonic() - began
+    head = f"Made in {seconds:.0f} s" if keys else "Everything had been made before:"
+    tail = "`make dev` opens the Dagster UI with these runs, their pictures and checks."
+    result = {"seconds": round(seconds, 1), "batches": keys, "jobs": found, "models": models}
+    return result, "\n".join([head, "", *lines, *told, tail])
 
 
-def _run(studio: Studio, key: str) -> None:
+def _run_batch(studio: Studio, key: str) -> None:
     import dagster as dg
-
-    from definitions import build_defs
 
     with dg.DagsterInstance.get() as dagster:
         dagster.add_dynamic_partitions("batches", [key])
         with studio.database.session() as session:
             batches.mark_requested(session, key)
-        job = build_defs().resolve_job_def("batch")
-        quiet = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
-        result = job.execute_in_process(instance=dagster, partition_key=key, run_config=quiet, raise_on_error=False)
+        run_id, success = _execute(dagster, "batch", key)
         with studio.database.session() as session:
-            if result.success:
+            if success:
                 batches.mark_finished(session, key)
             else:
-                batches.mark_failed(session, key, f"its run {result.run_id} failed; see its log in the Dagster UI")
-    if not result.success:
-        raise OrimonoError(f"batch {key}: its run {result.run_id} failed; `make dev` shows its log")
+                batches.mark_failed(session, key, f"its run {run_id} failed; see its log in the Dagster UI")
+    if not success:
+        raise OrimonoError(f"batch {key}: its run {run_id} failed; `make dev` shows its log")
 
 
-def _answer(settings: Settings, names: list[str], keys: list[str], seconds: float) -> tuple[dict[str, Any], str]:
-    import json
+def _train() -> None:
+    """What the schedule does on Sundays."""
+    import dagster as dg
 
-    missing = [name for name in names if not (settings.home_path / "results" / name / "quality.json").is_file()]
-    if missing:
-        raise OrimonoError(f"{', '.join(missing)}: nothing came of it; `orimono status` says why")
-    jobs = {}
-    lines = [f"Made in {seconds:.0f} s" if keys else "Everything had been made before:", ""]
+    with dg.DagsterInstance.get() as dagster:
+        run_id, success = _execute(dagster, "weekly_training")
+    if not success:
+        raise OrimonoError(f"the training's run {run_id} failed; `make dev` shows its log")
+
+
+def _execute(dagster: Any, job: str, partition: str | None = None) -> tuple[str, bool]:
+    from definitions import build_defs
+
+    quiet = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+    found = build_defs().resolve_job_def(job)
+    done = found.execute_in_process(instance=dagster, partition_key=partition, run_config=quiet, raise_on_error=False)
+    return done.run_id, done.success
+
+
+def _results(settings: Settings, names: Sequence[str]) -> Answer:
+    jobs: dict[str, Any] = {}
+    lines: list[str] = []
+    missing = []
     for name in names:
         out = settings.home_path / "results" / name
-        quality = json.loads((out / "quality.json").read_text())
-        judged = quality["patterns"]
-        scores = {p: q["aggregateConfidence"] for p, q in judged.items()}
-        capped = {p: "  (as sure as its inputs)" for p, q in judged.items() if scores[p] >= q["inputCap"]}
-        jobs[name] = {"folder": str(out), "report": str(out / "report.html"), "confidence": scores}
-        lines += [f"{name}", f"  report     {out / 'report.html'}"]
-        lines += [f"  {p:10} {out / p}.mp4   confidence {c:.2f}{capped.get(p, '')}" for p, c in scores.items()]
-        lines += [f"  timelines  {out}/*.otio *.edl *.xml *.fcpxml", ""]
-    lines += ["`make dev` opens the Dagster UI with these runs, their pictures and checks."]
-    return {"seconds": round(seconds, 1), "batches": keys, "jobs": jobs}, "\n".join(lines)
+        found, told = _edits(out)
+        for master in sorted(out.glob("*.master.json")):
+            facts, said = _master(out, master)
+            found.setdefault("masters", {})[master.name.removesuffix(".master.json")] = facts
+            told += said
+        if not found:
+            missing.append(name)
+        jobs[name] = {"folder": str(out), **found}
+        lines += [name, *told, ""]
+    if missing:
+        raise OrimonoError(f"{', '.join(missing)}: nothing came of it; `orimono status` says why")
+    return jobs, lines
+
+
+def _edits(out: Path) -> Answer:
+    if not (out / "quality.json").is_file():
+        return {}, []
+    judged = json.loads((out / "quality.json").read_text())["patterns"]
+    scores = {p: q["aggregateConfidence"] for p, q in judged.items()}
+    capped = {p: "  (as sure as its inputs)" for p, q in judged.items() if scores[p] >= q["inputCap"]}
+    lines = [f"  report     {out / 'report.html'}"]
+    lines += [f"  {p:10} {out / p}.mp4   confidence {c:.2f}{capped.get(p, '')}" for p, c in scores.items()]
+    lines += [f"  timelines  {out}/*.otio *.edl *.xml *.fcpxml"]
+    return {"report": str(out / "report.html"), "confidence": scores}, lines
+
+
+def _master(out: Path, file: Path) -> Answer:
+    facts = json.loads(file.read_text())
+    stem = file.name.removesuffix(".master.json")
+    before, after, preset = facts["before"], facts["after"], facts["preset"]
+    lines = [
+        f"  master     {out / stem}.master.wav   {preset['name']} (chosen by {preset['chosen_by']}, "
+        f"confidence {preset['confidence']:.2f})",
+        f"  loudness   {before['lufs']:.1f} -> {after['lufs']:.1f} LUFS (target {facts['settings']['target_lufs']:g}), "
+        f"true peak {before['true_peak_dbtp']:.1f} -> {after['true_peak_dbtp']:.1f} dBTP",
+        f"  listen     {out / stem}.preview.m4a, look at {stem}.before-after.png",
+    ]
+    return {"file": str(out / f"{stem}.master.wav"), **facts}, lines
+
+
+def _versions(studio: Studio) -> list[str]:
+    from pipelines.storage import models
+
+    with studio.database.session() as session:
+        return models.names(session)
+
+
+def _models(studio: Studio) -> Answer:
+    """Every model's figures on held-out recordings beside the best baseline's."""
+    from pipelines.models import candidates
+    from pipelines.models.registry import find
+
+    found, lines = (
+        {},
+        ["models, on recordings they did not learn from (in brackets the best of mean, median, majority)"],
+    )
+    for name in _versions(studio):
+        with studio.database.session() as session:
+            row = find(session, name)
+        told = candidates.told(row.metrics)
+        found[name] = {"version": row.version, "framework": row.framework, "figures": told}
+        lines.append(f"  {name:11}{row.version} {row.framework}: {told}")
+    lines.append("  (learned mostly from a generated corpus: known changes to the sample's recordings)")
+    return found, [*lines, ""]

@@ -7,16 +7,12 @@ How models are learned and released in general is pipelines/models'.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-
-from sqlalchemy.orm import Session
 
 from pipelines import clock
 from pipelines.mastering import corpus, tasks, training_set
 from pipelines.models import candidates, incremental, snapshots
 from pipelines.models.candidates import Candidate
-from pipelines.models.training_set import TrainingSet
 from pipelines.storage import labels
 from pipelines.studio import Studio
 
@@ -41,7 +37,7 @@ def assemble(studio: Studio) -> Summary:
     summary: Summary = {}
     for task in tasks.TASKS.values():
         with studio.database.session() as session:
-            data = training_set.assemble(session, task.name, now=now)
+            data = training_set.assemble(session, task.name)
             counts = [c for c in labels.counts(session) if c.task == task.name]
         training_set.check(data)
         provenance = {**training_set.provenance(data), "labels": {c.quality: c.n for c in counts}}
@@ -87,13 +83,9 @@ def release(studio: Studio, task: str) -> Summary:
 
 def learn_on(studio: Studio) -> Summary:
     """The incremental models over the labels that have come since they last learned."""
-
-    def assemble(session: Session, task: str, now: datetime) -> TrainingSet:
-        return training_set.assemble(session, task, now=now)
-
     summary: Summary = {}
     for task in tasks.TASKS.values():
-        for key, value in incremental.learn_on(studio, task, assemble, clock.now(), LICENCES).items():
+        for key, value in incremental.learn_on(studio, task, training_set.assemble, clock.now(), LICENCES).items():
             summary[f"{task.name}_{key}"] = value
     return summary
 
@@ -101,11 +93,11 @@ def learn_on(studio: Studio) -> Summary:
 def due(studio: Studio) -> str | None:
     """A name for the labels that wait to be learned from, when a task has a hundred of them; None otherwise."""
     waiting = {
-        task.name: newest
+        task.name: found
         for task in tasks.TASKS.values()
-        if (newest := incremental.due(studio, task, training_set.feature_version(task.name))) is not None
+        if (found := incremental.due(studio, task, training_set.feature_version(task.name))) is not None
     }
-    return ",".join(f"{name}>{newest}" for name, newest in waiting.items()) or None
+    return ",".join(f"{name}>{found}" for name, found in waiting.items()) or None
 
 
 def figures(candidate: Candidate) -> Summary:

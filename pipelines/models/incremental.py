@@ -1,4 +1,4 @@
-"""Models that learn on between two weekly trainings: when a hundred new labels have come, and what becomes of the result.
+"""Models that learn on between two weekly trainings: when a hundred new labels have come, and what becomes of it.
 
 How a model learns on is partial_fit.py's; the registry and the rollout are those of every model.
 """
@@ -26,20 +26,20 @@ from pipelines.studio import Studio
 JUDGES = 20  # held-out rows that the live version has not seen, without which nothing is released
 BY = "partial_fit"
 
-Assemble = Callable[[Session, str, datetime], TrainingSet]
+Assemble = Callable[[Session, str], TrainingSet]
 Summary = dict[str, float | int | str]
 
 
-def due(studio: Studio, task: Task, feature_version: str) -> int | None:
-    """Id of the newest label that was learned from, when a hundred have come since (0: none was); None otherwise.
-
-    A model begins with the first weekly training: before that there is nothing to learn on from.
-    """
+def due(studio: Studio, task: Task, feature_version: str) -> str | None:
+    """A name for the labels that wait to be learned from, once there are a hundred: up to which label was learned, and
+    how many hundreds have come since. None until then, and before the first weekly training: there is nothing to learn
+    on from."""
     with studio.database.session() as session:
         if rollout.current(session, task.name).live is None:
             return None
         newest = _newest(studio, task)
-        return newest if labels.newer_than(session, task.name, newest, feature_version) >= EVERY else None
+        waiting = labels.newer_than(session, task.name, newest, feature_version)
+    return f"{newest}+{waiting // EVERY}" if waiting >= EVERY else None
 
 
 def learn_on(studio: Studio, task: Task, assemble: Assemble, now: datetime, licences: Sequence[str]) -> Summary:
@@ -51,7 +51,7 @@ def learn_on(studio: Studio, task: Task, assemble: Assemble, now: datetime, lice
         row = None if live is None else registry_table.get(session, live)
         if row is None:
             return {"action": "waits for the first weekly training"}
-        data = assemble(session, task.name, now)
+        data = assemble(session, task.name)
     state, action = _learn(_load(studio, task), data, task)
     if state is None:
         return {"action": action}

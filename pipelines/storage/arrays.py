@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +138,10 @@ def _decode(hint: Any, node: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         return {key: _decode(arguments[1], item, arrays) for key, item in node}
     if hint in (Fraction, Path):
         return hint(node)
+    if origin is Literal:
+        if node not in arguments:
+            raise TypeError(f"a stored {node!r} where one of {arguments} belongs")
+        return node
     if hint is float and isinstance(node, int):
         return float(node)
     if hint not in (int, float, str, bool, type(None)) or not isinstance(node, hint):

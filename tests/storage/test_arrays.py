@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -184,3 +185,17 @@ def test_the_other_contracts_of_the_product_come_back() -> None:
     assert again.loudness_lufs == float("-inf")
     assert (again.names, again.section_labels) == (music.names, music.section_labels)
     assert json.dumps(again.bpm) == "0.0"
+
+
+@dataclass(frozen=True)
+class Judged:
+    verdict: Literal["ok", "fail"]
+
+
+def test_one_of_a_few_words(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(pack(Judged("ok")))
+    assert unpack(Judged, path) == Judged("ok")
+    path.write_bytes(pack(Judged("perhaps")))  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="'perhaps' where one of"):
+        unpack(Judged, path)
