@@ -24,6 +24,8 @@ from pipelines.studio import Studio
 
 Level = Literal[0, 80, 90, 95]
 LEVELS: tuple[Level, ...] = (95, 90, 80)
+NO_PREVIEWS: Level = 90  # and no pictures: from this level on, what can be made again is deleted, not made
+NO_NEW_JOB: Level = 95
 FRESH = timedelta(days=1)  # an older measurement says nothing
 # Large and quickly made again. Numbers (.safetensors, .json) are small, and the sound they came of may be gone.
 REMAKABLE = frozenset({".png", ".mp4", ".m4a", ".mp3", ".ogg", ".opus", ".flac", ".wav", ".webm"})
@@ -87,10 +89,10 @@ def relieve(studio: Studio, usage: Usage, now: datetime | None = None) -> int:
     """At 90 % and more: deletes previews whose masters are there, then what the cache can make again, oldest first,
     until the store is below 90 %. Returns the bytes freed."""
     freed, now = 0, now or clock.now()
-    if usage.level < 90:
+    if usage.level < NO_PREVIEWS:
         return freed
     for preview, cached in _candidates(studio):
-        if level_of(usage.used - freed, usage.budget) < 90:
+        if level_of(usage.used - freed, usage.budget) < NO_PREVIEWS:
             break
         with studio.database.session() as session:
             if preview is not None:

@@ -1,0 +1,62 @@
+"""Consents, job by job: what an owner allows, changed and shown. Quality and training are apart, and off unless given.
+
+Taking everything back, with the data, is withdrawal.py's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pipelines.errors import BadInput
+from pipelines.governance.people import Actor, needs, pseudonym
+from pipelines.storage import audit, consents, withdrawals
+from pipelines.storage.tables import Consent, Job
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the owner of a job allows at this moment."""
+
+    job_id: int
+    job: str
+    quality: bool
+    training: bool
+    granted_at: datetime
+    withdrawn_at: datetime | None
+
+
+def give(session: Session, actor: Actor, job_id: int, *, quality: bool, training: bool) -> None:
+    """Sets both consents of a job; the owner's or, on their behalf, an operator's to do. What is taken back counts from
+    this moment, what is given is dated by it. BadInput for a job that has none, and after a withdrawal."""
+    row = consents.of_job(session, job_id)
+    if row is None:
+        raise BadInput(f"job {job_id}", "does not exist or names no owner", "see `orimono consents` for the jobs")
+    if actor.pseudonym != pseudonym(row.owner):
+        needs(actor, "operator")
+    if row.withdrawn_at is not None:
+        remedy = "the owner may give the same files anew, in a folder of another name"
+        raise BadInput(f"job {job_id}", "was withdrawn by its owner", remedy)
+    before = {"quality": row.quality, "training": row.training}
+    after = {"quality": quality, "training": training}
+    if before == after:
+        return
+    if (quality and not row.quality) or (training and not row.training):
+        row.granted_at = session.execute(select(func.clock_timestamp())).scalar_one()
+    row.quality, row.training = quality, training
+    detail = {"before": before, "after": after, "owner": pseudonym(row.owner)}
+    audit.write(session, actor=actor.pseudonym, action="consent.set", subject=f"job:{job_id}", detail=detail)
+
+
+def show(session: Session, owner: str) -> list[Given]:
+    """Everything that this person allowed, however the name is spelled, oldest first."""
+    rows = consents.of_owners(session, withdrawals.spellings(session, pseudonym(owner)))
+    return [_given(session, row) for row in rows]
+
+
+def _given(session: Session, row: Consent) -> Given:
+    name = session.get_one(Job, row.job_id).name
+    return Given(row.job_id, name, row.quality, row.training, row.granted_at, row.withdrawn_at)
