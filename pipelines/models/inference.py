@@ -49,8 +49,10 @@ class Predictor:
     A version fails a call when it could not be loaded, takes longer than ``timeout_s``, raises, or answers in another
     shape or with NaN: the next one is asked, with a time-out of its own, and at last ``fallback``, the rule: a function
     of float32[n, d] that gives [n, k] (``fallback_classes`` names its outputs). The rule also answers while the flag
-    ``enable_cpu_ml`` is off. Versions are loaded and exchanged by a thread that looks every ``refresh_s`` seconds and
-    hands the counts over; no call waits for it. While database or object store are away, what is in memory serves on.
+    ``enable_cpu_ml`` is off; without a rule the flag changes nothing here.
+
+    Versions are loaded and exchanged by a thread that looks every ``refresh_s`` seconds and hands the counts over; no
+    call waits for it. While database or object store are away, what is in memory serves on.
 
     Make it in the process that asks (threads do not follow a fork). Use it as a context, or ``close`` it: the last
     counts go to the database then, or at the end of the process. One that is killed loses those of one interval.

@@ -23,7 +23,8 @@ from pipelines.storage.objects import Objects
 from pipelines.storage.tables import ModelVersion
 from pipelines.studio import Studio
 
-# What decides which model comes of a snapshot. Who only serves or watches models decides nothing.
+# Whatever may decide which model comes of a snapshot. What only serves or watches models is among it, since a list of
+# what does not matter would one day be wrong; the price is a training too many.
 TRAINING = ("pipelines.audio", "pipelines.mastering", "pipelines.models")
 _SOURCES = (".py", ".yaml")
 

@@ -59,7 +59,7 @@ class Versions:
         self._feature_version = feature_version
         self._input_dim = input_dim
         self._lock = threading.Lock()
-        self._left: dict[int, Counter] = {}  # of versions that left at the last exchange: calls were under way
+        self._left: dict[int, Counter] = {}  # of the versions that left last: calls may have been under way
         self._away = ""
 
     @property
@@ -90,8 +90,7 @@ class Versions:
             width = self._input_dim or (None if live is None else live.row.input_dim)
             gone = {i: slot.counter for i, slot in self.table.slots.items() if i not in slots}
             self.table = Table(routes, slots, width, enabled)
-            if gone:
-                self._left = gone
+            self._left = dict([*self._left.items(), *gone.items()][-2 * KEPT :])
 
     def away(self, reason: str) -> None:
         """Notes what cannot be reached ("": all is well again); logged when it begins."""
@@ -113,7 +112,8 @@ class Versions:
             due = before.passing or now - before.tried_at >= AGAIN_S
             if before.warm is not None or not due:
                 return before
-        counter = before.counter if before is not None else Counter(row.input_dim, row.output_dim, row.reference)
+        known = before.counter if before is not None else self._left.pop(row.id, None)
+        counter = known or Counter(row.input_dim, row.output_dim, row.reference)
         try:
             return Slot(row, counter, self._load(row), tried_at=now)
         except OrimonoError as error:

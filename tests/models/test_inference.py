@@ -430,6 +430,26 @@ def test_counts_are_exact_from_many_threads(studio: Studio) -> None:
     assert counted.input_counts.sum() == 486 * D and counted.output_counts.sum() == 486 * K
 
 
+def test_no_call_is_lost_when_its_version_leaves_and_returns(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "KEPT", 2)
+    first = begun(studio, built.linear(0.0))
+    with predictor(studio) as asked:
+        asked.predict("u", rows(1))
+        for bias in (1.0, 2.0):
+            begun(studio, built.linear(bias))
+            promote(studio)
+            promote(studio)
+            asked.refresh()
+            asked.predict("u", rows(1))
+        with studio.database.session() as session:
+            for _ in range(2):
+                seen = rollout.current(session, NAME)
+                rollout.roll_back(session, NAME, seen, clock.now(), "test", "a test")
+        asked.refresh()
+        assert asked.predict("u", rows(1)).version == first.version
+    assert total(studio, first).n == 2
+
+
 def test_without_a_database_what_is_in_memory_serves_on_and_nothing_is_lost(tmp_path: Path) -> None:
     home = tmp_path / "home"
     settings = Settings(
