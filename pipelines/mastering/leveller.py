@@ -60,7 +60,7 @@ def find(
     """
     search = _Search(tape, channels, peaks, settings)
     highest = decibels(float(peaks.max(initial=0.0)))
-    plain = search.measure(0.0, np.zeros(len(peaks) + 1), true_peak=True)
+    plain = search.measure(0.0, np.zeros(len(peaks) + 1), true_peak=False)
     if not np.isfinite(plain.integrated):  # a silence keeps its level, but for the ceiling
         down = min(0.0, ceiling_dbtp - highest)
         quiet = search.measure(down, np.zeros(len(peaks) + 1), true_peak=True)
