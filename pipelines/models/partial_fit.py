@@ -1,14 +1,14 @@
 """A model that learns new rows between the weekly trainings, without reading the old ones again.
 
-It is linear, begins as the batch model of training.py and is kept as safetensors, which hold numbers and no code.
-When it learns and whether it is served is decided by whoever calls.
+It is linear and begins as the batch model of training.py; what it remembers is in warm_state.py. When it learns and
+whether it is served is decided in incremental.py.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,43 +17,29 @@ from numpy.typing import NDArray
 from pipelines.errors import BadInput
 from pipelines.models import folds as splitting
 from pipelines.models import onnx_export
-from pipelines.models.estimators import Linear, Link, Problem, apply_link
+from pipelines.models.estimators import Problem, apply_link
 from pipelines.models.linear import Logistic, Ridge
 from pipelines.models.training_set import Task, TrainingSet, names_hash
 from pipelines.models.validation import refuse_unfit
+from pipelines.models.warm_state import Incremental, dumps, loads
+
+__all__ = [
+    "EVERY",
+    "Incremental",
+    "dumps",
+    "evaluate",
+    "forgotten",
+    "held_out",
+    "loads",
+    "start",
+    "to_onnx",
+    "unlearned",
+    "update",
+]
 
 VERSION = "1"
 EVERY = 100  # new rows make an update worth while
-_FORMAT = 1
 _INTERCEPT = 1e-6  # of precision, so that it is never singular
-_ARRAYS = ("mean", "scale", "beta", "precision", "row_ids")
-
-
-@dataclass(frozen=True, slots=True)
-class Incremental:
-    """A linear model, the rows that it has learned from, and how firmly they hold it where it is.
-
-    To new rows the old ones are a quadratic: the Hessian of their loss and penalty at the coefficients that they led
-    to. For a regression that is no approximation. Stochastic gradient descent, which keeps no such memory, made the
-    model worse with every hundred rows (benchmarks/bench_training.py).
-    """
-
-    task: str
-    feature_version: str
-    names_hash: str
-    classes: tuple[str, ...] | None
-    held_share: float  # of the recordings, kept for judging
-    mean: NDArray[np.float64]  # [d] of the first rows; the standardisation stays as it began
-    scale: NDArray[np.float64]  # [d]
-    beta: NDArray[np.float64]  # [1 + d, k] intercepts, then coefficients
-    precision: NDArray[np.float64]  # [k, 1 + d, 1 + d]
-    row_ids: NDArray[np.int64]  # learned from, sorted
-    updates: int
-
-    @property
-    def linear(self) -> Linear:
-        link: Link = "identity" if self.classes is None else "one_vs_rest"
-        return Linear(self.mean, self.scale, self.beta[1:], self.beta[0], link)
 
 
 def held_out(recordings: NDArray[np.str_], share: float) -> NDArray[np.bool_]:
@@ -68,7 +54,7 @@ def _place(recording: str) -> float:
     return int.from_bytes(hashlib.sha256(f"held out:{recording}".encode()).digest()[:8], "big") / 2**64
 
 
-def _share(recordings: NDArray[np.str_]) -> float:
+def held_share(recordings: NDArray[np.str_]) -> float:
     """A fifth; of few recordings so much that one is held out and half are not."""
     places = np.sort([_place(name) for name in np.unique(recordings)])
     most = places[max(len(places) // 2, 1) - 1]
@@ -79,7 +65,8 @@ def start(data: TrainingSet, task: Task, *, seed: int = 0) -> Incremental:
     """The batch linear model of the rows that are not held out. Raises BadInput as ``training.train`` does."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    share = _share(data.recordings) if len(data) else 0.0
+    refuse_unfit(data, task)
+    share = held_share(data.recordings)
     learn = data.take(~held_out(data.recordings, share))
     refuse_unfit(learn, task)
     with threadpool_limits(1):  # on matrices of 165 x 165 two threads wait for each other more than they compute
@@ -186,46 +173,6 @@ def to_onnx(state: Incremental, *, code_version: str = VERSION) -> bytes:
     if state.classes is not None:
         metadata["classes"] = json.dumps(state.classes, ensure_ascii=False)
     return onnx_export.to_onnx(state.linear, len(state.mean), metadata)
-
-
-def dumps(state: Incremental) -> bytes:
-    """The state as safetensors; equal states give equal bytes."""
-    from safetensors.numpy import save
-
-    told = {
-        "format": _FORMAT,
-        "task": state.task,
-        "feature_version": state.feature_version,
-        "names_hash": state.names_hash,
-        "classes": state.classes,
-        "held_share": state.held_share,
-        "updates": state.updates,
-    }
-    # One key: safetensors write several in any order.
-    metadata = {"state": json.dumps(told, sort_keys=True, ensure_ascii=False)}
-    return bytes(save({name: np.ascontiguousarray(getattr(state, name)) for name in _ARRAYS}, metadata))
-
-
-def loads(data: bytes) -> Incremental:
-    """Raises BadInput for bytes that are not a whole state of this format."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays = load(data)
-        length = int.from_bytes(data[:8], "little")
-        told = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["state"])
-        if told.pop("format") != _FORMAT:
-            raise KeyError("format")
-        classes = told.pop("classes")
-        parts: dict[str, Any] = {**told, **{name: arrays[name] for name in _ARRAYS}}
-        state = Incremental(classes=None if classes is None else tuple(classes), **parts)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BadInput("state of a model", "is damaged or of another format", "start it anew from all rows") from error
-    m, k = state.beta.shape
-    if state.precision.shape != (k, m, m) or not len(state.mean) == len(state.scale) == m - 1:
-        raise BadInput("state of a model", "its parts do not fit together", "start it anew from all rows")
-    return state
 
 
 def _after(state: Incremental, new: TrainingSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
