@@ -21,7 +21,8 @@ OK, FAIL = 0.85, 0.3  # confidence from which a pair is ok, and below which it f
 _APART = 0.15  # s that the warping path may lie from the line: its grid is 0.1 s
 _TOGETHER = 0.12  # s between rhythm and warping that still name the same lag
 _DRIFT = 15.0  # ppm: 3.6 ms in 4 minutes, where doubled consonants begin to be heard
-_AMBIGUOUS = 1.2  # times the next best lag, below which the music repeats itself exactly (a click, a loop)
+_REPEATS = 0.9  # of the strength at the line, found at another lag: a click, a loop
+_BLURRED = 0.002  # s between arrivals of like strength
 _SHORT = 5.0  # s of common sound below which no verdict is better than "warn"
 
 EVIDENCE = (
@@ -72,7 +73,7 @@ def judge(matched: Matched, warped: Warped, *, inst_s: float, vocal_s: float, ma
     line = matched.line
     against = music and said["rhythm_gap"] > _TOGETHER and said["warp_gap"] > _APART
     confidence = sound * (0.6 if against else 1.0)
-    if matched.margin < _AMBIGUOUS:
+    if _repeats(matched):
         confidence = min(confidence, 0.5)
     if matched.overlap < _SHORT:
         confidence = min(confidence, OK - 0.01)
@@ -88,6 +89,10 @@ def judge(matched: Matched, warped: Warped, *, inst_s: float, vocal_s: float, ma
     n = len(matched.windows.times)
     agree = int(matched.windows.agrees.sum())
     return Judgement(line, confidence, "ok", (f"{agree} of {n} windows agree within 3 ms",), evidence, False)
+
+
+def _repeats(matched: Matched) -> bool:
+    return matched.repetition is not None and matched.repetition.share >= _REPEATS
 
 
 def _by_sound(said: dict[str, float]) -> float:
@@ -142,8 +147,12 @@ def _warnings(
     ppm = line.slope * 1e6
     if drifts and abs(ppm) >= _DRIFT:
         out.append(f"the clocks drift by {ppm:+.0f} ppm, {abs(ppm) * 60e-3:.1f} ms a minute: correct it when mixing")
-    if drifts and matched.margin < _AMBIGUOUS:
-        out.append(f"a lag of {matched.rival:+.3f} s fits nearly as well: the sound repeats itself exactly")
+    if drifts and matched.arrivals > _BLURRED:
+        several = f"the vocal arrives several times within {matched.arrivals * 1e3:.0f} ms"
+        out.append(f"{several} (reverb, doubling, widening): listen whether the first was taken")
+    again = matched.repetition
+    if drifts and again is not None and _repeats(matched):
+        out.append(f"a lag of {again.lag:+.3f} s fits as well: the sound repeats itself exactly")
     stray = matched.stray
     if drifts and stray is not None:
         span = f"{_clock(stray.start)} to {_clock(stray.end)}"

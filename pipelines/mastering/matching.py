@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.mastering import gcc
 from pipelines.mastering.drift import Fit, Line, Sum, add_along_lines, along, fit
+from pipelines.mastering.elsewhere import Repetition, Stray, repetition, stray
 from pipelines.mastering.gcc import FINE_STEP, RATE, STEP
 from pipelines.mastering.listening import sounding
 
@@ -21,7 +22,6 @@ _MOST_PPM = 300.0  # the worst crystals and tape decks; beyond it stems were str
 _LOOKS = 64  # windows that then tell lag and drift
 _NEAR = 0.04  # s on either side of what is expected
 TOLERANCE = 0.003  # s from the line within which a window agrees with it
-_ELSEWHERE = 5.0  # times what the line gives: a window that belongs elsewhere
 _PLAIN, _HIGH = 9.0, 5.0  # times its median: a response that tells an arrival
 _ARRIVAL = 0.55  # of the highest peak: an earlier arrival that high is the direct sound
 
@@ -37,24 +37,16 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
-    """Neighbouring windows that match clearly, and elsewhere than the line: what a cut or a moved passage leaves."""
-
-    start: float  # s of the vocal
-    end: float
-    lag: float  # s
-
-
-@dataclass(frozen=True, slots=True)
 class Matched:
     line: Line
     windows: Windows
     fit: Fit
     peak: float  # of all windows together, standard deviations above the mean of all lags; no band counts over 12
     margin: float  # the peak over the next best that lies more than 20 ms away, both less the mean
-    rival: float  # s, the lag of that next best
+    repetition: Repetition | None
     coherence: float  # 0..1 rough share of the sound that both hold
     response_peak: float  # of the shared impulse response, over its median
+    arrivals: float  # s from its first high peak to its last; 0 for one arrival
     heard: float  # share of the vocal's seconds in which it sounds
     overlap: float  # s of sounding vocal that lie within the instrumental
     stray: Stray | None
@@ -63,25 +55,38 @@ class Matched:
 def match(inst: NDArray[np.float32], vocal: NDArray[np.float32], max_lag_s: float) -> Matched:
     """Finds the line lag(t) along which the windows of ``vocal`` match ``inst`` best (both [n] at 8 kHz)."""
     active = sounding(vocal)
-    found, peak, margin, rival, stray = _search(inst, vocal, active, max_lag_s)
+    found, peak, margin, moved = _search(inst, vocal, active, max_lag_s)
     start = Line(float(found.total.argmax() * STEP - max_lag_s) - found.slope * found.centre, found.slope)
     looks = _look(inst, vocal, active, start, found.centre)
-    line, coherence, response_peak = _arrive(looks)
+    line, coherence, response_peak, arrivals = _arrive(looks)
     lags = looks.lags + (line.lag - looks.fit.line.lag)
+    strongest = looks.times[np.argsort(-np.where(looks.fit.inliers, looks.peaks, 0), kind="stable")]
+    again = repetition(inst, vocal, line, strongest, looks.size / RATE, max_lag_s)
     order = np.argsort(looks.times)
     windows = Windows(looks.times[order], lags[order], looks.peaks[order], looks.fit.inliers[order])
     seconds = np.flatnonzero(active) + 0.5
     where = seconds + line.lag + line.slope * seconds
     overlap = float(((where > 0) & (where < len(inst) / RATE)).sum())
     return Matched(
-        line, windows, looks.fit, peak, margin, rival, coherence, response_peak, float(active.mean()), overlap, stray
+        line=line,
+        windows=windows,
+        fit=looks.fit,
+        peak=peak,
+        margin=margin,
+        coherence=coherence,
+        response_peak=response_peak,
+        arrivals=arrivals,
+        heard=float(active.mean()),
+        overlap=overlap,
+        repetition=again,
+        stray=moved,
     )
 
 
 def _search(
     inst: NDArray[np.float32], vocal: NDArray[np.float32], active: NDArray[np.bool_], reach: float
-) -> tuple[Sum, float, float, float, Stray | None]:
-    """(the sum along the best line, its peak in standard deviations, margin, rival, what matches elsewhere)."""
+) -> tuple[Sum, float, float, Stray | None]:
+    """(the sum along the best line, its peak in standard deviations, margin, what matches elsewhere)."""
     duration = len(vocal) / RATE
     window = min(_WINDOW, duration)
     starts = np.arange(0, max(duration - window, 0) + 1e-6, _HOP)
@@ -96,40 +101,12 @@ def _search(
     near = slice(max(top - 1, 0), top + 2)
     far = np.abs(np.arange(len(capped)) - top) > 0.02 / STEP
     if not far.any():
-        return found, 0.0, 1.0, 0.0, None
+        return found, 0.0, 1.0, None
     spread = max(float(capped[far].std()), 1e-9)
     peak = (float(capped[near].max()) - float(capped.mean())) / spread
     level = float(found.total.mean())
-    second = int(np.where(far, found.total, -np.inf).argmax())
-    margin = (float(found.total[top]) - level) / max(float(found.total[second]) - level, 1e-9)
-    return found, peak, margin, second * STEP - reach, _stray(strengths, found, times, window, reach)
-
-
-def _stray(
-    strengths: NDArray[np.float32], found: Sum, times: NDArray[np.float64], window: float, reach: float
-) -> Stray | None:
-    """The longest run of windows that match one other lag far better than the line's."""
-    top = int(found.total.argmax())
-    tops = strengths.argmax(axis=1)
-    expected = np.clip(top + found.shifts, 0, strengths.shape[1] - 1)
-    guard = np.arange(-2, 3)
-    there = strengths[np.arange(len(tops))[:, None], np.clip(expected[:, None] + guard, 0, strengths.shape[1] - 1)]
-    best = strengths.max(axis=1)
-    elsewhere = (best > _ELSEWHERE * there.max(axis=1)) & (best > 2 * _ELSEWHERE)
-    longest: tuple[int, int] | None = None
-    first = None
-    for i in range(len(tops) + 1):
-        if i < len(tops) and elsewhere[i] and (first is None or abs(int(tops[i]) - int(tops[first])) <= 3):
-            first = i if first is None else first
-            continue
-        if first is not None and i - first >= 2 and (longest is None or i - first > longest[1] - longest[0]):
-            longest = (first, i)
-        first = i if i < len(tops) and elsewhere[i] else None
-    if longest is None:
-        return None
-    a, b = longest
-    lag = float(np.median(tops[a:b])) * STEP - reach
-    return Stray(float(times[a] - window / 2), float(times[b - 1] + window / 2), lag)
+    margin = (float(found.total[top]) - level) / max(float(found.total[far].max()) - level, 1e-9)
+    return found, peak, margin, stray(strengths, found, times, window, reach)
 
 
 def _densest(starts: list[float]) -> list[float]:
@@ -204,8 +181,8 @@ def _draw(
     return Fit(drawn.line, inliers, drawn.spread, drawn.ppm_error)
 
 
-def _arrive(looks: _Looks) -> tuple[Line, float, float]:
-    """(line moved to the first arrival, coherence, height of the response's peak over its median).
+def _arrive(looks: _Looks) -> tuple[Line, float, float, float]:
+    """(line moved to the first arrival, coherence, height of the response's peak over its median, s between arrivals).
 
     The windows that agree are added with their phases into the impulse response between the stems. One peak: it is
     sharper than any window's. Several (a stem with reverb, delay or widening): the one at the quiet end, since echoes
@@ -229,7 +206,7 @@ def _arrive(looks: _Looks) -> tuple[Line, float, float]:
         size = gcc.response(np.asarray(total / np.sqrt(ratio + 1), np.complex64), reach, step)
         height = _height(size)
     if height < _HIGH:
-        return fitted.line, coherence, height
+        return fitted.line, coherence, height, 0.0
     inner = np.flatnonzero((size[1:-1] >= size[:-2]) & (size[1:-1] > size[2:])) + 1
     high = inner[size[inner] >= max(_ARRIVAL, _HIGH / height) * size.max()]
     top = int(size.argmax())
@@ -242,7 +219,9 @@ def _arrive(looks: _Looks) -> tuple[Line, float, float]:
         elif quieter > 1.5:
             top = int(high[-1])
     moved = gcc.peak_of(size, top) * step - reach
-    return Line(fitted.line.lag + moved, fitted.line.slope), coherence, height
+    peaks = inner[size[inner] >= _ARRIVAL * size.max()]
+    between = float(np.ptp(peaks)) * step
+    return Line(fitted.line.lag + moved, fitted.line.slope), coherence, height, between
 
 
 def _height(size: NDArray[np.float32]) -> float:
