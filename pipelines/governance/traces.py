@@ -5,7 +5,7 @@ segments, Data Docs. Finding and removing only; in which order, and when that is
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from pipelines.errors import BadInput
 from pipelines.governance.people import pseudonym
 from pipelines.intake import folder as folders
 from pipelines.intake import job_file
+from pipelines.media.hashing import content_hash
 from pipelines.storage import claims, jobs, storage_use, withdrawals
 from pipelines.storage.storage_use import HASH, Stored
 from pipelines.storage.tables import InboxFolder
@@ -39,16 +40,20 @@ class Trace:
     hashes: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     held: tuple[int, ...] = ()
+    folders: tuple[str, ...] = ()  # of the inbox, not taken when they withdrew
     edited: bool = False  # there was a song or a clip, of which segments may be encoded
     cleared: tuple[str, ...] = ()  # places that are others' again, and not to be cleared twice
+    asked: bool = True  # False: only foreseen
 
     def to_dict(self) -> dict[str, Any]:
-        parts = ("spellings", "jobs", "names", "batches", "hashes", "keys", "held", "cleared")
+        parts = ("spellings", "jobs", "names", "batches", "hashes", "keys", "held", "folders", "cleared")
         return {"until": self.until.isoformat(), "edited": self.edited} | {n: list(getattr(self, n)) for n in parts}
 
     @property
     def rows(self) -> withdrawals.Rows:
-        return withdrawals.Rows(self.jobs, self.names, self.batches, self.hashes, self.keys, self.held, self.edited)
+        return withdrawals.Rows(
+            self.jobs, self.names, self.batches, self.hashes, self.keys, self.held, self.folders, self.edited
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Places:
 def follow(session: Session, person: str, until: datetime, keep: bool, before: dict[str, Any]) -> Trace:
     """What the database tells now, and what was known ``before`` (a Trace's dictionary)."""
     spellings = withdrawals.spellings(session, person)
-    found = withdrawals.rows(session, spellings, until)
+    found = withdrawals.rows(session, spellings, until, before.get("folders", ()))
 
     def both(name: str, now: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(sorted({*before.get(name, ()), *now}))
@@ -85,6 +90,7 @@ def follow(session: Session, person: str, until: datetime, keep: bool, before: d
         hashes=both("hashes", found.hashes),
         keys=both("keys", found.keys),
         held=both("held", found.held),
+        folders=both("folders", found.folders),
         edited=found.edited or before.get("edited", False),
         cleared=tuple(before.get("cleared", ())),
     )
@@ -139,10 +145,23 @@ def segments(studio: Studio) -> tuple[Path, ...]:
     return (folder,) if folder.is_dir() and any(folder.iterdir()) else ()
 
 
-def has_inbox_folder(studio: Studio, person: str) -> bool:
-    """Whether a folder of the inbox names this pseudonym's person as owner."""
-    inbox = studio.settings.inbox
-    return inbox.is_dir() and any(_owner(path) == person for path in inbox.iterdir())
+def untaken(studio: Studio, session: Session, person: str) -> dict[str, list[str]]:
+    """Folders of the inbox that name this pseudonym's person and are no job yet, as "folders", and what their files
+    hash to, as "hashes": some may be in the store already."""
+    folder_names, hashes = [], []
+    memory = withdrawals.memory(session, [path.name for path in _visible(studio.settings.inbox)])
+    for path in _visible(studio.settings.inbox):
+        if _owner(path) == person and not _taken(path, memory):
+            folder_names.append(path.name)
+            hashes += [content_hash(file) for file in path.iterdir() if file.is_file() and not file.is_symlink()]
+    return {"folders": folder_names, "hashes": hashes}
+
+
+def put_aside(studio: Studio, names: Sequence[str]) -> None:
+    """Folders that are no job yet become none, unless their owner completes them again."""
+    with folders.housekeeping(studio.settings.inbox):
+        for name in names:
+            (studio.settings.inbox / name / job_file.MARKER).unlink(missing_ok=True)
 
 
 def _folders(studio: Studio, session: Session, trace: Trace) -> Iterator[Path]:
@@ -163,26 +182,32 @@ def claimants(session: Session, trace: Trace) -> dict[str, int]:
 
 
 def _inbox(inbox: Path, session: Session, trace: Trace) -> Iterator[Path]:
-    """Folders whose content is a job of theirs, and those not yet taken that name them."""
-    if not inbox.is_dir():
-        return
+    """Folders whose content is a job of theirs, and those that were not taken when they withdrew (but what is left
+    with us), unless they have completed them anew."""
     memory = withdrawals.memory(session, trace.names)
-    for path in sorted(inbox.iterdir()):
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".") and _theirs(path, memory, trace):
+    for path in _visible(inbox):
+        known = memory.get(path.name)
+        anew = trace.asked and (path / job_file.MARKER).exists()
+        left = path.name in trace.folders and not anew and not trace.keep
+        if known is not None and known.job_id in trace.jobs and _taken(path, memory):
+            yield path
+        elif left and _owner(path) == trace.person:
             yield path
 
 
-def _theirs(path: Path, memory: dict[str, InboxFolder], trace: Trace) -> bool:
+def _visible(inbox: Path) -> list[Path]:
+    if not inbox.is_dir():
+        return []
+    return sorted(p for p in inbox.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
+
+
+def _taken(path: Path, memory: dict[str, InboxFolder]) -> bool:
+    """Whether the folder is, as it lies there, a job."""
+    known = memory.get(path.name)
     try:
-        seen = folders.read(path)
+        return known is not None and known.job_id is not None and known.fingerprint == folders.read(path).fingerprint
     except (BadInput, FileNotFoundError):
         return False
-    known = memory.get(path.name)
-    if known is not None and known.job_id in trace.jobs and known.fingerprint == seen.fingerprint:
-        return True
-    if known is not None and known.job_id is not None and known.job_id not in trace.jobs:
-        return False
-    return seen.changed <= trace.until.timestamp() and _owner(path) == trace.person
 
 
 def _owner(path: Path) -> str | None:

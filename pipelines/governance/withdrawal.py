@@ -108,10 +108,9 @@ def request(
         row = withdrawals.of_person(session, person)
         keep = keep_originals and (row is None or row.keep_originals)
         before = row.report.get("trace", {}) if row is not None else {}
-        trace = traces.follow(session, person, until, keep, before)
-        known = trace.spellings or snapshots.holding(session, person)
+        trace = traces.follow(session, person, until, keep, _with(before, traces.untaken(studio, session, person)))
         if row is None:
-            if not known and not traces.has_inbox_folder(studio, person):
+            if not trace.spellings and not trace.folders and not snapshots.holding(session, person):
                 raise BadInput(owner, "gave nothing that is here", "name the person as job.yaml's owner does")
             row = Withdrawal(user_id=owner.strip(), keep_originals=keep, requested_by=by.name, due_at=now + DUE)
             session.add(row)
@@ -119,6 +118,7 @@ def request(
         row.requested_at = max(now, until)  # consents are dated by the database's clock, snapshots by ours
         row.report = {"trace": trace.to_dict()}
         withdrawals.exclude(session, trace.jobs, until)
+        traces.put_aside(studio, trace.folders)
         detail = {"keep_originals": keep, "jobs": len(trace.jobs), "due_at": row.due_at.isoformat()}
         audit.write(session, actor=by.pseudonym, action="withdrawal.request", subject=f"user:{person}", detail=detail)
     log.info("user:%s withdrew: %d jobs excluded, to be deleted by %s", person, len(trace.jobs), row.due_at)
@@ -137,7 +137,9 @@ def foresee(studio: Studio, owner: str, *, keep_originals: bool = False) -> Plan
     """What a withdrawal of this person would delete if they asked for it now. Changes nothing."""
     with studio.database.session() as session:
         until: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
-        trace = traces.follow(session, pseudonym(owner), until, keep_originals, {})
+        person = pseudonym(owner)
+        trace = traces.follow(session, person, until, keep_originals, traces.untaken(studio, session, person))
+    trace = replace(trace, asked=False)
     return _planned(studio, trace, traces.look(studio, trace))
 
 
@@ -190,6 +192,10 @@ def _follow(studio: Studio, row: Withdrawal) -> Trace:
     until = datetime.fromisoformat(before["until"]) if before else row.requested_at
     with studio.database.session() as session:
         return traces.follow(session, pseudonym(row.user_id), until, row.keep_originals, before)
+
+
+def _with(before: dict[str, Any], found: dict[str, list[str]]) -> dict[str, Any]:
+    return before | {name: sorted({*before.get(name, ()), *values}) for name, values in found.items()}
 
 
 def _note(studio: Studio, row: Withdrawal, trace: Trace, places: Places) -> dict[str, Any]:

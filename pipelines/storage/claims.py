@@ -5,7 +5,7 @@ What goes when a person withdraws is withdrawals.py's, what goes when its time i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Text, and_, any_, literal, select, update
@@ -38,31 +38,37 @@ KEYS: tuple[InstrumentedAttribute[Any], ...] = (
     ItemResult.object_key,
 )
 
+_AT_ONCE = 20_000
+
 
 def claimed(session: Session, hashes: Collection[str], jobs: Collection[int]) -> set[str]:
     """Those of these contents that belong to a job not among ``jobs`` whose owner has not withdrawn."""
-    return texts(session, [select(c).where(among(c, hashes), _living(c, jobs)) for c in HASHES])
+    asked = [select(c).where(among(c, piece), _living(c, jobs)) for piece in _pieces(hashes) for c in HASHES]
+    return texts(session, asked)
 
 
 def claimed_keys(session: Session, keys: Collection[str], jobs: Collection[int]) -> set[str]:
     """Those of these objects that a living job not among ``jobs`` names."""
-    asked = [select(c).where(among(c, keys), _living(c, jobs)) for c in KEYS]
+    found: set[str] = set()
     kept = and_(VaultItem.deleted_at.is_(None), _living(VaultItem.job_id, jobs))
-    return texts(session, [*asked, select(VaultItem.object_key).where(among(VaultItem.object_key, keys), kept)])
+    for piece in _pieces(keys):
+        asked = [select(c).where(among(c, piece), _living(c, jobs)) for c in KEYS]
+        found |= texts(session, [*asked, select(VaultItem.object_key).where(among(VaultItem.object_key, piece), kept)])
+    return found
 
 
 def held_keys(session: Session, keys: Collection[str]) -> set[str]:
     """Those of these objects that a legal hold keeps, whoever's it is."""
-    query = select(VaultItem.object_key).where(
-        among(VaultItem.object_key, keys), VaultItem.legal_hold, VaultItem.deleted_at.is_(None)
-    )
-    return set(session.execute(query).scalars())
+    held = and_(VaultItem.legal_hold, VaultItem.deleted_at.is_(None))
+    asked = [select(VaultItem.object_key).where(among(VaultItem.object_key, p), held) for p in _pieces(keys)]
+    return texts(session, asked)
 
 
 def kept_originals(session: Session, keys: Collection[str]) -> set[str]:
     """Those of these objects that are originals of persons who withdrew and left their originals with us."""
     query = select(Upload.object_key, Upload.owner).join(Consent, Consent.job_id == Upload.job_id)
-    found = session.execute(query.where(among(Upload.object_key, keys), Consent.withdrawn_at.is_not(None))).all()
+    query = query.where(Consent.withdrawn_at.is_not(None))
+    found = [row for p in _pieces(keys) for row in session.execute(query.where(among(Upload.object_key, p)))]
     newest: dict[str, bool] = {}
     for row in session.execute(select(Withdrawal).order_by(Withdrawal.id)).scalars():
         newest[row.user_id if row.completed_at else pseudonym(row.user_id)] = row.keep_originals
@@ -70,10 +76,18 @@ def kept_originals(session: Session, keys: Collection[str]) -> set[str]:
 
 
 def _living(column: InstrumentedAttribute[Any], jobs: Collection[int]) -> ColumnElement[bool]:
-    """Whether the column's row belongs to a job that goes on."""
+    """Whether the column's row belongs to a job that goes on, and is no file that was refused."""
     job_id = column.class_.job_id
     withdrawn = select(Consent.id).where(Consent.job_id == job_id, Consent.withdrawn_at.is_not(None))
-    return and_(job_id.is_not(None), ~of_jobs(job_id, jobs), ~withdrawn.exists())
+    living = and_(job_id.is_not(None), ~of_jobs(job_id, jobs), ~withdrawn.exists())
+    return and_(living, Upload.status != "bad") if column.class_ is Upload else living
+
+
+def _pieces(values: Collection[str]) -> Iterator[list[str]]:
+    """So many as one question bears: a whole store's keys would be a parameter of megabytes."""
+    ordered = list(values)
+    for first in range(0, len(ordered), _AT_ONCE):
+        yield ordered[first : first + _AT_ONCE]
 
 
 def of_jobs(column: Any, jobs: Collection[int]) -> ColumnElement[bool]:

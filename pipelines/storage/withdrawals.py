@@ -70,7 +70,8 @@ class Rows:
     hashes: tuple[str, ...]  # of contents and of what was computed from them
     keys: tuple[str, ...]  # of objects
     held: tuple[int, ...]  # vault items under a legal hold
-    edited: bool  # there is a song or a clip among them
+    folders: tuple[str, ...]  # of the inbox, that nobody has taken as a job yet
+    edited: bool  # there is a song, a clip or an edit among them
 
 
 def lock(session: Session) -> bool:
@@ -117,17 +118,18 @@ def spellings(session: Session, person: str) -> list[str]:
     return sorted({name for name in session.execute(names).scalars() if name.strip() and pseudonym(name) == person})
 
 
-def rows(session: Session, names: Collection[str], until: datetime) -> Rows:
+def rows(session: Session, names: Collection[str], until: datetime, folders: Collection[str] = ()) -> Rows:
     """What is known of the person with these spellings; what came after ``until`` (the database's clock) is not in
-    it, as it was given anew. A refused folder of theirs that named nobody is theirs, too."""
+    it, as it was given anew. A refused folder of theirs that named nobody is theirs, too. ``folders``: theirs in the
+    inbox, not taken yet."""
     jobs = list(session.execute(select(Job.id, Job.name).where(among(Job.owner, names), Job.created_at <= until)))
-    folders = {name for _, name in jobs}
-    others = select(Job.name).where(among(Job.name, folders), Job.owner.is_not(None), ~among(Job.owner, names))
-    nobodys = folders - set(session.execute(others).scalars())
+    slugs = {name for _, name in jobs}
+    others = select(Job.name).where(among(Job.name, slugs), Job.owner.is_not(None), ~among(Job.owner, names))
+    nobodys = slugs - set(session.execute(others).scalars())
     nameless = select(Job.id).where(Job.owner.is_(None), among(Job.name, nobodys), Job.created_at <= until)
     ids = sorted({job for job, _ in jobs} | set(session.execute(nameless).scalars()))
     mine = _mine(VaultItem, names, ids, until)
-    files = select(InboxFolder.files).where(of_jobs(InboxFolder.job_id, ids))
+    files = select(InboxFolder.files).where(_remembered(ids, folders))
     noted = [facts for found in session.execute(files).scalars() for facts in found.values()]
     hashes = texts(
         session,
@@ -138,14 +140,16 @@ def rows(session: Session, names: Collection[str], until: datetime) -> Rows:
         [*(select(c).where(of_jobs(c.class_.job_id, ids)) for c in KEYS), select(VaultItem.object_key).where(mine)],
     )
     batches = select(BatchRow.key).join(Job).where(of_jobs(Job.id, ids)).distinct()
-    shown = select(Upload.id).where(of_jobs(Upload.job_id, ids), Upload.kind.in_(("music", "clip"))).limit(1)
+    shown = select(Upload.id).where(of_jobs(Upload.job_id, ids), Upload.kind.in_(("music", "clip")))
+    edited = union(shown, select(EditRow.id).where(of_jobs(EditRow.job_id, ids))).limit(1)
     return Rows(
         jobs=tuple(ids),
-        names=tuple(sorted(folders)),
+        names=tuple(sorted(slugs)),
         batches=tuple(sorted(session.execute(batches).scalars())),
         hashes=tuple(sorted(hashes | {str(facts["hash"]) for facts in noted if "hash" in facts} - {""})),
         keys=tuple(sorted(keys | {str(facts["key"]) for facts in noted if "key" in facts})),
-        edited=session.execute(shown).first() is not None,
+        folders=tuple(sorted(folders)),
+        edited=session.execute(edited).first() is not None,
         held=tuple(sorted(session.execute(select(VaultItem.id).where(mine, VaultItem.legal_hold)).scalars())),
     )
 
@@ -206,7 +210,7 @@ def _doomed(
         (Label, _mine(Label, names, jobs, until)),
         (FeatureRow, _mine(FeatureRow, names, jobs, until)),
         (VaultItem, vault),
-        (InboxFolder, of_jobs(InboxFolder.job_id, jobs)),
+        (InboxFolder, _remembered(jobs, found.folders)),
     ]
     if not keep:
         gone += [
@@ -245,6 +249,11 @@ def _unname_batches(session: Session, found: Rows, names: Collection[str]) -> No
         row = session.execute(select(BatchRow).where(BatchRow.key == key)).scalar()
         if row is not None and row.error and any(part in row.error for part in (*found.names, *names)):
             row.error = "it failed on a job that was withdrawn since"
+
+
+def _remembered(jobs: Collection[int], folders: Collection[str]) -> ColumnElement[bool]:
+    unfinished = and_(InboxFolder.job_id.is_(None), among(InboxFolder.name, folders))
+    return or_(of_jobs(InboxFolder.job_id, jobs), unfinished)
 
 
 def _mine(table: Any, names: Collection[str], jobs: Collection[int], until: datetime) -> ColumnElement[bool]:
