@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import json
 import logging
+import os
 import threading
 import urllib.error
 import urllib.request
@@ -100,10 +101,12 @@ class _Turn:
     def told(self, sent: bool) -> bool:
         """Remembers when it was, if it was."""
         if sent and self._file is not None:
+            at = clock.now().timestamp()
             self._file.seek(0)
             self._file.truncate()
-            self._file.write(str(clock.now().timestamp()))
+            self._file.write(str(at))
             self._file.flush()
+            os.utime(self._file.fileno(), (at, at))  # _forget asks the same clock
         return sent
 
 
@@ -155,7 +158,7 @@ def _recent(file: IO[str], within_s: float) -> bool:
 
 
 def _forget(folder: Path) -> None:
-    """Removes what was told long ago, by the file system's own times."""
+    """Removes what was told long ago."""
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
             if clock.now().timestamp() - path.stat().st_mtime > _FORGOTTEN_S:
