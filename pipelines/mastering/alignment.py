@@ -41,7 +41,7 @@ class Alignment:
     path_start: float  # s of the vocal
     inst_s: float  # lengths of the files
     vocal_s: float
-    by_rhythm: bool  # no common sound: the lag is the rhythm's, good to about 10 ms
+    by_rhythm: bool  # no common sound: the lag is the rhythm's, good to 10 or 20 ms
 
 
 def align(inst: Path | str, vocal: Path | str, *, max_lag_s: float = 10.5, max_hours: float = 4) -> Alignment:

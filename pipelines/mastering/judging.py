@@ -65,7 +65,7 @@ def judge(matched: Matched, warped: Warped, *, inst_s: float, vocal_s: float, ma
     if sound < 0.5 and music:
         strength = min(warped.rhythm_margin - 1.1, 1.0) / 4 + min(warped.rhythm_peak - 4, 10) / 100
         reasons = (
-            "the stems share no sound; the lag is that of their rhythm and chords, good to about 10 ms",
+            "the stems share no sound; the lag is that of their rhythm and chords, good to 10 or 20 ms",
             *_warnings(matched, Line(warped.rhythm_lag, 0.0), max_lag_s, said, drifts=False),
         )
         line = Line(warped.rhythm_lag, 0.0)

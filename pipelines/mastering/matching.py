@@ -89,7 +89,7 @@ def _search(
     """(the sum along the best line, its peak in standard deviations, margin, what matches elsewhere)."""
     duration = len(vocal) / RATE
     window = min(_WINDOW, duration)
-    starts = np.arange(0, max(duration - window, 0) + 1e-6, _HOP)
+    starts = _starts(duration, window, _HOP)
     used = _densest([s for s in starts if active[int(s) : int(np.ceil(s + window))].any()])
     n = round(window * RATE)
     matches = [gcc.search(inst, vocal, round(s * RATE), n, reach) for s in used]
@@ -107,6 +107,13 @@ def _search(
     level = float(found.total.mean())
     margin = (float(found.total[top]) - level) / max(float(found.total[far].max()) - level, 1e-9)
     return found, peak, margin, stray(strengths, found, times, window, reach)
+
+
+def _starts(duration: float, length: float, hop: float) -> list[float]:
+    """Every ``hop`` s, and a last window that reaches the end."""
+    last = max(duration - length, 0.0)
+    starts = [float(s) for s in np.arange(0, last + 1e-6, hop)]
+    return starts if last - starts[-1] < hop / 4 else [*starts, last]
 
 
 def _densest(starts: list[float]) -> list[float]:
@@ -135,10 +142,12 @@ def _look(
     duration = len(vocal) / RATE
     length = float(np.clip(duration / 8, 1.0, 8.0))
     size = 160 * round(length * RATE / 160)
-    starts = np.arange(0, max(duration - length, 0) + 1e-6, max(length / 2, (duration - length) / (_LOOKS - 1)))
-    heard = [s for s in starts if active[int(s) : max(int(s + length), int(s) + 1)].mean() >= 0.5]
+    starts = _starts(duration, length, max(length / 2, (duration - length) / (_LOOKS - 1)))
+    shares = [float(active[int(s) : max(int(np.ceil(s + length)), 1)].mean()) for s in starts]
+    # Half full, or where the vocal is a few calls: as full as there are.
+    heard = [s for s, share in zip(starts, shares, strict=True) if share >= min(0.5, max(shares))]
     within = [s for s in heard if 0 <= s + line.at(s) + length / 2 <= len(inst) / RATE]
-    ordered = sorted(within or heard or [0.0], key=lambda s: abs(s + length / 2 - centre))
+    ordered = sorted(within or heard, key=lambda s: abs(s + length / 2 - centre))
     times, lags, peaks, strengths = [], [], [], []
     crosses = []
     drawn: Fit | None = None
