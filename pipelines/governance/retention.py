@@ -153,7 +153,7 @@ def _drop_copies(studio: Studio, session: Session, item: Expired, job_id: int) -
             if row is not None and path is not None and path.is_dir() and _fingerprint(path) == row.fingerprint:
                 shutil.rmtree(path)
     results = studio.settings.home_path / "results" / table.name_of_job(session, job_id)
-    for path in list(_same(results, item, studio.objects.folder / item.object_key)):
+    for path in list(_same(studio, results, item)):
         path.unlink(missing_ok=True)
 
 
@@ -164,15 +164,25 @@ def _fingerprint(path: Path) -> str | None:
         return None
 
 
-def _same(results: Path, item: Expired, place: Path) -> Iterator[Path]:
-    """Links to the object and files of its content."""
+def _same(studio: Studio, results: Path, item: Expired) -> Iterator[Path]:
+    """Links to the object and files of its bytes."""
+    place = studio.objects.folder / item.object_key
+    digest: str | None = None
     for path in results.rglob("*") if results.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):
             if path.is_symlink():
                 if path.readlink() == place:
                     yield path
-            elif path.is_file() and path.stat().st_size == item.size and content_hash(path) == item.content_hash:
-                yield path
+            elif path.is_file() and path.stat().st_size == item.size:
+                digest = digest or _digest(studio, item)
+                if content_hash(path) == digest:
+                    yield path
+
+
+def _digest(studio: Studio, item: Expired) -> str:
+    """Of the object itself: a master's item names the content that it was made of."""
+    found = studio.objects.local_named(item.object_key)
+    return item.content_hash if found is None else content_hash(found)
 
 
 def _drop_mixdowns(studio: Studio) -> None:

@@ -187,11 +187,11 @@ def _inbox(inbox: Path, session: Session, trace: Trace) -> Iterator[Path]:
     memory = withdrawals.memory(session, trace.names)
     for path in _visible(inbox):
         known = memory.get(path.name)
-        anew = trace.asked and (path / job_file.MARKER).exists()
-        left = path.name in trace.folders and not anew and not trace.keep
         if known is not None and known.job_id in trace.jobs and _taken(path, memory):
             yield path
-        elif left and _owner(path) == trace.person:
+            continue
+        anew = trace.asked and (path / job_file.MARKER).exists()
+        if path.name in trace.folders and not anew and not trace.keep and _owner(path) == trace.person:
             yield path
 
 
