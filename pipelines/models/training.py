@@ -53,6 +53,16 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
+class _Lesson:
+    data: TrainingSet
+    task: Task
+    split: splitting.Folds
+    problem: Problem
+    classes: tuple[str, ...] | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Candidate:
     learner: Learner
     found: CrossValidated
@@ -90,28 +100,34 @@ def train(
     # One thread, for sums in one order: otherwise the number of cores would show in the last digits.
     with threadpool_limits(1):
         split = splitting.split(data.recordings, data.labels, count=folds, seed=seed)
-        problem, classes = _problem(data, split)
-        learners: dict[str, Learner] = {
-            "linear": Ridge() if classes is None else Logistic(),
-            "lightgbm": LightGBM(classes is not None, seed, threads),
-        }
+        lesson = _Lesson(data, task, split, *_problem(data, split), seed)
         tried: dict[str, Any] = {}
         candidates = []
-        for name in ESTIMATORS:
-            if name not in estimators:
-                continue
-            learner = learners[name]
-            refusal = learner.refuses(problem)
+        for learner in _learners(lesson, estimators, threads):
+            refusal = learner.refuses(lesson.problem)
             if refusal:
                 tried[learner.name] = {"not_tried": refusal}
                 continue
-            candidate = _try(learner, problem, classes is not None)
-            candidates.append(candidate)
-            tried[learner.name] = _told(candidate)
+            candidates.append(_try(learner, lesson.problem, lesson.classes is not None))
+            tried[learner.name] = _told(candidates[-1])
         if not candidates:
             raise BadInput(f"training set of {task.name}", *_nothing_tried(tried))
         best, reason = _choose(candidates)
-        return _finish(data, task, problem, split, classes, best, seed, code_version, reason, tried, started)
+        trained = _finish(lesson, best, code_version)
+    trained.metrics["choice"] = reason
+    trained.metrics["candidates"] = tried
+    trained.metrics["cpu_seconds"] = round(time.process_time() - started, 3)
+    return trained
+
+
+def _learners(lesson: _Lesson, estimators: Sequence[str], threads: int) -> list[Learner]:
+    """The simpler one first."""
+    classification = lesson.classes is not None
+    learners: dict[str, Learner] = {
+        "linear": Logistic() if classification else Ridge(),
+        "lightgbm": LightGBM(classification, lesson.seed, threads),
+    }
+    return [learners[name] for name in ESTIMATORS if name in estimators]
 
 
 def _problem(data: TrainingSet, split: splitting.Folds) -> tuple[Problem, tuple[str, ...] | None]:
@@ -187,56 +203,32 @@ def _choose(candidates: list[_Candidate]) -> tuple[_Candidate, str]:
     return simple, f"{bold.learner.name} does not win by more than one standard error ({figures})"
 
 
-def _finish(
-    data: TrainingSet,
-    task: Task,
-    problem: Problem,
-    split: splitting.Folds,
-    classes: tuple[str, ...] | None,
-    best: _Candidate,
-    seed: int,
-    code_version: str,
-    reason: str,
-    tried: dict[str, Any],
-    started: float,
-) -> Trained:
+def _finish(lesson: _Lesson, best: _Candidate, code_version: str) -> Trained:
     from pipelines.models.drift import reference
 
+    data, task, problem, classes = lesson.data, lesson.task, lesson.problem, lesson.classes
     model = best.learner.fit(problem, best.found.final).cooled(best.temperature)
-    onnx = onnx_export.to_onnx(model, len(data.names), _metadata(data, task, classes, best.learner.name, code_version))
-    parity = _checked(task, data, onnx, model)
-    if classes is None:
-        figures: dict[str, Any] = {
-            "targets": regression_figures(task, problem.Y, best.outputs, problem.weights, problem.fold)
-        }
-    else:
-        truth = problem.Y.argmax(axis=1)
-        figures = classification_figures(classes, truth, best.outputs, problem.weights, problem.fold)
-        figures["calibration"] = best.calibration
-    measure, score = ("R2, mean over targets", _fit_score) if classes is None else ("balanced accuracy", _balanced)
-    curve = learning_curve(
-        best.learner, problem, best.found.final, data.recordings, measure=measure, score=score, seed=seed
-    )
-    shares = model.importance()
-    order = np.argsort(-shares, kind="stable")
-    outputs = best.outputs.astype(np.float32)
+    onnx = onnx_export.to_onnx(model, len(data.names), _metadata(lesson, best.learner.name, code_version))
     metrics = {
         "task": task.name,
         "kind": task.kind,
         "estimator": best.learner.name,
-        "choice": reason,
         "n": len(data),
-        "n_groups": split.recordings,
+        "n_groups": lesson.split.recordings,
         "n_features": len(data.names),
         "constant_features": constant_features(data),
         "feature_version": data.feature_version,
-        "seed": seed,
-        "folds": {"count": split.count, "grouped_by": "recording", "note": split.note},
-        **figures,
-        "candidates": tried,
-        "parity": parity,
-        "cpu_seconds": round(time.process_time() - started, 3),
+        "seed": lesson.seed,
+        "folds": {"count": lesson.split.count, "grouped_by": "recording", "note": lesson.split.note},
+        "parity": _checked(lesson, onnx, model),
+        **_figures(lesson, best),
     }
+    measure, score = ("R2, mean over targets", _fit_score) if classes is None else ("balanced accuracy", _balanced)
+    curve = learning_curve(
+        best.learner, problem, best.found.final, data.recordings, measure=measure, score=score, seed=lesson.seed
+    )
+    shares = model.importance()
+    outputs = best.outputs.astype(np.float32)
     return Trained(
         task,
         onnx,
@@ -244,36 +236,45 @@ def _finish(
         metrics,
         reference(data.X, outputs, data.names),
         curve,
-        {data.names[i]: float(shares[i]) for i in order},
+        {data.names[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")},
         classes,
         outputs,
-        split.index,
+        lesson.split.index,
     )
 
 
-def _metadata(
-    data: TrainingSet, task: Task, classes: tuple[str, ...] | None, estimator: str, code_version: str
-) -> dict[str, str]:
+def _figures(lesson: _Lesson, best: _Candidate) -> dict[str, Any]:
+    p = lesson.problem
+    if lesson.classes is None:
+        return {"targets": regression_figures(lesson.task, p.Y, best.outputs, p.weights, p.fold)}
+    truth = p.Y.argmax(axis=1)
+    figures = classification_figures(lesson.classes, truth, best.outputs, p.weights, p.fold)
+    return figures | {"calibration": best.calibration}
+
+
+def _metadata(lesson: _Lesson, estimator: str, code_version: str) -> dict[str, str]:
     metadata = {
-        "task": task.name,
+        "task": lesson.task.name,
         "estimator": estimator,
-        "feature_version": data.feature_version,
-        "names_hash": names_hash(data.names),
+        "feature_version": lesson.data.feature_version,
+        "names_hash": names_hash(lesson.data.names),
         "code_version": code_version,
     }
-    if classes is None:
-        return metadata | {"targets": json.dumps(task.outputs)}
-    return metadata | {"classes": json.dumps(classes, ensure_ascii=False)}
+    if lesson.classes is None:
+        return metadata | {"targets": json.dumps(lesson.task.outputs)}
+    return metadata | {"classes": json.dumps(lesson.classes, ensure_ascii=False)}
 
 
-def _checked(task: Task, data: TrainingSet, onnx: bytes, model: Fitted) -> float:
+def _checked(lesson: _Lesson, onnx: bytes, model: Fitted) -> float:
+    """The disparity of ONNX and model over all rows. Raises BadInput where it is above the limit."""
+    data = lesson.data
     apart = onnx_export.parity(onnx, model, data.X)
     if apart > onnx_export.LIMIT:
-        widest = data.names[int(np.abs(data.X).max(axis=0).argmax())]
+        widest = int(np.abs(data.X).max(axis=0).argmax())
         raise BadInput(
-            f"model of {task.name}",
+            f"model of {lesson.task.name}",
             f"its ONNX differs from the model by {apart:.2g}, and {onnx_export.LIMIT:g} is allowed",
-            f"look at the features' ranges first; '{widest}' reaches {np.abs(data.X).max():.3g}",
+            f"look at the features' ranges first; '{data.names[widest]}' reaches {np.abs(data.X[:, widest]).max():.3g}",
         )
     return apart
 
