@@ -97,8 +97,11 @@ def generate(studio: Studio, n: int, *, seed: int = 0, sources: Sequence[Source]
 
 def measure(settings: Settings, cache: Cache, recipe: Recipe) -> Produced:
     """The rows of one item, in ``detail``: clip_kind, vec, stats, and an (answer, quality) a task."""
-    measured = _mix(recipe) if isinstance(recipe, Mix) else _pair(recipe)
-    return Produced(stored=False, detail=measured)
+    from threadpoolctl import threadpool_limits
+
+    # Sums in another order differ in their last digits, and a worker process has fewer threads than this one.
+    with threadpool_limits(1):
+        return Produced(stored=False, detail=_mix(recipe) if isinstance(recipe, Mix) else _pair(recipe))
 
 
 def _mix(recipe: Mix) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Text, cast, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -63,7 +63,7 @@ def of_task(session: Session, task: str) -> Sequence[TrainingSnapshot]:
 def holding(session: Session, pseudonym: str, *, lock: bool = False) -> Sequence[TrainingSnapshot]:
     """Snapshots, not erased yet, that hold rows of this person, oldest first."""
     query = select(TrainingSnapshot).where(
-        TrainingSnapshot.users.contains([pseudonym]), TrainingSnapshot.erased_at.is_(None)
+        TrainingSnapshot.users.op("@>")(cast([pseudonym], ARRAY(Text))), TrainingSnapshot.erased_at.is_(None)
     )
     query = query.order_by(TrainingSnapshot.id)
     return session.execute(query.with_for_update() if lock else query).scalars().all()
