@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import unicodedata
 import uuid
 from datetime import timedelta
-from multiprocessing.synchronize import Barrier
 
 import pytest
 import time_machine
@@ -18,9 +16,11 @@ from pipelines import clock
 from pipelines.errors import BadInput, Unavailable
 from pipelines.models import rollout
 from pipelines.models.rollout import Routes
-from pipelines.settings import Settings
 from pipelines.storage.database import Database
 from pipelines.storage.tables import STAGES, ModelVersion
+from tests.models.at_once import at_once
+from tests.models.at_once import promote as promote_at_once
+from tests.models.at_once import roll_back as roll_back_at_once
 from tests.models.registered import DAY, HOUR, NAME, START, audited, register, rows
 
 
@@ -206,43 +206,16 @@ def test_who_is_late_changes_nothing(database: Database) -> None:
     assert len(audited(database)) == 3
 
 
-def _promote_at_once(settings: Settings, barrier: Barrier, seen: Routes) -> None:
-    database = Database(settings)
-    try:
-        with database.session() as session:
-            barrier.wait()
-            rollout.promote(session, NAME, seen, START, "rules", "all is well")
-    finally:
-        database.dispose()
-
-
-def _roll_back_at_once(settings: Settings, barrier: Barrier, seen: Routes) -> None:
-    database = Database(settings)
-    try:
-        with database.session() as session:
-            barrier.wait()
-            rollout.roll_back(session, NAME, seen, START, "rules", "it fails")
-    finally:
-        database.dispose()
-
-
-@pytest.mark.parametrize("deed", [_promote_at_once, _roll_back_at_once])
+@pytest.mark.parametrize("deed", [promote_at_once, roll_back_at_once])
 def test_two_processes_at_once_do_it_once(database: Database, deed: object) -> None:
     one, two = live_after_live(database, "v11111111", "v22222222")
     three = register(database, "v33333333")
-    if deed is _promote_at_once:
+    if deed is promote_at_once:
         begin(database, three)
     before, seen = len(audited(database)), current(database)
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(3)
-    workers = [context.Process(target=deed, args=(database.settings, barrier, seen)) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    at_once(deed, database.settings, seen, START)
     assert len(audited(database)) == before + 1
-    expected = Routes(NAME, (three, 25), two, one) if deed is _promote_at_once else Routes(NAME, None, one)
+    expected = Routes(NAME, (three, 25), two, one) if deed is promote_at_once else Routes(NAME, None, one)
     assert current(database) == expected
 
 

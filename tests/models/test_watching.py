@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from dataclasses import replace
 from datetime import timedelta
-from multiprocessing.synchronize import Barrier
 
 import numpy as np
 import pytest
@@ -24,6 +22,8 @@ from pipelines.storage.objects import Objects
 from pipelines.storage.tables import AuditLog, ModelMetrics, ModelTraffic, Rollout
 from pipelines.studio import Studio
 from tests.models import registered
+from tests.models.at_once import at_once
+from tests.models.at_once import check as check_at_once
 from tests.models.registered import DAY, HOUR, MINUTE, NAME, audited, register, traffic
 
 
@@ -199,24 +199,10 @@ def test_a_version_whose_bytes_are_gone_is_not_returned_to(studio: Studio, pair:
     assert watching.check(studio, told) == []
 
 
-def _check_at_once(studio: Studio, barrier: Barrier) -> None:
-    told = Notifier(studio.settings)
-    barrier.wait()
-    watching.check(studio, told)
-    studio.database.dispose()
-
-
 @pytest.mark.parametrize("errors", [0, 60])
 def test_two_checks_at_once_act_once(studio: Studio, pair: tuple[int, int], errors: int) -> None:
     traffic(studio.database, pair[1], minute(HOUR), 60, errors=errors)
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(2)
-    workers = [context.Process(target=_check_at_once, args=(studio, barrier)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(90)
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    at_once(check_at_once, studio)
     assert [action for _, action, _ in audited(studio.database)][2:] == [
         "rollout.roll_back" if errors else "rollout.promote"
     ]
