@@ -23,7 +23,6 @@ from pipelines.media.audio import USUAL_CHANNELS
 VERSION = "1"  # raise it when the same sound gives another master
 
 REFERENCE = -23.0  # LUFS to which the input is brought first (EBU R 128), so that all that follows sees one level
-_LFE = {"LFE", "LFE2"}
 _FULL = 0.985  # two samples in a row as high as each other and above this: cut off
 _LEVEL = 1e-4
 _FEW_CLIPS = 1e-5  # share of samples
@@ -31,7 +30,11 @@ _FEW_CLIPS = 1e-5  # share of samples
 
 @dataclass(frozen=True, slots=True)
 class Settings4:
-    """What a master was made with, and what `master_reg` learns to say beforehand."""
+    """What a master was made with.
+
+    labelling.py derives its pseudo-labels of the same names from input and output; there comp_db is what the peaks
+    lost against the loudness, limiter included, which is more than the compressor's share here.
+    """
 
     low_shelf_db: float
     high_shelf_db: float
@@ -128,10 +131,9 @@ def process(
     in ``warnings``; a silent sound comes back as it is.
     """
     samples = np.atleast_2d(np.asarray(samples, np.float32))
+    target = settings.target_lufs if settings else None
     with Tape.of(samples, sample_rate) as source:
-        finished = finish(
-            prepare(source, channels, preset, settings=settings), target_lufs=settings.target_lufs if settings else None
-        )
+        finished = finish(prepare(source, channels, preset, settings=settings), target_lufs=target)
         blocks = list(finished.blocks())
     return Mastered(
         samples=np.concatenate(blocks, axis=1) if blocks else samples.copy(),
@@ -194,7 +196,7 @@ def finish(prepared: Prepared, *, target_lufs: float | None = None, ceiling_dbtp
 def _look(source: Tape, channels: Sequence[str]) -> tuple[Loudness, shelves.Balance, int]:
     meter = LoudnessMeter(source.sample_rate, channels)
     spectrum = shelves.Spectrograph(source.sample_rate)
-    tonal = [i for i, name in enumerate(channels) if name.upper() not in _LFE] or [0]
+    tonal = shelves.tonal(channels)
     clipped = 0
     for block in source.blocks():
         meter.push(block)
@@ -222,13 +224,12 @@ def _shelve(
 ) -> tuple[Tape, compressor.Detector]:
     """The LFE gets the gain only: it has no tone of its own."""
     out, detector = source.like(), compressor.Detector(source.sample_rate, channels)
-    tonal = [i for i, name in enumerate(channels) if name.upper() not in _LFE]
+    tonal = shelves.tonal(channels)
     state = np.zeros((len(sections), len(tonal), 2))
     gain = np.float32(10 ** (gain_db / 20))
     for block in source.blocks():
         shaped = block * gain
-        if tonal:
-            shaped[tonal], state = filter_blocks(sections, shaped[tonal], state)
+        shaped[tonal], state = filter_blocks(sections, shaped[tonal], state)
         detector.push(shaped)
         out.append(shaped)
     return out, detector

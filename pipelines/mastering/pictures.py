@@ -17,7 +17,7 @@ from pipelines.audio.loudness import Loudness, LoudnessMeter
 from pipelines.mastering.envelopes import cell_size
 from pipelines.mastering.limiter import CellPeaks
 from pipelines.mastering.mastering import Master
-from pipelines.mastering.shelves import HIGH_BAND, LOW_BAND, Spectrograph
+from pipelines.mastering.shelves import HIGH_BAND, LOW_BAND, Spectrograph, tonal
 from pipelines.media.audio import stream
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _look(path: Path, stretch: float) -> _Look:
         if meter is None:
             meter, spectrum, cells = LoudnessMeter(rate, block.channels), Spectrograph(rate), CellPeaks(rate)
         meter.push(block.samples)
-        spectrum.push(block.samples)
+        spectrum.push(block.samples[tonal(block.channels)])
         cells.push(block.samples)
     if meter is None:
         raise ValueError("no block of sound")
@@ -97,7 +97,7 @@ def _look(path: Path, stretch: float) -> _Look:
 
 
 def _per_octave(spectrum: Spectrograph) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Power per octave around each point, smoothed over about a third of an octave, the sum of the channels."""
+    """Power per octave around each point, smoothed over about a third of an octave; all channels but the LFE summed."""
     from scipy.ndimage import gaussian_filter1d
 
     top, width = spectrum.sample_rate * 0.47, spectrum.sample_rate / spectrum.n_fft

@@ -5,6 +5,7 @@ How far they may go is a preset's; both are measured over the whole sound and se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipelines.mastering.presets import Tone
 
 LOW_BAND, MID_BAND, HIGH_BAND = (30.0, 150.0), (300.0, 3000.0), (6000.0, 14000.0)  # Hz
 SUBSONIC_HZ = 18.0  # below it is nothing to hear and much that takes headroom, such as an offset
+_LFE = {"LFE", "LFE2"}
 _NOTHING = 30.0  # dB below the wanted level: such a band is empty, and lifting it would lift noise
 _RESOLUTION = 6.0  # Hz
 _EDGE = 0.45  # of the sample rate: what lies above is the converter's filter
@@ -71,6 +73,11 @@ class Spectrograph:
             spectra = rfft(frames * self._window, axis=1)
             self._power += (spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64)
         self._count += n
+
+
+def tonal(channels: Sequence[str]) -> list[int]:
+    """Which channels have a tone to speak of: all but the LFE, unless there is nothing else."""
+    return [i for i, name in enumerate(channels) if name.upper() not in _LFE] or list(range(len(channels)))
 
 
 def gains(found: Balance, tone: Tone) -> tuple[float, float]:

@@ -14,11 +14,17 @@ from pipelines.mastering.previews import passage, preview
 from pipelines.media.audio import decode
 from tests.media import soundfiles
 
-SONG = Path("sample/media/lets_go_fishin.ogg")
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fifty seconds of a real song."""
+    audio = decode("sample/media/lets_go_fishin.ogg")
+    path = tmp_path_factory.mktemp("song") / "song.wav"
+    return soundfiles.write(path, np.ascontiguousarray(audio.samples[:, : 50 * audio.sample_rate]), audio.sample_rate)
 
 
-def test_a_preview_is_mono_aac_at_96_kbit_and_30_to_60_s(tmp_path: Path) -> None:
-    path = preview(SONG, tmp_path / "p.m4a")
+def test_a_preview_is_mono_aac_at_96_kbit_and_30_to_60_s(song: Path, tmp_path: Path) -> None:
+    path = preview(song, tmp_path / "p.m4a")
     audio = decode(path)
     assert len(audio.samples) == 1
     assert 30 <= audio.duration <= 60.1
@@ -29,8 +35,8 @@ def test_a_preview_is_mono_aac_at_96_kbit_and_30_to_60_s(tmp_path: Path) -> None
     assert [p.name for p in tmp_path.iterdir()] == ["p.m4a"]
 
 
-def test_it_is_faded_and_always_the_same(tmp_path: Path) -> None:
-    first, again = (preview(SONG, tmp_path / f"{i}.m4a", seconds=30) for i in range(2))
+def test_it_is_faded_and_always_the_same(song: Path, tmp_path: Path) -> None:
+    first, again = (preview(song, tmp_path / f"{i}.m4a", seconds=30) for i in range(2))
     assert first.read_bytes() == again.read_bytes()
     audio = decode(first)
     middle = np.abs(audio.samples[0]).max()
@@ -77,6 +83,6 @@ def test_surround_is_folded_down_without_the_lfe(tmp_path: Path) -> None:
     ("name", "seconds", "told"),
     [("p.mp3", 45, "ends in .m4a"), ("p.m4a", 10, "cannot be 10 s"), ("p.m4a", 90, "30 to 60")],
 )
-def test_other_wishes_are_refused(tmp_path: Path, name: str, seconds: float, told: str) -> None:
+def test_other_wishes_are_refused(song: Path, tmp_path: Path, name: str, seconds: float, told: str) -> None:
     with pytest.raises(BadInput, match=told):
-        preview(SONG, tmp_path / name, seconds=seconds)
+        preview(song, tmp_path / name, seconds=seconds)
