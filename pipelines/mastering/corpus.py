@@ -97,7 +97,7 @@ def generate(studio: Studio, n: int, *, seed: int = 0, sources: Sequence[Source]
 
 def measure(settings: Settings, cache: Cache, recipe: Recipe) -> Produced:
     """The rows of one item, in ``detail``: clip_kind, vec, stats, and an (answer, quality) a task."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     # Sums in another order differ in their last digits, and a worker process has fewer threads than this one.
     with threadpool_limits(1):
