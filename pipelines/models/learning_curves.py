@@ -15,6 +15,7 @@ from pipelines.models.estimators import Learner, Problem, Setting, apply_link
 
 _SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 _MANY = 5000  # rows, above which fewer folds show the curve as well
+_QUICK = 20_000  # values of features, from which a costly learner learns at once
 _LEAST = 10  # rows
 
 Score = Callable[[Problem, NDArray[np.float64]], float]
@@ -44,7 +45,7 @@ def learning_curve(
     """An eighth, a quarter, half and all of the recordings outside a fold, each size holding the one before."""
     rank = _rank(recordings, seed)
     points: dict[float, list[tuple[float, float, float]]] = {}
-    few, many = (2, 1) if learner.costly else (problem.folds, 2)
+    few, many = (2, 1) if learner.costly and problem.X.size > _QUICK else (problem.folds, 2)
     for f in range(few if len(problem.X) <= _MANY else many):
         held = problem.take(problem.fold == f)
         outside = np.flatnonzero(problem.fold != f)
