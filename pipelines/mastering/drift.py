@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LEAST_PPM = 2.0  # below it, clocks count as equal: 0.5 ms in 4 minutes
+_LEAST_SPAN = 5.0  # s, over which a slope may be told at all
 _LEAST_MOVE = 0.00075  # s from the first window to the last; a change of the music moves the lag by as much
 
 
@@ -43,7 +44,7 @@ def add_along_lines(strengths: NDArray[np.float32], times: NDArray[np.float64], 
     centre = float((times.min() + times.max()) / 2)
     offset = times - centre
     span = float(np.abs(offset).max())
-    count = min(int(np.ceil(most_ppm * 1e-6 * span / step)), 400)
+    count = min(int(most_ppm * 1e-6 * span / step), 400)
     best: Sum | None = None
     # From 0 outwards: of equal peaks the least slope stays.
     for i in sorted(range(-count, count + 1), key=abs):
@@ -79,8 +80,8 @@ class Fit:
 def fit(times: NDArray[np.float64], lags: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float) -> Fit:
     """A line by Theil and Sen's median of slopes, then least squares over the points within ``tolerance`` s of it.
 
-    The slope is taken for 0 unless it is four standard errors and 2 ppm away from it, and 0.75 ms over all points: the
-    lag at the start of the file would otherwise carry the slope's noise. ``weights`` are positive.
+    The slope is taken for 0 unless it is four standard errors and 2 ppm away from it, and 0.75 ms over points that
+    span 5 s: the lag at the start of the file would otherwise carry the slope's noise. ``weights`` are positive.
     """
     level = Line(_median(lags, weights), 0.0)
     if len(times) < 3 or np.ptp(times) <= 0:
@@ -101,10 +102,12 @@ def fit(times: NDArray[np.float64], lags: NDArray[np.float64], weights: NDArray[
     if near.sum() < 3:
         line, error = level, np.inf
     ppm_error = error * 1e6
-    moved = abs(line.slope) * float(np.ptp(times[near])) if near.any() else 0.0
-    if abs(line.slope) * 1e6 < max(4 * ppm_error, _LEAST_PPM) or moved < _LEAST_MOVE:
+    span = float(np.ptp(times[near])) if near.any() else 0.0
+    ppm, moved = abs(line.slope) * 1e6, abs(line.slope) * span
+    certain = ppm > max(4 * ppm_error, _LEAST_PPM) and moved > _LEAST_MOVE and span > _LEAST_SPAN
+    if not certain:
         flat = Line(_median(lags[near], weights[near]) if near.any() else level.lag, 0.0)
-        if near.any() and (np.abs(lags[near] - flat.lag) <= tolerance).mean() > 0.9:
+        if span <= _LEAST_SPAN or (np.abs(lags[near] - flat.lag) <= tolerance).mean() > 0.9:
             line = flat
     near = np.abs(lags - line.lag - line.slope * times) <= tolerance
     rest = lags[near] - line.lag - line.slope * times[near]

@@ -22,6 +22,7 @@ _APART = 0.15  # s that the warping path may lie from the line: its grid is 0.1 
 _TOGETHER = 0.12  # s between rhythm and warping that still name the same lag
 _DRIFT = 15.0  # ppm: 3.6 ms in 4 minutes, where doubled consonants begin to be heard
 _REPEATS = 0.9  # of the strength at the line, found at another lag: a click, a loop
+_RHYTHM = 10.0  # s of sounding vocal from which its rhythm is a witness
 _BLURRED = 0.002  # s between arrivals of like strength
 _SHORT = 5.0  # s of common sound below which no verdict is better than "warn"
 
@@ -61,7 +62,8 @@ def judge(matched: Matched, warped: Warped, *, inst_s: float, vocal_s: float, ma
     said = dict(zip(EVIDENCE, (float(v) for v in evidence), strict=True))
     sound = _by_sound(said)
     together = abs(warped.lag - warped.rhythm_lag) <= _TOGETHER and warped.straight >= 0.75
-    music = together and warped.rhythm_peak >= 4 and warped.rhythm_margin >= 1.1
+    enough = matched.heard * vocal_s >= _RHYTHM
+    music = enough and together and warped.rhythm_peak >= 4 and warped.rhythm_margin >= 1.1
     if sound < 0.5 and music:
         strength = min(warped.rhythm_margin - 1.1, 1.0) / 4 + min(warped.rhythm_peak - 4, 10) / 100
         reasons = (
@@ -76,7 +78,7 @@ def judge(matched: Matched, warped: Warped, *, inst_s: float, vocal_s: float, ma
     if _repeats(matched):
         confidence = min(confidence, 0.5)
     if matched.overlap < _SHORT:
-        confidence = min(confidence, OK - 0.01)
+        confidence = min(confidence, OK - 0.01) * (1.0 if matched.overlap >= 2 else 0.6)
     if confidence < FAIL:
         return Judgement(line, confidence, "fail", _failure(matched, warped, said, inst_s, vocal_s), evidence, False)
     reasons = _warnings(matched, line, max_lag_s, said, drifts=True)

@@ -59,6 +59,7 @@ def _checked(sound: NDArray[np.float32], what: Path | str) -> NDArray[np.float32
     if len(sound) < SHORTEST * RATE:
         seconds = len(sound) / RATE
         raise BadInput(what, f"lasts {seconds:.2g} s, too short to be aligned", "give at least one second of sound")
+    sound -= np.float32(sound.mean(dtype=np.float64))  # a converter's offset is no sound
     if level(sound, 0.25).max() < _SILENT:
         raise BadInput(what, "is silent: no sound to be aligned by", "give the stem with its sound")
     return sound

@@ -113,7 +113,9 @@ def _starts(duration: float, length: float, hop: float) -> list[float]:
     """Every ``hop`` s, and a last window that reaches the end."""
     last = max(duration - length, 0.0)
     starts = [float(s) for s in np.arange(0, last + 1e-6, hop)]
-    return starts if last - starts[-1] < hop / 4 else [*starts, last]
+    if len(starts) > 1 and last - starts[-1] < hop / 4:
+        return [*starts[:-1], last]
+    return starts if last == starts[-1] else [*starts, last]
 
 
 def _densest(starts: list[float]) -> list[float]:

@@ -206,6 +206,7 @@ def test_no_sound_is_refused(tmp_path: Path, dance: Sound) -> None:
         (np.zeros(5 * RATE, np.float32), "silent"),
         (np.full(5 * RATE, np.nan, np.float32), "silent"),
         (1e-5 * mix, "silent"),
+        (np.full(5 * RATE, 0.3, np.float32), "silent"),  # an offset
         (mix[: RATE // 2], "too short"),
         (mix[:0], "too short"),
     ):
