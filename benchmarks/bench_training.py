@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.measure import Figure, cpu_seconds, peak_rss_mb, write
 from pipelines.mastering.tasks import TASKS
 from pipelines.models import onnx_export, partial_fit
+from pipelines.models.estimators import one_thread
 from pipelines.models.training import Trained, train
 from pipelines.models.training_set import TrainingSet
 
@@ -100,9 +101,7 @@ def in_parts(data: TrainingSet) -> dict[str, float]:
 
 
 def run() -> dict[str, Figure]:
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with one_thread():  # scikit-learn's as well
         return _run()
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipelines.errors import BadInput
 from pipelines.models import folds as splitting
 from pipelines.models import onnx_export
-from pipelines.models.estimators import Problem, apply_link
+from pipelines.models.estimators import Problem, apply_link, one_thread
 from pipelines.models.linear import Logistic, Ridge
 from pipelines.models.training_set import Task, TrainingSet, names_hash
 from pipelines.models.validation import refuse_unfit
@@ -63,13 +63,11 @@ def held_share(recordings: NDArray[np.str_]) -> float:
 
 def start(data: TrainingSet, task: Task, *, seed: int = 0) -> Incremental:
     """The batch linear model of the rows that are not held out. Raises BadInput as ``training.train`` does."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     refuse_unfit(data, task)
     share = held_share(data.recordings)
     learn = data.take(~held_out(data.recordings, share))
     refuse_unfit(learn, task)
-    with threadpool_limits(1):  # on matrices of 165 x 165 two threads wait for each other more than they compute
+    with one_thread():
         return _start(learn, task, share, seed)
 
 
@@ -117,8 +115,6 @@ def update(state: Incremental, data: TrainingSet) -> Incremental:
 
     Raises BadInput for features of another version or order, and for values that are not finite.
     """
-    from threadpoolctl import threadpool_limits
-
     _same_features(state, data)
     new = data.take(unlearned(state, data))
     if not len(new):
@@ -126,7 +122,7 @@ def update(state: Incremental, data: TrainingSet) -> Incremental:
     finite = np.isfinite(new.X).all() and np.isfinite(new.weights).all() and (new.y is None or np.isfinite(new.y).all())
     if not finite or (new.weights <= 0).any():
         raise BadInput(f"new rows of {state.task}", "hold values that are not numbers", "extract their features again")
-    with threadpool_limits(1):
+    with one_thread():
         beta, precision = _after(state, new)
     learned = np.union1d(state.row_ids, new.row_ids)
     return replace(state, beta=beta, precision=precision, row_ids=learned, updates=state.updates + 1)

@@ -20,7 +20,7 @@ from pipelines.models import folds as splitting
 from pipelines.models import onnx_export
 from pipelines.models.boosting import LightGBM
 from pipelines.models.calibration import cross_fitted, error_by_chance, log_loss, reliability, temperature
-from pipelines.models.estimators import CrossValidated, Fitted, Learner, Link, Problem, apply_link
+from pipelines.models.estimators import CrossValidated, Fitted, Learner, Link, Problem, apply_link, one_thread
 from pipelines.models.learning_curves import LearningCurve, learning_curve
 from pipelines.models.linear import Logistic, Ridge
 from pipelines.models.training_set import Task, TrainingSet, names_hash
@@ -91,14 +91,11 @@ def train(
     BadInput for rows that nothing can be learned from (validation.refuse_unfit; one recording) and for an ONNX that
     does not agree with its model to 1e-4.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     refuse_unfit(data, task)
     if not estimators or set(estimators) - set(ESTIMATORS):
         raise ValueError(f"estimators are some of {ESTIMATORS}, not {tuple(estimators)}")
     started = time.process_time()
-    # One thread, for sums in one order: otherwise the number of cores would show in the last digits.
-    with threadpool_limits(1):
+    with one_thread():
         split = splitting.split(data.recordings, data.labels, count=folds, seed=seed)
         lesson = _Lesson(data, task, split, *_problem(data, split), seed)
         tried: dict[str, Any] = {}

@@ -10,8 +10,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
+from pipelines.models import estimators
 from pipelines.models.estimators import Problem, apply_link
 from pipelines.models.folds import split
 from pipelines.models.linear import PENALTIES, SHRINKAGES, Logistic, Ridge
@@ -21,7 +21,7 @@ from tests.models import learnable
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    with threadpool_limits(1):  # as training does
+    with estimators.one_thread():  # as training does
         yield
 
 

@@ -114,6 +114,20 @@ for data, task, seed in (
     assert len(set(here)) == 4
 
 
+def test_the_first_training_of_a_process_runs_on_one_thread_too() -> None:
+    """scipy brings a BLAS of its own, which no limit reaches that was set before it was loaded."""
+    code = """
+from pipelines.models.estimators import one_thread
+with one_thread():
+    import scipy.linalg, scipy.optimize
+    from threadpoolctl import threadpool_info
+    print({library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"})
+"""
+    env = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    told = subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True)
+    assert told.stdout.strip() == "{1}"
+
+
 def test_weights_count() -> None:
     """Rows of a wrong rule, trusted a hundredth as much, hardly move the model."""
     data = learnable.regression(400, noise=0.01)
