@@ -17,7 +17,7 @@ from pipelines.mastering.tape import Tape
 
 # s before the gain returns. It bridges the half waves of low notes, which would otherwise be bent: a tone of 30 Hz,
 # 6 dB over the ceiling, has its distortion 41 dB below it without, and 137 dB below with it.
-_HOLD = 0.010
+HOLD = 0.010
 _ROWS = 64  # cells multiplied at once: from 128 on OpenBLAS starts threads, which took twenty times as long
 
 
@@ -81,7 +81,7 @@ def cell_peaks(tape: Tape) -> NDArray[np.float64]:
 
 
 def reductions(
-    peaks: NDArray[np.float64], ceiling: float, settings: Limiter, cells_per_second: float
+    peaks: NDArray[np.float64], ceiling: float, settings: Limiter, cells_per_second: float, *, hold: float = HOLD
 ) -> NDArray[np.float64]:
     """[n_cells + 1] dB >= 0 at the cells' edges, with which no cell's peak (linear) exceeds ``ceiling`` (linear)."""
     from scipy.ndimage import correlate1d, maximum_filter1d
@@ -92,8 +92,8 @@ def reductions(
         over = np.maximum(20 * np.log10(peaks / ceiling), 0.0)
     if not over.any():
         return np.zeros(len(peaks) + 1)
-    hold = round(_HOLD * cells_per_second)
-    over = maximum_filter1d(over, hold + 1, mode="constant", origin=hold // 2)  # of the cells before
+    held_cells = round(hold * cells_per_second)
+    over = maximum_filter1d(over, held_cells + 1, mode="constant", origin=held_cells // 2)  # of the cells before
     held = falling(over, settings.release_ms / 1000 * cells_per_second)
     edges = np.maximum(np.append(held, held[-1]), np.insert(held, 0, held[0]))
     half = max(1, round(settings.lookahead_ms / 1000 * cells_per_second))
