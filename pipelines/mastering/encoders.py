@@ -50,7 +50,8 @@ WAV = Format("WAV, 24 bit", "wav", "pcm_s24le", "s32")
 FLAC = Format("FLAC, 24 bit", "flac", "flac", "s32")
 OPUS = Format("Opus", "ogg", "libopus", "flt", 96_000, (48_000,))
 MP3 = Format("MP3", "mp3", "libmp3lame", "fltp", 160_000, _MP3_RATES, 2)
-AAC = Format("AAC", "mp4", "aac", "fltp", 128_000, (*_MP3_RATES, 64_000, 88_200, 96_000))
+# FFmpeg's AAC overshoots by up to 2 dB in places below 160 kbit/s a channel, however low the limiter is set.
+AAC = Format("AAC", "mp4", "aac", "fltp", 160_000, (*_MP3_RATES, 64_000, 88_200, 96_000))
 FLOAT_WAV = Format("WAV, 32 bit float", "wav", "pcm_f32le", "flt")  # for what may exceed full scale
 FORMATS = {".wav": WAV, ".flac": FLAC, ".ogg": OPUS, ".opus": OPUS, ".mp3": MP3, ".m4a": AAC}
 
