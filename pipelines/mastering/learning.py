@@ -6,6 +6,7 @@ How models are learned and released in general is pipelines/models'.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ def assemble(studio: Studio) -> Summary:
     summary: Summary = {}
     for task in tasks.TASKS.values():
         with studio.database.session() as session:
-            data = training_set.assemble(session, task.name)
+            data = training_set.assemble(session, task.name, now=now)
             counts = [c for c in labels.counts(session) if c.task == task.name]
         training_set.check(data)
         provenance = {**training_set.provenance(data), "labels": {c.quality: c.n for c in counts}}
@@ -83,9 +84,11 @@ def release(studio: Studio, task: str) -> Summary:
 
 def learn_on(studio: Studio) -> Summary:
     """The incremental models over the labels that have come since they last learned."""
+    now = clock.now()
+    assemble = functools.partial(training_set.assemble, now=now)
     summary: Summary = {}
     for task in tasks.TASKS.values():
-        for key, value in incremental.learn_on(studio, task, training_set.assemble, clock.now(), LICENCES).items():
+        for key, value in incremental.learn_on(studio, task, assemble, now, LICENCES).items():
             summary[f"{task.name}_{key}"] = value
     return summary
 
