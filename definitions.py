@@ -18,7 +18,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             *dg.load_assets_from_modules([intake, analysis, editing, mastering, health, governance]),
             *models.all_assets(),
         ],
-        "asset_checks": [*checks.editing_checks(), *model_checks.model_checks()],
+        "asset_checks": [*checks.editing_checks(), *model_checks.model_checks(), *model_checks.governance_checks()],
         "jobs": [jobs.batch, jobs.weekly_training, jobs.partial_fit],
         "schedules": schedules.from_cadences(),
         "sensors": [sensors.inbox, sensors.new_labels],

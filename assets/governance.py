@@ -94,9 +94,8 @@ def retention(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     "again goes, at 95 % no new job is taken.",
 )
 def storage_use(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
-    from pipelines.notifier import Notifier
-
     from pipelines.governance import budget
+    from pipelines.notifier import Notifier
 
     with failures_told_apart():
         usage = budget.measure(studio)
@@ -126,9 +125,8 @@ def storage_use(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     "newest hash somewhere else; `orimono audit verify --head` holds the trail against it.",
 )
 def audit_trail(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
-    from pipelines.notifier import Notifier
-
     from pipelines.governance import audit
+    from pipelines.notifier import Notifier
 
     with failures_told_apart(), studio.database.session() as session:
         verdict = audit.verify(session)

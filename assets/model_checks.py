@@ -61,6 +61,40 @@ def _doubts(task: str) -> Find:
     return find
 
 
+def _corpus(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines.mastering import learning
+
+    return learning.missing_items(studio)
+
+
+def _artefacts(task: str | None) -> Find:
+    def find(studio: Studio, key: str) -> Sequence[str]:
+        from pipelines.models import overview
+
+        return overview.broken_artefacts(studio, task)
+
+    return find
+
+
+def _governance(name: str) -> Find:
+    def find(studio: Studio, key: str) -> Sequence[str]:
+        from pipelines.governance import findings
+
+        found: Sequence[str] = getattr(findings, name)(studio)
+        return found
+
+    return find
+
+
+def governance_checks() -> list[dg.AssetChecksDefinition]:
+    return [
+        check_of("withdrawals", "in_time", "Nobody waits longer than 24 hours.", _governance("overdue_withdrawals")),
+        check_of("retention", "nothing_overdue", "Nothing whose time is up is left.", _governance("expired_items")),
+        check_of("storage_use", "room_left", "Below 80 % of the budget.", _governance("fullness"), warn=True),
+        check_of("audit_trail", "whole", "No row was changed, lost, swapped or cut off.", _governance("broken_trail")),
+    ]
+
+
 def model_checks() -> list[dg.AssetChecksDefinition]:
     done = "Every item was good. A failed one is left out; its line says why and what to do."
     return [
@@ -71,6 +105,22 @@ def model_checks() -> list[dg.AssetChecksDefinition]:
             "promises_kept",
             "Measured on the files: loudness within 0.2 LU of the target, no true peak above the ceiling.",
             _promises,
+        ),
+        check_of("mastering_corpus", "every_item_made", "All items could be made.", _corpus, warn=True),
+        *(
+            check_of(
+                f"{task}_release",
+                "artefact_intact",
+                "The newest version's bytes are those of its hash, load, and have the shapes of its row.",
+                _artefacts(task),
+            )
+            for task in MASTERING_TASKS
+        ),
+        check_of(
+            "model_rollouts",
+            "versions_load",
+            "Every version that serves somebody can be loaded from the store.",
+            _artefacts(None),
         ),
         check_of(
             "mastering_training_set",

@@ -152,6 +152,12 @@ def _add_models(command: Command) -> None:
 
 
 def _add_governance(command: Command) -> None:
+    consents = command("consents", "what a person allows, job by job; --job sets it")
+    consents.add_argument("owner")
+    consents.add_argument("--job", help="name of the job to set both consents of")
+    consents.add_argument("--quality", choices=("yes", "no"), default="no")
+    consents.add_argument("--training", choices=("yes", "no"), default="no")
+
     withdraw = command("withdraw", "takes a person's consent back: excluded at once, deleted within 24 hours")
     withdraw.add_argument("owner")
     withdraw.add_argument("--keep-originals", action="store_true", help="leave what they uploaded to its own period")

@@ -12,6 +12,40 @@ from pipelines.settings import Settings
 Answer = tuple[dict[str, Any], str]
 
 
+def consents(arguments: Namespace, settings: Settings) -> Answer:
+    """What a person allows, job by job; with --job, sets both consents of that job."""
+    from dataclasses import asdict
+
+    from pipelines.governance import consent
+    from pipelines.studio import Studio
+    from serving.people import operator
+
+    with Studio.open(settings).database.session() as session:
+        given = consent.show(session, arguments.owner)
+        if arguments.job is not None:
+            wanted = [g for g in given if g.job == arguments.job]
+            if not wanted:
+                raise BadInput(arguments.job, f"is no job of {arguments.owner}'s", "see the list without --job")
+            quality, training = arguments.quality == "yes", arguments.training == "yes"
+            for g in wanted:
+                consent.give(session, operator(), g.job_id, quality=quality, training=training)
+            given = consent.show(session, arguments.owner)
+    rows = [
+        asdict(g)
+        | {
+            "granted_at": g.granted_at.isoformat(),
+            "withdrawn_at": g.withdrawn_at.isoformat() if g.withdrawn_at else None,
+        }
+        for g in given
+    ]
+    lines = [
+        f"{g.job:24} quality {'yes' if g.quality else 'no ':3}  training {'yes' if g.training else 'no ':3}"
+        + (f"  withdrawn {g.withdrawn_at:%Y-%m-%d}" if g.withdrawn_at else "")
+        for g in given
+    ]
+    return {"consents": rows}, "\n".join(lines) or "This person gave nothing."
+
+
 def withdraw(arguments: Namespace, settings: Settings) -> Answer:
     """Excludes a person at once; the hourly run, or --now, deletes."""
     from pipelines.governance import withdrawal

@@ -95,6 +95,15 @@ def generate(studio: Studio, n: int, *, seed: int = 0, sources: Sequence[Source]
     )
 
 
+def stored(studio: Studio) -> int:
+    """How many items of the corpus there are."""
+    with studio.database.session() as session:
+        job_id = generated.job_of(session, NAME)
+        if job_id is None:
+            return 0
+        return len(labels.hashes(session, job_id, "align_conf") | labels.hashes(session, job_id, "master_reg"))
+
+
 def measure(settings: Settings, cache: Cache, recipe: Recipe) -> Produced:
     """The rows of one item, in ``detail``: clip_kind, vec, stats, and an (answer, quality) a task."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]

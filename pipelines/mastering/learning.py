@@ -32,6 +32,15 @@ def generate_corpus(studio: Studio) -> Summary:
     return {**made.summary(), "note": "generated from the sample's recordings by known changes; not people's own work"}
 
 
+def missing_items(studio: Studio) -> list[str]:
+    """Items of the corpus that are not there, though they were asked for."""
+    made = corpus.stored(studio)
+    wanted = studio.settings.whole("corpus_items")
+    if made >= wanted:
+        return []
+    return [f"{wanted - made} of {wanted} items could not be made; the run's log names them"]
+
+
 def assemble(studio: Studio) -> Summary:
     """A snapshot for each task, checked. BadInput when a set is not fit to learn from."""
     now = clock.now()

@@ -200,7 +200,7 @@ def against_baselines(metrics: dict[str, Any]) -> dict[str, tuple[float | None, 
 
 
 def headline(metrics: dict[str, Any]) -> float:
-    """The one figure that versions are compared by: mean R2 over the targets, or macro-F1; 0 where it has no meaning."""
+    """The one figure that versions are compared by: mean R2 over the targets, or macro-F1; 0 where it is unknown."""
     judged = metrics.get("judged", {}).get("incremental", {})  # a model that learned on has its own figures
     if "accuracy" in judged:
         return float(judged["accuracy"])

@@ -1,7 +1,7 @@
 """A fitted model as ONNX: float32 "features" [n, d] to float32 "outputs" [n, k], and what it is in its metadata.
 
-Graphs are the least that computes the model, so equal models are equal bytes whatever converter is installed: three
-nodes for a linear model; for a forest, LightGBM's trees (read by onnxmltools) in one ensemble with a column an output.
+Equal models are equal bytes: a linear model is skl2onnx's two nodes; a forest is LightGBM's trees (read by onnxmltools)
+in one ensemble with a column an output; behind either stands the link, and no name depends on the day.
 """
 
 from __future__ import annotations
@@ -81,20 +81,32 @@ def classes_of(metadata: dict[str, str]) -> tuple[str, ...] | None:
 
 
 def _linear(model: Linear) -> tuple[list[Any], list[Any]]:
-    """Centred before it is scaled: folding both into the coefficients would cancel away float32's digits where a
-    feature's mean is large beside its deviation."""
-    from onnx import helper, numpy_helper
+    """skl2onnx's graph of a StandardScaler and a linear regression with these coefficients.
 
-    def tensor(name: str, values: NDArray[np.float64]) -> Any:
-        return numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name)
+    It centres before it scales: folding both into the coefficients would cancel away float32's digits where a feature's
+    mean is large beside its deviation.
+    """
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
-    nodes = [
-        helper.make_node("Sub", [INPUT, "mean"], ["centred"]),
-        helper.make_node("Div", ["centred", "scale"], ["standardised"]),
-        helper.make_node("Gemm", ["standardised", "coef", "intercept"], ["raw"]),
-    ]
-    tensors = [tensor(name, getattr(model, name)) for name in ("mean", "scale", "coef", "intercept")]
-    return nodes, tensors
+    d = len(model.mean)
+    scaler, regression = StandardScaler(), LinearRegression()
+    scaler.mean_, scaler.scale_, scaler.var_ = model.mean, model.scale, model.scale**2
+    scaler.n_features_in_ = regression.n_features_in_ = d
+    scaler.n_samples_seen_ = 1
+    regression.coef_, regression.intercept_ = model.coef.T, model.intercept
+    made = convert_sklearn(
+        make_pipeline(scaler, regression),
+        initial_types=[(INPUT, FloatTensorType([None, d]))],
+        target_opset={"": _OPSET, "ai.onnx.ml": _ML_OPSET},
+    )
+    nodes = list(made.graph.node)
+    (last,) = [node for node in nodes if made.graph.output[0].name in node.output]
+    last.output[:] = ["raw"]
+    return nodes, list(made.graph.initializer)
 
 
 def _link(link: Link) -> list[Any]:

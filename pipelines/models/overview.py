@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from pipelines.errors import BadInput
+from pipelines.models import registry
 from pipelines.models.candidates import headline
 from pipelines.storage import metrics as metrics_table
 from pipelines.storage import models as registry_table
@@ -65,6 +67,23 @@ def versions(studio: Studio, name: str | None = None, limit: int = 5) -> list[Ve
     return found
 
 
+def broken_artefacts(studio: Studio, name: str | None = None) -> list[str]:
+    """Of every version that serves somebody, or of the newest version of ``name``: why it cannot be loaded."""
+    with studio.database.session() as session:
+        if name is not None:
+            rows = [row for row in [registry_table.latest(session, name)] if row is not None]
+        else:
+            present = [r for n in rollouts.names(session) for r in rollouts.present(session, n) if r is not None]
+            rows = list(registry_table.of_ids(session, [r.model_id for r in present]).values())
+    found = []
+    for row in rows:
+        try:
+            registry.verify(studio.objects, row)
+        except BadInput as error:
+            found.append(str(error))
+    return found
+
+
 def table(found: list[Version]) -> str:
     """Markdown, one row a version."""
     lines = [
@@ -75,10 +94,8 @@ def table(found: list[Version]) -> str:
         stage = f"{v.stage} %" if v.stage is not None else ""
         errors = f"{v.err_rate:.1%}" if v.err_rate is not None else ""
         numbers = [f"{x:.2f}" if x is not None else "" for x in (v.latency_ms, v.input_psi, v.output_psi)]
-        lines.append(
-            f"| {v.name} | {v.version} | {v.framework} | {stage} | {v.status} | {v.headline:.3f} | {v.n} | {numbers[0]} "
-            f"| {errors} | {numbers[1]} | {numbers[2]} |"
-        )
+        cells = [v.name, v.version, v.framework, stage, v.status, f"{v.headline:.3f}", str(v.n)]
+        lines.append(f"| {' | '.join([*cells, numbers[0], errors, *numbers[1:]])} |")
     return "\n".join(lines)
 
 

@@ -32,3 +32,8 @@ def open_job(session: Session, name: str, content_hash: str, owner: str, about: 
     session.add(Consent(job_id=job.id, owner=owner, quality=False, training=True))
     session.flush()
     return job.id
+
+
+def job_of(session: Session, name: str) -> int | None:
+    """Id of the generated job of this name, if there is one."""
+    return session.execute(select(Job.id).where(Job.name == name, Job.status == "generated")).scalar_one_or_none()

@@ -138,7 +138,7 @@ def test_it_is_trained_released_watched_and_taken_back(
     candidate, stage = serving(house)["running"]
     assert stage == 5
     assert serving(house)["live"] == (first, 100)
-    assert candidate == f"v{sunday:%Y%m%d}"
+    assert candidate.startswith(f"v{sunday:%Y%m%d}")
 
     early = [f"user {i}" for i in range(3000) if rollout.bucket(NAME, f"user {i}") < 500][:60]
     late = [f"user {i}" for i in range(300) if rollout.bucket(NAME, f"user {i}") >= 500][:20]
@@ -168,7 +168,7 @@ def test_it_is_trained_released_watched_and_taken_back(
 
     trail = house.orimono("audit", "show", "--subject", f"model:{NAME}", "--limit", "50")["rows"]
     assert [r["action"] for r in reversed(trail)][-3:] == ["model.register", "rollout.begin", "rollout.roll_back"]
-    assert "error" in trail[0]["detail"]["reason"], trail[0]
+    assert "calls failed" in trail[0]["detail"]["reason"], trail[0]
     assert house.orimono("audit", "verify")["ok"]
 
 
