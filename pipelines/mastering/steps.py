@@ -81,7 +81,10 @@ def master(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
     if chosen.out is not None:
         _copy(path, chosen.out / f"{piece.name}.master.wav")
         replace_bytes(chosen.out / f"{piece.name}.before-after.png", picture)
-        text = json.dumps(told(chosen, facts), ensure_ascii=False, indent=2)
+        aligned = job.align(piece, cache)
+        if aligned is not None:
+            replace_bytes(chosen.out / f"{piece.name}.alignment.png", alignment.picture(aligned))
+        text = json.dumps(told(chosen, facts, aligned), ensure_ascii=False, indent=2)
         replace_bytes(chosen.out / f"{piece.name}.master.json", text.encode())
     summary: dict[str, float | int | str] = {
         "preset": chosen.preset,
@@ -101,7 +104,7 @@ def master(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
     return Produced(stored, summary, picture, key, {"size": path.stat().st_size})
 
 
-def told(chosen: Chosen, facts: Master) -> dict[str, Any]:
+def told(chosen: Chosen, facts: Master, aligned: alignment.Alignment | None) -> dict[str, Any]:
     """What a person or a program may want to know of a master, as JSON."""
     predicted = dict(zip(labelling.TARGETS, chosen.predicted, strict=True)) if chosen.predicted else None
     return {
@@ -122,7 +125,16 @@ def told(chosen: Chosen, facts: Master) -> dict[str, Any]:
         "channels": list(facts.channels),
         "format": facts.format,
         "warnings": list(facts.warnings),
-        "predicted_settings": predicted,
+        "predicted_changes": predicted,
+        "alignment": None
+        if aligned is None
+        else {
+            "lag_s": aligned.lag_s,
+            "drift_ppm": aligned.drift_ppm,
+            "confidence": aligned.confidence,
+            "verdict": aligned.verdict,
+            "reasons": list(aligned.reasons),
+        },
     }
 
 
