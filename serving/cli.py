@@ -175,8 +175,8 @@ def _add_governance(command: Command) -> None:
     vault.add_argument("--reason")
 
     access = command("access", "opening an original: one person asks, another decides, the link lives 120 s")
-    access.add_argument("step", choices=("request", "approve", "refuse", "open"))
-    access.add_argument("id", type=int, help="of the vault item for request, of the request otherwise")
+    access.add_argument("step", choices=("list", "request", "approve", "refuse", "open"))
+    access.add_argument("id", type=int, nargs="?", help="of the vault item for request, of the request otherwise")
     access.add_argument("--reason")
     access.add_argument("--as", dest="as_", metavar="NAME", help="who acts; the machine's user by default")
 

@@ -122,10 +122,21 @@ def vault(arguments: Namespace, settings: Settings) -> Answer:
 def access(arguments: Namespace, settings: Settings) -> Answer:
     """Opening an original takes two people: one asks, another one decides."""
     from pipelines.governance import access as rules
+    from pipelines.storage import access as table
     from pipelines.studio import Studio
     from serving.people import operator
 
     studio, actor = Studio.open(settings), operator(arguments.as_)
+    if arguments.step == "list":
+        with studio.database.session() as session:
+            rows = [
+                {"request": row.id, "item": item.id, "kind": item.kind, "by": row.requested_by, "reason": row.reason}
+                for row, item in table.undecided(session)
+            ]
+        lines = [f"{r['request']:5}  item {r['item']} ({r['kind']})  {r['by']}: {r['reason']}" for r in rows]
+        return {"requests": rows}, "\n".join(lines) or "No request waits for a decision."
+    if arguments.id is None:
+        raise BadInput(f"access {arguments.step}", "was not told which", "give the number that list or request shows")
     if arguments.step == "open":
         url = rules.open(studio, actor, arguments.id)
         return {"request": arguments.id, "url": url, "seconds": rules.URL_SECONDS}, url

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines import clock
+from pipelines.errors import BadInput
 from pipelines.mastering import corpus, tasks, training_set
 from pipelines.models import candidates, incremental, snapshots
 from pipelines.models.candidates import Candidate
@@ -74,7 +75,23 @@ def problems(studio: Studio) -> list[str]:
 
 def train(studio: Studio, task: str) -> Trained:
     candidate, stored = candidates.train(studio, tasks.get(task))
-    return Trained({"stored_before": int(stored), **figures(candidate)}, candidate.pictures)
+    summary: Summary = {"stored_before": int(stored), **figures(candidate)}
+    if not stored and (strict := _across_pieces(studio, candidate)) is not None:
+        summary["headline_across_pieces"] = strict
+    return Trained(summary, candidate.pictures)
+
+
+def _across_pieces(studio: Studio, candidate: Candidate) -> float | None:
+    """The linear model's headline when whole pieces of music are held out, not passages: what to expect of music unlike
+    the corpus's. None where the pieces are too few to be divided."""
+    from pipelines.models import training
+
+    data = training_set.by_piece(snapshots.load(studio, candidate.snapshot))
+    try:
+        strict = training.train(data, candidate.task, estimators=("linear",))
+    except BadInput:
+        return None
+    return candidates.headline(strict.metrics)
 
 
 def release(studio: Studio, task: str) -> Summary:

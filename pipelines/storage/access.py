@@ -27,9 +27,3 @@ def undecided(session: Session) -> Sequence[tuple[AccessRequest, VaultItem]]:
     query = select(AccessRequest, VaultItem).join(VaultItem, VaultItem.id == AccessRequest.vault_item_id)
     query = query.where(AccessRequest.decided_at.is_(None), VaultItem.deleted_at.is_(None))
     return [(row, item) for row, item in session.execute(query.order_by(AccessRequest.id))]
-
-
-def of_item(session: Session, item_id: int) -> Sequence[AccessRequest]:
-    """Oldest first."""
-    query = select(AccessRequest).where(AccessRequest.vault_item_id == item_id).order_by(AccessRequest.id)
-    return session.execute(query).scalars().all()

@@ -35,7 +35,6 @@ ITEM_STATUSES = ("ok", "failed")
 CLIP_KINDS = ("inst", "vocal", "mix")
 TASKS = ("master_reg", "preset_cls", "align_conf")
 LABEL_QUALITIES = ("auto", "human", "low")
-WINDOWS = ("1d", "7d", "30d")
 ROLLOUT_STATUSES = ("running", "live", "rolled_back", "superseded")
 STAGES = (0, 5, 25, 100)  # per cent of the users
 VAULT_KINDS = (*UPLOAD_KINDS, "master", "preview")
