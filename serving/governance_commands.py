@@ -6,6 +6,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
+from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.settings import Settings
 
@@ -17,19 +18,23 @@ def consents(arguments: Namespace, settings: Settings) -> Answer:
     from dataclasses import asdict
 
     from pipelines.governance import consent
+    from pipelines.models import snapshots
     from pipelines.studio import Studio
     from serving.people import operator
 
-    with Studio.open(settings).database.session() as session:
+    studio = Studio.open(settings)
+    quality, training = arguments.quality == "yes", arguments.training == "yes"
+    with studio.database.session() as session:
         given = consent.show(session, arguments.owner)
         if arguments.job is not None:
             wanted = [g for g in given if g.job == arguments.job]
             if not wanted:
                 raise BadInput(arguments.job, f"is no job of {arguments.owner}'s", "see the list without --job")
-            quality, training = arguments.quality == "yes", arguments.training == "yes"
             for g in wanted:
                 consent.give(session, operator(), g.job_id, quality=quality, training=training)
             given = consent.show(session, arguments.owner)
+    if arguments.job is not None and not training:
+        snapshots.erase_taken_back(studio, clock.now())
     rows = [
         asdict(g)
         | {

@@ -1,6 +1,7 @@
 """Consents, job by job: what an owner allows, changed and shown. Quality and training are apart, and off unless given.
 
-Taking everything back, with the data, is withdrawal.py's.
+What was learned before training was taken back is models/snapshots.py's to erase; taking everything back, with the
+data, is withdrawal.py's.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Given:
 
 def give(session: Session, actor: Actor, job_id: int, *, quality: bool, training: bool) -> None:
     """Sets both consents of a job; the owner's or, on their behalf, an operator's to do. What is taken back counts from
-    this moment, what is given is dated by it. BadInput for a job that has none, and after a withdrawal."""
+    this moment (what was learned goes with models/snapshots.erase_taken_back, to be called once this is committed, or
+    with the hourly run), what is given is dated by it. BadInput for a job that has none, and after a withdrawal."""
     row = consents.of_job(session, job_id)
     if row is None:
         raise BadInput(f"job {job_id}", "does not exist or names no owner", "see `orimono consents` for the jobs")
@@ -40,6 +42,21 @@ def give(session: Session, actor: Actor, job_id: int, *, quality: bool, training
     if row.withdrawn_at is not None:
         remedy = "the owner may give the same files anew, in a folder of another name"
         raise BadInput(f"job {job_id}", "was withdrawn by its owner", remedy)
+    _set(session, actor, row, quality=quality, training=training)
+
+
+def follow_folder(session: Session, name: str, owner: str, *, quality: bool, training: bool) -> bool:
+    """What the job.yaml of an inbox folder says now holds for everything that its owner gave in that folder before,
+    too: only the newest revision is there to be changed. Whether training was taken back anywhere."""
+    actor = Actor(owner, "viewer")
+    rows = [row for row in consents.of_folder(session, name) if pseudonym(row.owner) == actor.pseudonym]
+    taken_back = any(row.training for row in rows) and not training
+    for row in rows:
+        _set(session, actor, row, quality=quality, training=training)
+    return taken_back
+
+
+def _set(session: Session, actor: Actor, row: Consent, *, quality: bool, training: bool) -> None:
     before = {"quality": row.quality, "training": row.training}
     after = {"quality": quality, "training": training}
     if before == after:
@@ -48,7 +65,7 @@ def give(session: Session, actor: Actor, job_id: int, *, quality: bool, training
         row.granted_at = session.execute(select(func.clock_timestamp())).scalar_one()
     row.quality, row.training = quality, training
     detail = {"before": before, "after": after, "owner": pseudonym(row.owner)}
-    audit.write(session, actor=actor.pseudonym, action="consent.set", subject=f"job:{job_id}", detail=detail)
+    audit.write(session, actor=actor.pseudonym, action="consent.set", subject=f"job:{row.job_id}", detail=detail)
 
 
 def show(session: Session, owner: str) -> list[Given]:

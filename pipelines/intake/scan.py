@@ -16,8 +16,9 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from pipelines import clock
 from pipelines.errors import BadInput, Unavailable
-from pipelines.governance import budget, vault
+from pipelines.governance import budget, consent, vault
 from pipelines.intake import batches, content, job_file
 from pipelines.intake import folder as folders
 from pipelines.intake.folder import Entry, Folder
@@ -25,10 +26,12 @@ from pipelines.intake.job_file import NAME, JobFile, JobItem, MasterWish
 from pipelines.media.hashing import content_hash
 from pipelines.settings import Settings
 from pipelines.storage import jobs, uploads
+from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
 from pipelines.storage.jobs import NewJob
 from pipelines.storage.objects import Objects
 from pipelines.storage.uploads import NewUpload
+from pipelines.studio import Studio
 
 REFRESH = f"copy it again, or empty {job_file.MARKER} if you changed it yourself"
 
@@ -254,6 +257,7 @@ class _Look:
         job: JobFile | None,
         report: ScanReport,
     ) -> None:
+        taken_back = False
         with self.database.session() as session:
             before = jobs.latest(session, new.name)
             job_id, fresh = jobs.add(session, new)
@@ -262,8 +266,10 @@ class _Look:
             if fresh and job is not None:
                 uploads.add(session, job_id, job.owner, files)
                 vault.register_uploads(session, jobs.get(session, job_id))
-                consents = job.consents
-                jobs.give_consent(session, job_id, job.owner, quality=consents.quality, training=consents.training)
+                jobs.give_consent(session, job_id, job.owner, **_allowed(job))
+            # Only where the text is another: what a person set since, by another way, is not undone by a touch.
+            if job is not None and not new.error and (before is None or before.id != job_id):
+                taken_back = consent.follow_folder(session, new.name, job.owner, **_allowed(job))
             jobs.save_folder(session, new.name, fingerprint, memory, job_id)
         if not fresh:
             report.unchanged += 1
@@ -272,6 +278,15 @@ class _Look:
         else:
             report.new.append(new.name)
             report.bad_files += [f"{new.name}/{item.error}" for item in files if item.error]
+        if taken_back:
+            from pipelines.models import snapshots
+
+            studio = Studio(self.settings, self.database, self.objects, Cache(self.objects))
+            snapshots.erase_taken_back(studio, clock.now())
+
+
+def _allowed(job: JobFile) -> dict[str, bool]:
+    return {"quality": job.consents.quality, "training": job.consents.training}
 
 
 def _unsaid(job: JobFile) -> set[str]:

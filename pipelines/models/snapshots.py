@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from pipelines.errors import BadInput
 from pipelines.models.training_set import TrainingSet
-from pipelines.storage import audit, consents
+from pipelines.storage import audit, consents, storage_use
 from pipelines.storage import snapshots as table
 from pipelines.storage.tables import TrainingSnapshot
 from pipelines.studio import Studio
 
 FORMAT = "1"
+TAKEN_BACK = "consent to training taken back"
+TOO_LATE = "withdrawn before it was stored"
 _NOTE = b"orimono"  # key of the file's own metadata
 _FEATURE, _TARGET = "x:", "y:"  # what the columns of features and targets begin with
 
@@ -35,6 +37,8 @@ def save(
     assembled_at: datetime | None = None,
 ) -> TrainingSnapshot:
     """Keeps the set and returns its row; the same set again is the same row.
+
+    A set that was erased since training was taken back, and is allowed in full again, comes back to life.
 
     The row is there before the bytes: whoever dies in between leaves no bytes that an erasure would not find. Whether
     somebody has withdrawn is asked once the row is to be seen by erasures, so none slips through. BadInput when one of
@@ -60,10 +64,12 @@ def save(
     withdrawn: set[str] = set()
     with studio.database.session() as session:
         row = table.locked(session, snapshot_id)
-        if row.erased_at is None:
+        if row.erased_at is None or row.erased_reason in (TAKEN_BACK, TOO_LATE):
             withdrawn = consents.withdrawn_pseudonyms(session, users, since=assembled_at)
+            if not withdrawn and row.erased_at is not None:
+                row.erased_at, row.erased_reason, row.created_at = None, None, now
             if withdrawn:
-                _erase(studio, row, "withdrawn before it was stored", now)
+                _erase(studio, row, row.erased_reason or TOO_LATE, row.erased_at or now)
             elif studio.objects.get_named(row.uri) != content:
                 studio.objects.put_named(row.uri, content)
     if withdrawn:
@@ -90,14 +96,26 @@ def load(studio: Studio, snapshot: TrainingSnapshot | int) -> TrainingSet:
 
 
 def erase(studio: Studio, pseudonym: str, reason: str, now: datetime) -> list[int]:
-    """Deletes the bytes of every snapshot that holds rows of this person; the rows stay and say so. Returns the ids.
+    """Deletes the bytes of every snapshot that holds rows of this person, and what was trained from it and is no
+    version yet; the rows stay and say so. Returns the ids.
 
     Each snapshot is a transaction of its own: killed anywhere, the next call finishes.
     """
     with studio.database.session() as session:
-        found = [row.id for row in table.holding(session, pseudonym)]
+        found = [(row.id, pseudonym) for row in table.holding(session, pseudonym)]
+    return _erase_each(studio, found, reason, now)
+
+
+def erase_taken_back(studio: Studio, now: datetime) -> list[int]:
+    """As ``erase``, for everybody who has taken training back for a job since a snapshot with rows of theirs."""
+    with studio.database.session() as session:
+        found = consents.learned_before_taken_back(session)
+    return _erase_each(studio, found, TAKEN_BACK, now)
+
+
+def _erase_each(studio: Studio, found: Iterable[tuple[int, str]], reason: str, now: datetime) -> list[int]:
     erased = []
-    for snapshot_id in found:
+    for snapshot_id, pseudonym in found:
         with studio.database.session() as session:
             row = table.locked(session, snapshot_id)
             if row.erased_at is not None:  # by another process, between the two looks
@@ -165,6 +183,10 @@ def from_parquet(content: bytes) -> TrainingSet:
 
 def _erase(studio: Studio, row: TrainingSnapshot, reason: str, now: datetime) -> None:
     studio.objects.delete(row.uri)
+    candidates = storage_use.stored(studio.objects, "features/candidate")
+    storage_use.remove(studio.objects, [item for item in candidates if row.sha256 in item.hashes])
+    for suffix in (".safetensors", ".json"):  # the model that learns on begins anew by itself
+        studio.objects.delete(f"incremental/{row.task}{suffix}")
     row.erased_at, row.erased_reason = now, reason
 
 

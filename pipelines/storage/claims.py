@@ -19,6 +19,7 @@ from pipelines.storage.tables import (
     InboxFolder,
     ItemResult,
     Label,
+    TrainingSnapshot,
     Upload,
     VaultItem,
     Withdrawal,
@@ -42,9 +43,11 @@ _AT_ONCE = 20_000
 
 
 def claimed(session: Session, hashes: Collection[str], jobs: Collection[int]) -> set[str]:
-    """Those of these contents that belong to a job not among ``jobs`` whose owner has not withdrawn."""
+    """Those of these contents that belong to a job not among ``jobs`` whose owner has not withdrawn, or are a training
+    snapshot: what was trained from one goes with it."""
     asked = [select(c).where(among(c, piece), _living(c, jobs)) for piece in _pieces(hashes) for c in HASHES]
-    return texts(session, asked)
+    learned = select(TrainingSnapshot.sha256).where(TrainingSnapshot.erased_at.is_(None))
+    return texts(session, [*asked, *(learned.where(among(TrainingSnapshot.sha256, p)) for p in _pieces(hashes))])
 
 
 def claimed_keys(session: Session, keys: Collection[str], jobs: Collection[int]) -> set[str]:

@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, String, cast, func, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, String, and_, any_, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from pipelines.governance.people import pseudonym
-from pipelines.storage.tables import Consent, Withdrawal
+from pipelines.storage.tables import AuditLog, Consent, Job, TrainingSnapshot, Withdrawal
+
+# The audit trail is where it stands when a consent was taken back: its row only says what is allowed now.
+_OWNER = AuditLog.detail["owner"].astext
+_TAKEN_BACK = and_(
+    AuditLog.action == "consent.set",
+    AuditLog.detail["before"]["training"].astext == "true",
+    AuditLog.detail["after"]["training"].astext == "false",
+)
 
 
 def trainable_jobs() -> Select[int]:
@@ -30,8 +38,9 @@ def trainable_jobs() -> Select[int]:
 
 def withdrawn_pseudonyms(session: Session, users: Collection[str], since: datetime | None = None) -> set[str]:
     """Those of these pseudonyms from whom nothing may be learned: they withdrew, or took every consent to training
-    back, and have allowed nothing anew. With ``since`` also who withdrew after that moment and then came back: what
-    was read before holds what they had deleted. A pseudonym of which nothing is known has not withdrawn."""
+    back, and have allowed nothing anew. With ``since`` also who withdrew after that moment and then came back, or took
+    training back for one of their jobs: what was read before holds those rows. A pseudonym of which nothing is known
+    has not withdrawn."""
     wanted = set(users)
     requests = session.execute(select(Withdrawal.user_id, Withdrawal.completed_at, Withdrawal.requested_at)).all()
     asked = {(user if done else pseudonym(user)): at for user, done, at in requests}
@@ -45,12 +54,27 @@ def withdrawn_pseudonyms(session: Session, users: Collection[str], since: dateti
     gone = (set(asked) | known) - learned
     if since is not None:
         gone |= {(user if done else pseudonym(user)) for user, done, at in requests if at >= since}
+        gone |= set(session.execute(select(_OWNER).where(_TAKEN_BACK, AuditLog.at >= since)).scalars())
     return wanted & gone
 
 
 def of_job(session: Session, job_id: int) -> Consent | None:
     """The job's consents, locked until the end of the transaction."""
     return session.execute(select(Consent).where(Consent.job_id == job_id).with_for_update()).scalar_one_or_none()
+
+
+def of_folder(session: Session, name: str) -> Sequence[Consent]:
+    """Consents, not withdrawn, of every job that this inbox folder ever was, locked; oldest first."""
+    query = select(Consent).join(Job).where(Job.name == name, Consent.withdrawn_at.is_(None)).order_by(Consent.id)
+    return session.execute(query.with_for_update(of=Consent)).scalars().all()
+
+
+def learned_before_taken_back(session: Session) -> list[tuple[int, str]]:
+    """Training snapshots (id), not erased yet, with the pseudonym of somebody in them who has taken training back for
+    a job since."""
+    query = select(TrainingSnapshot.id, _OWNER).join(AuditLog, any_(TrainingSnapshot.users) == _OWNER)
+    query = query.where(_TAKEN_BACK, AuditLog.at >= TrainingSnapshot.created_at, TrainingSnapshot.erased_at.is_(None))
+    return [(row[0], row[1]) for row in session.execute(query.distinct().order_by(TrainingSnapshot.id))]
 
 
 def of_owners(session: Session, owners: Collection[str]) -> Sequence[Consent]:

@@ -83,6 +83,21 @@ def test_nothing_of_a_person_is_left_and_nothing_of_others_is_lost(any_studio: S
     assert withdrawal.carry_out(studio, NOW) == []
 
 
+def test_what_was_trained_from_others_stays(any_studio: Studio) -> None:
+    studio = any_studio
+    hers, his = give(studio, "hers", AOI, SONG), give(studio, "his", REN, CLIP)
+    common, others = snapshot(studio, hers, his), snapshot(studio, his)
+    with studio.database.session() as session:
+        shas = [session.get_one(TrainingSnapshot, row).sha256 for row in (common, others)]
+    gone, kept = (studio.cache.key("candidate", "1", sha, {}, ".onnx") for sha in shas)
+    for key in (gone, kept, "incremental/preset_cls.json", "incremental/master_reg.json"):
+        studio.objects.put_named(key, b"learned")
+    withdrawal.request(studio, AOI, OPERATOR)
+    assert [r.done for r in withdrawal.carry_out(studio)] == [True]
+    assert studio.objects.exists(kept) and studio.objects.exists("incremental/master_reg.json")
+    assert not studio.objects.exists(gone) and not studio.objects.exists("incremental/preset_cls.json")
+
+
 def test_excluded_in_the_moment_of_the_request(studio: Studio) -> None:
     hers, his = give(studio, "hers", AOI, SONG, settle=False), give(studio, "his", REN, CLIP, settle=False)
     withdrawal.request(studio, AOI, OPERATOR)

@@ -10,14 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from pipelines import clock
 from pipelines.errors import Unavailable
+from pipelines.governance import consent
+from pipelines.governance.people import Actor, pseudonym
 from pipelines.intake import batches
 from pipelines.intake.job_file import MARKER, NAME
 from pipelines.intake.scan import scan
 from pipelines.settings import Settings
-from pipelines.storage import jobs
+from pipelines.storage import audit, consents, jobs, snapshots
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import Consent, Job, Upload
 from tests.intake.conftest import JOB, Inbox
@@ -400,3 +403,80 @@ def test_a_scan_that_is_killed_anywhere_loses_nothing(inbox: Inbox, server_url: 
     found = all_jobs(inbox)
     assert sorted(job.name for job in found) == sorted(f"job{n}" for n in range(12))
     assert all(len(job.uploads) == 2 for job in found)
+
+
+TRAINING = JOB.replace("{quality: true}", "{quality: true, training: true}")
+
+
+def trainable(inbox: Inbox) -> set[int]:
+    with inbox.database.session() as session:
+        return set(session.execute(consents.trainable_jobs()).scalars())
+
+
+def test_training_taken_back_in_the_folder_counts_for_all_of_its_revisions(inbox: Inbox) -> None:
+    inbox.put(text=TRAINING)
+    inbox.put("other", text=TRAINING)
+    inbox.scan()
+    first, other = (job.id for job in all_jobs(inbox))
+    inbox.put(text=TRAINING, clip_mp4="clip2.mp4")
+    inbox.scan()
+    second = max(job.id for job in all_jobs(inbox))
+    assert trainable(inbox) == {first, other, second}
+    with inbox.database.session() as session:
+        before = snapshots.add(
+            session,
+            task="preset_cls",
+            uri="training/preset_cls/1.parquet",
+            sha256="1" * 64,
+            n_rows=1,
+            feature_version="1",
+            users=[pseudonym("yamada")],
+            provenance={},
+            now=clock.now(),
+        )
+    inbox.put(text=JOB)
+    inbox.scan()
+    third = max(job.id for job in all_jobs(inbox))
+    assert third > second and trainable(inbox) == {other}
+    with inbox.database.session() as session:
+        found = snapshots.get(session, before)
+        assert found is not None and found.erased_reason == "consent to training taken back"
+        for job in (first, second):
+            (note,) = audit.of_subject(session, f"job:{job}")
+            assert (note.actor, note.action, note.detail["after"]["training"]) == (
+                pseudonym("yamada"),
+                "consent.set",
+                False,
+            )
+        granted = session.execute(select(Consent.granted_at).where(Consent.job_id == first)).scalar_one()
+    inbox.put(text=TRAINING)  # back to the first text: given anew, and taken back again
+    assert inbox.scan().new == []
+    assert trainable(inbox) == {first, second, third, other}
+    with inbox.database.session() as session:
+        assert session.execute(select(Consent.granted_at).where(Consent.job_id == first)).scalar_one() > granted
+    inbox.put(text=JOB)
+    assert inbox.scan().new == []
+    assert trainable(inbox) == {other}
+
+
+def test_a_folder_changes_the_consents_of_its_own_owner_only_and_none_that_was_withdrawn(
+    inbox: Inbox, touch_all: Callable[[Path], None]
+) -> None:
+    folder = inbox.put(text=TRAINING)
+    inbox.scan()
+    inbox.put(text=JOB.replace("yamada", "sato"))
+    inbox.scan()
+    (first, _) = (job.id for job in all_jobs(inbox))
+    assert trainable(inbox) == {first}
+    with inbox.database.session() as session:
+        session.execute(update(Consent).values(withdrawn_at=clock.now(), training=False))
+    inbox.put(text=TRAINING.replace("yamada", "YAMADA"))
+    inbox.scan()
+    third = max(job.id for job in all_jobs(inbox))
+    assert trainable(inbox) == {third}
+    with inbox.database.session() as session:
+        consent.give(session, Actor("yamada", "viewer"), third, quality=True, training=False)
+    touch_all(folder)
+    inbox.settle()
+    assert inbox.scan().unchanged == 1
+    assert trainable(inbox) == set(), "a touched folder says nothing new"
