@@ -11,7 +11,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from pipelines.errors import BadInput, OrimonoError, Unavailable
@@ -44,6 +44,10 @@ class Produced:
     picture: bytes | None = None  # PNG
     object_key: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)  # for the step's own records, JSON-like
+
+    def copy(self) -> Produced:
+        """With a summary and a detail of its own."""
+        return replace(self, summary=dict(self.summary), detail=dict(self.detail))
 
 
 class Defect(Exception):
@@ -83,8 +87,12 @@ def run(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> list[Res
     for item in items:
         key = (item.content_hash, item.params_hash)
         found = by_key[key]
-        # What worked for several is counted once. (A result from a worker process holds a copy of its item.)
-        ordered.append(Result(item, found.produced, found.failure, found.seconds if first[key] is item else 0.0))
+        if first[key] is item:
+            ordered.append(Result(item, found.produced, found.failure, found.seconds))
+        elif found.produced is not None:  # what worked for several is counted once
+            ordered.append(Result(item, found.produced.copy(), None, 0.0))
+        else:  # its sentence names the first one's file, which may be another person's
+            ordered.append(_alone(settings, item, step))
     return ordered
 
 

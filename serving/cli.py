@@ -128,6 +128,7 @@ def _add_mastering(command: Command) -> None:
     label.add_argument("job")
     answer = label.add_mutually_exclusive_group(required=True)
     answer.add_argument("--preset")
+    answer.add_argument("--alignment", choices=("right", "wrong"), help="whether the lag that was found is right")
     answer.add_argument("--settings", type=float, nargs=4, metavar=("LOW_DB", "HIGH_DB", "COMP_DB", "LUFS"))
 
 

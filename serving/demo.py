@@ -127,7 +127,7 @@ def _master(out: Path, file: Path) -> Answer:
         f"true peak {before['true_peak_dbtp']:.1f} -> {after['true_peak_dbtp']:.1f} dBTP",
         f"  listen     {out / stem}.preview.m4a, look at {stem}.before-after.png",
     ]
-    if found := facts["alignment"]:
+    if found := facts.get("alignment"):
         lines.insert(
             0, f"  alignment  {found['verdict']}: the vocal lies {found['lag_s']:+.3f} s in, {found['reasons'][0]}"
         )

@@ -109,22 +109,33 @@ def presets(arguments: Namespace, settings: Settings) -> Answer:
 
 def label(arguments: Namespace, settings: Settings) -> Answer:
     """A person's answer in the place of the rule's, for the newest content of a job."""
-    from pipelines.mastering import labelling
+    from pipelines.mastering import labelling, training_set
     from pipelines.storage import jobs, labels
     from pipelines.studio import Studio
     from serving.people import operator
 
-    task = "preset_cls" if arguments.preset is not None else "master_reg"
-    answer = labelling.checked(task, arguments.preset if arguments.preset is not None else arguments.settings)
+    given = {
+        "preset_cls": arguments.preset,
+        "align_conf": arguments.alignment,
+        "master_reg": arguments.settings,
+    }
+    ((task, said),) = [(task, said) for task, said in given.items() if said is not None]
+    answer = labelling.checked(task, said)
     with Studio.open(settings).database.session() as session:
         job_id = jobs.presented(session, arguments.job)
+        if job_id is not None and task == "align_conf":
+            labels.ask(session, job_id, task, "vocal", training_set.ALIGNMENT_VERSION, answer)
         known = [] if job_id is None else labels.of_task(session, task, job_id)
-        if not known:
-            raise BadInput(arguments.job, "has no labels yet", "give the name of a job that has been mastered")
+        if job_id is None or not known:
+            what = "aligned stems" if task == "align_conf" else "been mastered"
+            raise BadInput(arguments.job, "has no labels yet", f"give the name of a job that has {what}")
         ids = [labels.correct(session, row.id, answer, operator().name) for row in known]
-    many = f"{len(ids)} label{'s' * (len(ids) != 1)} of {arguments.job}"
+        wish = jobs.get(session, job_id).master.get("preset")
+    text = f"{len(ids)} label{'s' * (len(ids) != 1)} of {arguments.job} corrected"
+    if task == "preset_cls":
+        text += f"; job.yaml still asks for {wish}" if wish else "; a new run of its batch masters it so"
     return {"job": arguments.job, "task": task, "answer": answer, "labels": ids}, (
-        f"{many} corrected; the next training learns from it, and a new run of its batch masters it so"
+        f"{text}; models learn from it if its owner allows training"
     )
 
 

@@ -61,6 +61,9 @@ def check_job(name: str, kinds: Sequence[str], refused: Sequence[str]) -> None:
     for kind in ("music", "lyrics", "inst", "vocal"):
         if kinds.count(kind) > 1:
             raise BadInput(name, f"has more than one file of kind {kind}", "list one; make a job for each")
+    whole = {"music", "clip"} <= set(kinds) or "mix" in kinds or {"inst", "vocal"} <= set(kinds)
+    if whole and refused:
+        return  # what a refused file belonged to is left out, and the refusal is told; the rest is worked on
     if {"music", "clip", "lyrics"} & set(kinds):
         if "music" not in kinds:
             raise BadInput(name, f"has no usable song{because}", "an edit needs one file of kind music")

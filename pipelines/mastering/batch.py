@@ -5,17 +5,19 @@ Every step takes the batch's key, skips what is stored, records each item's outc
 
 from __future__ import annotations
 
+import itertools
 import json
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines import clock, outcomes
-from pipelines.governance import vault
+from pipelines.governance import budget, vault
 from pipelines.items import Item, Result, Step
+from pipelines.mastering import chain, presets, steps
 from pipelines.mastering import job as stages
-from pipelines.mastering import presets, steps
 from pipelines.mastering.job import Piece, version_of
 from pipelines.mastering.steps import Chosen
 from pipelines.mastering.suggesting import Advisor
@@ -28,6 +30,8 @@ from pipelines.storage.cache import params_hash
 from pipelines.studio import Studio
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+RULE = "rule"
 STEPS = ("alignments", "mastering_features", "masters", "previews", "waveforms", "mastering_labels")
 
 
@@ -45,9 +49,11 @@ class Work:
     def name(self) -> str:
         return f"{self.slug}/{self.piece.name}"
 
-    def item(self, payload: T, params: str = "") -> Item[T]:
+    def item(self, payload: T) -> Item[T]:
+        """An item to itself, however alike the contents are: each job has a folder of its own, and names of its own."""
         mix = self.piece.mix
         upload = self.upload_ids[mix.content_hash] if mix is not None else None
+        params = params_hash({"job": self.job_id, "piece": self.piece.name})
         return Item(self.name, self.piece.content_hash, payload, params, self.job_id, upload)
 
 
@@ -76,10 +82,16 @@ def _pieces(studio: Studio, row: tables.Job, aligned: bool) -> Iterator[Work]:
 
 
 def _named(mixes: Sequence[MediaFile]) -> Iterator[tuple[str, MediaFile]]:
-    """Each with a name of its own: the file's, without its ending where that is enough."""
-    stems = [Path(m.name).stem for m in mixes]
-    for mix, stem in zip(mixes, stems, strict=True):
-        yield (stem if stems.count(stem) == 1 and stem != "stems" else mix.name), mix
+    """Each with a name of its own: the file's without its ending, and a number where that is taken."""
+    taken = {"stems"}
+    for mix in mixes:
+        name = stem = Path(mix.name).stem
+        for number in itertools.count(2):
+            if name.casefold() not in taken:
+                break
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        yield name, mix
 
 
 def align(studio: Studio, key: str) -> list[Result[Any]]:
@@ -126,18 +138,22 @@ def master(studio: Studio, key: str) -> list[Result[Any]]:
         if not flags.enabled(session, "enable_hq_master"):
             return []
     work = list(usable(studio, key, "mastering_features"))
+    pictured = not _short_of_room(studio)
     with Advisor(studio) as advisor:
-        chosen = [choose(studio, w, advisor) for w in work]
+        chosen = [replace(choose(studio, w, advisor), pictured=pictured) for w in work]
+    for w, choice in zip(
+        work, chosen, strict=True
+    ):  # before the files, which are then made for this choice or not at all
+        text = json.dumps(steps.facts_of(choice), ensure_ascii=False)
+        studio.objects.put_named(_choice_key(studio, w), text.encode())
     results = _run(studio, "masters", _items(work, chosen), steps.master)
     _keep(studio, work, results, "master")
-    for w, choice, result in zip(work, chosen, results, strict=True):
-        if result.error is None:
-            text = json.dumps(steps.facts_of(choice), ensure_ascii=False)
-            studio.objects.put_named(_choice_key(studio, w), text.encode())
     return results
 
 
 def preview(studio: Studio, key: str) -> list[Result[Any]]:
+    if _short_of_room(studio):
+        return []
     work, chosen = mastered(studio, key)
     results = _run(studio, "previews", _items(work, chosen), steps.preview)
     _keep(studio, work, results, "preview")
@@ -145,6 +161,8 @@ def preview(studio: Studio, key: str) -> list[Result[Any]]:
 
 
 def draw(studio: Studio, key: str) -> list[Result[Any]]:
+    if _short_of_room(studio):
+        return []
     work, chosen = mastered(studio, key)
     return _run(studio, "waveforms", _items(work, chosen), steps.draw)
 
@@ -155,9 +173,9 @@ def label(studio: Studio, key: str) -> list[Result[Any]]:
     results = _run(studio, "mastering_labels", _items(work, chosen), steps.label)
     with studio.database.session() as session:
         for w, result in zip(work, results, strict=True):
-            if result.produced is None:
+            found = result.produced.detail if result.produced is not None else {}
+            if not found:
                 continue
-            found = result.produced.detail
             for task, answer, quality in (
                 ("master_reg", found["y_reg"], "auto"),
                 ("preset_cls", found["preset"], found["quality"]),
@@ -178,19 +196,26 @@ def label(studio: Studio, key: str) -> list[Result[Any]]:
 
 
 def choose(studio: Studio, work: Work, advisor: Advisor) -> Chosen:
-    """The owner's wish, then a person's correction of the label, then a model's answer, then the rule's."""
+    """The owner's wish, then a person's correction of the label, then what was chosen before (a master that was
+    delivered does not change because a model did), then a model's answer, then the rule's."""
     piece = work.piece
     heard = stages.features(piece, studio.cache)
-    predicted = advisor.settings(work.owner, heard)
-    out = _folder(studio, work)
+    chosen = Chosen(piece, "", "", 1.0, "", advisor.settings(work.owner, heard), _folder(studio, work))
+    aligned = stages.align(piece, studio.cache)
+    if aligned is not None:
+        confidence, says = advisor.alignment(work.owner, aligned)
+        chosen = replace(chosen, alignment_confidence=confidence, alignment_says=says)
     if piece.preset is not None:
-        return Chosen(piece, piece.preset, "owner", 1.0, "job.yaml says so", predicted, out)
+        return replace(chosen, preset=piece.preset, by="owner", reason="job.yaml says so")
     with studio.database.session() as session:
         known = labels.find(session, work.job_id, "preset_cls", piece.content_hash)
-    if known is not None and known.quality == "human" and known.y_cls in presets.names():
-        return Chosen(piece, known.y_cls, "label", 1.0, "a person corrected the label", predicted, out)
+    if known is not None and known.author != RULE and known.y_cls in presets.names():
+        return replace(chosen, preset=known.y_cls, by="label", reason="a person corrected the label")
+    before = _chosen_before(studio, work, chosen)
+    if before is not None and before.by not in ("owner", "label"):
+        return before
     said = advisor.preset(work.owner, heard)
-    return Chosen(piece, said.preset, said.by, said.confidence, said.reason, predicted, out)
+    return replace(chosen, preset=said.preset, by=said.by, confidence=said.confidence, reason=said.reason)
 
 
 def usable(studio: Studio, key: str, after: str) -> Iterator[Work]:
@@ -211,18 +236,34 @@ def mastered(studio: Studio, key: str) -> tuple[list[Work], list[Chosen]]:
     """The pieces that were mastered, with what was chosen for them then."""
     work, chosen = [], []
     for w in usable(studio, key, "masters"):
-        kept = studio.objects.get_named(_choice_key(studio, w))
-        if kept is not None:
-            facts = json.loads(kept)
-            predicted = tuple(facts.pop("predicted"))
+        before = _chosen_before(studio, w, Chosen(w.piece, "", "", 1.0, "", out=_folder(studio, w)))
+        if before is not None:
             work.append(w)
-            chosen.append(Chosen(w.piece, **facts, predicted=predicted, out=_folder(studio, w)))
+            chosen.append(before)
     return work, chosen
 
 
+def _chosen_before(studio: Studio, work: Work, now: Chosen) -> Chosen | None:
+    """``now`` with the preset that was chosen for this piece and this version of the chain."""
+    kept = studio.objects.get_named(_choice_key(studio, work))
+    if kept is None:
+        return None
+    facts = json.loads(kept)
+    predicted = tuple(facts.pop("predicted"))
+    return replace(now, **facts, predicted=now.predicted or predicted)
+
+
+def _short_of_room(studio: Studio) -> bool:
+    """Whether what can be made again is not to be made: the object store is nearly full."""
+    with studio.database.session() as session:
+        short = budget.level(session) >= budget.NO_PREVIEWS
+    if short:
+        log.warning("previews and pictures are not made: the object store is over %d %%", budget.NO_PREVIEWS)
+    return short
+
+
 def _items(work: Sequence[Work], chosen: Sequence[Chosen]) -> list[Item[Chosen]]:
-    # Each job has a folder to itself, however alike their contents are.
-    return [w.item(c, params_hash({"job": w.job_id, "preset": c.preset})) for w, c in zip(work, chosen, strict=True)]
+    return [w.item(c) for w, c in zip(work, chosen, strict=True)]
 
 
 def _folder(studio: Studio, work: Work) -> Path | None:
@@ -232,7 +273,7 @@ def _folder(studio: Studio, work: Work) -> Path | None:
 
 
 def _choice_key(studio: Studio, work: Work) -> str:
-    return studio.cache.key("choice", "1", work.piece.content_hash, {"job": work.job_id}, ".json")
+    return studio.cache.key("choice", chain.VERSION, work.piece.content_hash, {"job": work.job_id}, ".json")
 
 
 def _run(studio: Studio, kind: str, work: Sequence[Item[T]], step: Step[T]) -> list[Result[T]]:

@@ -15,6 +15,7 @@ from pipelines.errors import BadInput
 from pipelines.mastering import corpus, tasks, training_set
 from pipelines.models import candidates, incremental, snapshots
 from pipelines.models.candidates import Candidate
+from pipelines.models.training_set import TrainingSet
 from pipelines.storage import labels
 from pipelines.studio import Studio
 
@@ -49,9 +50,8 @@ def assemble(studio: Studio) -> Summary:
     for task in tasks.TASKS.values():
         with studio.database.session() as session:
             data = training_set.assemble(session, task.name, now=now)
-            counts = [c for c in labels.counts(session) if c.task == task.name]
         training_set.check(data)
-        provenance = {**training_set.provenance(data), "labels": {c.quality: c.n for c in counts}}
+        provenance = _provenance(studio, data)
         row = snapshots.save(studio, data, provenance, now, assembled_at=now)
         candidates.choose_snapshot(studio, row)
         summary |= {
@@ -60,8 +60,15 @@ def assemble(studio: Studio) -> Summary:
             f"{task.name}_people": len(set(data.users.tolist())),
             f"{task.name}_snapshot": f"{row.uri} ({row.sha256[:12]})",
         }
-        summary |= {f"{task.name}_{c.quality}_labels": c.n for c in counts}
+        summary |= {f"{task.name}_{quality}_labels": n for quality, n in provenance["labels"].items()}
     return summary
+
+
+def _provenance(studio: Studio, data: TrainingSet) -> dict[str, Any]:
+    """Of a snapshot, whichever training it is for: equal sets share one."""
+    with studio.database.session() as session:
+        counts = {c.quality: c.n for c in labels.counts(session) if c.task == data.task}
+    return {**training_set.provenance(data), "labels": counts}
 
 
 def problems(studio: Studio) -> list[str]:
@@ -114,13 +121,15 @@ def learn_on(studio: Studio) -> Summary:
     assemble = functools.partial(training_set.assemble, now=now)
     summary: Summary = {}
     for task in tasks.TASKS.values():
-        for key, value in incremental.learn_on(studio, task, assemble, now, LICENCES).items():
+        provenance = functools.partial(_provenance, studio)
+        for key, value in incremental.learn_on(studio, task, assemble, provenance, now, LICENCES).items():
             summary[f"{task.name}_{key}"] = value
     return summary
 
 
 def due(studio: Studio) -> str | None:
-    """A name for the labels that wait to be learned from, when a task has a hundred of them; None otherwise."""
+    """A name for the labels that wait to be learned from, or to be forgotten; None when no task has any. See
+    incremental.due."""
     waiting = {
         task.name: found
         for task in tasks.TASKS.values()

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.errors import BadInput
 from pipelines.items import Produced
 from pipelines.mastering import alignment, job, labelling, pictures
 from pipelines.mastering.job import Piece
@@ -32,6 +33,9 @@ class Chosen:
     reason: str
     predicted: tuple[float, ...] = ()  # what master_reg expects of the chain, as labelling.TARGETS
     out: Path | None = None
+    alignment_confidence: float | None = None
+    alignment_says: str = ""  # the version of align_conf, or rule
+    pictured: bool = True
 
 
 def align(settings: Settings, cache: Cache, piece: Piece) -> Produced:
@@ -70,19 +74,13 @@ def master(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
     piece = chosen.piece
     path, facts = job.master(piece, chosen.preset, cache)
     stored = cache.misses == 0
-    picture = cache.get_or_put(
-        "before_after",
-        job.version_of("masters"),
-        piece.content_hash,
-        {"preset": chosen.preset},
-        lambda: pictures.before_after(job.mixed(piece, cache), path, facts),
-        ".png",
-    )
+    picture = _before_after(cache, chosen, path, facts) if chosen.pictured else None
     if chosen.out is not None:
         _copy(path, chosen.out / f"{piece.name}.master.wav")
-        replace_bytes(chosen.out / f"{piece.name}.before-after.png", picture)
+        if picture is not None:
+            replace_bytes(chosen.out / f"{piece.name}.before-after.png", picture)
         aligned = job.align(piece, cache)
-        if aligned is not None:
+        if aligned is not None and chosen.pictured:
             replace_bytes(chosen.out / f"{piece.name}.alignment.png", alignment.picture(aligned))
         text = json.dumps(told(chosen, facts, aligned), ensure_ascii=False, indent=2)
         replace_bytes(chosen.out / f"{piece.name}.master.json", text.encode())
@@ -102,6 +100,17 @@ def master(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
     }
     key = path.relative_to(cache.objects.folder).as_posix()
     return Produced(stored, summary, picture, key, {"size": path.stat().st_size})
+
+
+def _before_after(cache: Cache, chosen: Chosen, path: Path, facts: Master) -> bytes:
+    return cache.get_or_put(
+        "before_after",
+        job.version_of("masters"),
+        chosen.piece.content_hash,
+        {"preset": chosen.preset},
+        lambda: pictures.before_after(job.mixed(chosen.piece, cache), path, facts),
+        ".png",
+    )
 
 
 def told(chosen: Chosen, facts: Master, aligned: alignment.Alignment | None) -> dict[str, Any]:
@@ -131,7 +140,8 @@ def told(chosen: Chosen, facts: Master, aligned: alignment.Alignment | None) -> 
         else {
             "lag_s": aligned.lag_s,
             "drift_ppm": aligned.drift_ppm,
-            "confidence": aligned.confidence,
+            "confidence": chosen.alignment_confidence,
+            "confidence_by": chosen.alignment_says,
             "verdict": aligned.verdict,
             "reasons": list(aligned.reasons),
         },
@@ -161,8 +171,12 @@ def draw(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
 def label(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
     before = job.features(chosen.piece, cache)
     after = job.mastered_features(chosen.piece, chosen.preset, cache)
-    targets = labelling.pseudo_labels(before, after)
-    preset, quality = labelling.preset_label(before)
+    try:
+        targets = labelling.pseudo_labels(before, after)
+    except BadInput as error:  # silence: mastered as it is, and nothing to learn from
+        return Produced(cache.misses == 0, {"preset": chosen.preset, "quality": f"not labelled: {error.reason}"})
+    # The corpus's presets are of sounds before they were damaged; here the rule heard only what came.
+    preset, quality = labelling.preset_label(before)[0], "low"
     if chosen.by == "owner":  # somebody who knows the piece said so
         preset, quality = chosen.preset, "human"
     detail = {"y_reg": [float(v) for v in targets], "preset": preset, "quality": quality}

@@ -5,13 +5,13 @@ How a rule answers is mastering/labelling.py's, how rows become a training set m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, Select, delete, func, select
+from sqlalchemy import ARRAY, BigInteger, Row, Select, any_, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from pipelines.errors import BadInput
 from pipelines.governance.people import pseudonym
 from pipelines.storage import audit
 from pipelines.storage.consents import trainable_jobs
-from pipelines.storage.tables import FeatureRow, Label
+from pipelines.storage.tables import AuditLog, FeatureRow, Label
 
 Answer = str | Sequence[float] | NDArray[np.float32]  # a class, or the regression targets in the task's order
 
@@ -98,6 +98,30 @@ def correct(session: Session, label_id: int, answer: Answer, author: str) -> int
     return new_id
 
 
+def ask(
+    session: Session, job_id: int, task: str, clip_kind: str, feature_version: str, answer: Answer, quality: str = "low"
+) -> None:
+    """Makes room for an answer about each sound of a job that has such features and was not labelled for the task: no
+    rule can tell what is asked here. ``answer`` stands there until a person's takes its place."""
+    wanted = (FeatureRow.job_id == job_id, FeatureRow.clip_kind == clip_kind)
+    for row in session.execute(
+        select(FeatureRow).where(*wanted, FeatureRow.feature_version == feature_version)
+    ).scalars():
+        if find(session, job_id, task, row.content_hash, clip_kind) is None:
+            record(
+                session,
+                job_id=job_id,
+                user_id=row.user_id,
+                task=task,
+                content_hash=row.content_hash,
+                clip_kind=clip_kind,
+                feature_version=feature_version,
+                recording=row.content_hash,
+                answer=answer,
+                quality=quality,
+            )
+
+
 def find(session: Session, job_id: int, task: str, content_hash: str, clip_kind: str = "mix") -> Label | None:
     """The label of one sound of a job for this task."""
     query = select(Label).where(Label.job_id == job_id, Label.task == task)
@@ -140,6 +164,25 @@ def newer_than(session: Session, task: str, label_id: int, feature_version: str)
     return n
 
 
+def lost(session: Session, task: str, feature_version: str, ids: Collection[int]) -> set[int]:
+    """Those of these labels that may no longer be learned from. A corrected label is lost when its correction is."""
+    gone: set[int] = set()
+    first = {label_id: label_id for label_id in ids}  # the label as it is now -> as it was asked for
+    while first:
+        query = _joined(select(Label.id)).where(*_learnable(task, feature_version), Label.id == _any(first))
+        for label_id in session.execute(query).scalars():
+            del first[label_id]
+        replaced = AuditLog.detail["replaces"].as_integer()
+        corrected = select(replaced, AuditLog.subject).where(
+            AuditLog.action == "label_corrected", replaced == _any(first)
+        )
+        found = session.execute(corrected).all() if first else []
+        later = {int(subject.removeprefix("label:")): first.pop(old) for old, subject in found}
+        gone |= set(first.values())
+        first = later
+    return gone
+
+
 def learnable(session: Session, task: str, feature_version: str) -> Sequence[Row[Any]]:
     """Labels with their features, of whose owners allow training: one row a label, with its columns and ``vec``.
 
@@ -161,6 +204,11 @@ def learnable(session: Session, task: str, feature_version: str) -> Sequence[Row
 
 def _learnable(task: str, feature_version: str) -> tuple[Any, ...]:
     return (Label.task == task, Label.feature_version == feature_version, Label.job_id.in_(trainable_jobs()))
+
+
+def _any(ids: Collection[int]) -> Any:
+    """One parameter, however many they are."""
+    return any_(cast(list(ids), ARRAY(BigInteger)))
 
 
 def _joined(query: Select[Any]) -> Select[Any]:

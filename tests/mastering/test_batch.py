@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import wave
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +14,18 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from pipelines import clock
 from pipelines.audio.features import extract
 from pipelines.intake import batches, scan
 from pipelines.mastering import batch, findings, labelling, presets
+from pipelines.mastering.suggesting import Advisor, Suggestion
 from pipelines.media.audio import decode
 from pipelines.settings import Settings
 from pipelines.storage import flags, labels
 from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
 from pipelines.storage.objects import Objects
-from pipelines.storage.tables import FeatureRow, VaultItem
+from pipelines.storage.tables import FeatureRow, StorageUse, VaultItem
 from pipelines.studio import Studio
 
 MEDIA = Path(__file__).resolve().parents[2] / "sample" / "media"
@@ -166,3 +169,57 @@ def test_alike_pieces_of_two_people_are_each_their_own(studio: Studio) -> None:
         rows = session.execute(select(FeatureRow)).scalars().all()
         assert len({r.job_id for r in rows}) == 2
         np.testing.assert_array_equal(rows[0].vec, rows[1].vec)
+
+
+def test_a_silent_stem_is_told_by_its_owners_name_for_it(studio: Studio) -> None:
+    """Two people gave the same bad stems under other names: neither reads the other's."""
+    for job, word in (("one", "alice"), ("two", "bob")):
+        folder = studio.settings.inbox / job
+        folder.mkdir(parents=True)
+        shutil.copy(MEDIA / "fishin_inst.m4a", folder)
+        silent(folder / f"{word}.wav")
+        (folder / "job.yaml").write_text(
+            f"owner: {word}\nfiles: [{{file: fishin_inst.m4a, kind: inst}}, {{file: {word}.wav, kind: vocal}}]\n"
+        )
+        (folder / "_COMPLETE").touch()
+    time.sleep(studio.settings.number("settle_seconds") * 2)
+    scan.scan(studio.settings.inbox, studio.database, studio.objects, studio.settings)
+    key = planned(studio)
+    errors = sorted(r.error or "" for r in batch.align(studio, key))
+    assert [e.split(":")[0] for e in errors] == ["alice.wav", "bob.wav"]
+
+
+def silent(path: Path) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(22_050)
+        file.writeframes(bytes(2 * 22_050 * 5))
+
+
+def test_what_was_delivered_stays_whatever_a_model_says_later(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(studio, "dance", MIX)
+    key = planned(studio)
+    for step in STEPS:
+        step(studio, key)
+    out = studio.settings.home_path / "results/dance/hungarian_dance_5.master.json"
+    before = json.loads(out.read_text())["preset"]["name"]
+    other = "warm" if before != "warm" else "loud"
+    monkeypatch.setattr(Advisor, "preset", lambda self, user, heard: Suggestion(other, 0.9, "v20270101", "a model"))
+    for step in STEPS:
+        step(studio, key)
+    assert json.loads(out.read_text())["preset"]["name"] == before
+
+
+def test_when_room_is_short_nothing_is_made_that_can_be_made_again(studio: Studio) -> None:
+    put(studio, "dance", MIX)
+    key = planned(studio)
+    with studio.database.session() as session:
+        session.add(StorageUse(used=91, budget=100, level=90, at=clock.now()))
+    found = {step.__name__: step(studio, key) for step in STEPS}
+    assert (found["preview"], found["draw"]) == ([], [])
+    assert [r.error for r in found["master"]] == [None]
+    assert sorted(p.name for p in (studio.settings.home_path / "results/dance").iterdir()) == [
+        "hungarian_dance_5.master.json",
+        "hungarian_dance_5.master.wav",
+    ]
