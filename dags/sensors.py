@@ -1,12 +1,16 @@
 """Sensors: what makes a run start by itself. The database says what is to be done; a tick only looks and asks."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from assets.partitions import batches as batch_partitions
 from dags.jobs import batch, partial_fit
+from pipelines import clock
 from pipelines.studio import Studio
+
+LABELS_TAG = "orimono/labels"  # which labels a run learns on from
+AGAIN_AFTER = timedelta(minutes=5)  # after the first failure, twice as long after each further one
 
 
 @dg.sensor(
@@ -20,8 +24,12 @@ def inbox(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio])
     from pipelines.intake import batches, scan
 
     report = scan.scan(studio.settings.inbox, studio.database, studio.objects, studio.settings)
-    for problem in report.problems:
-        context.log.warning(problem)
+    # Counts only: a tick's log outlives what a person takes back.
+    if report.bad or report.bad_files:
+        refused = f"{len(report.bad)} jobs, {len(report.bad_files)} files"
+        context.log.warning(f"refused: {refused}; `orimono status` names them")
+    if report.stopped:
+        context.log.warning("the scan was broken off: the object store is full or away; see `orimono status`")
     now = datetime.now(UTC)
     with studio.database.session() as session:
         batches.plan_batches(session, now, studio.settings.whole("batch_jobs"))
@@ -52,6 +60,29 @@ def new_labels(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Stu
     from pipelines.mastering import learning
 
     due = learning.due(studio)
-    # The key names the labels, so the same ones are asked for once, however many ticks see them waiting.
-    requests = [dg.RunRequest(run_key=f"partial_fit {due}")] if due else []
-    return dg.SensorResult(run_requests=requests, skip_reason=None if due else "fewer than a hundred new labels")
+    if due is None:
+        return dg.SensorResult(skip_reason="fewer than a hundred new labels")
+    attempt = _next_attempt(context.instance, due)
+    if attempt is None:
+        return dg.SensorResult(skip_reason=f"a run was asked for: {due}")
+    # A run key is remembered for ever, so it holds the attempt.
+    request = dg.RunRequest(run_key=f"partial_fit {due} {attempt}", tags={LABELS_TAG: due})
+    return dg.SensorResult(run_requests=[request])
+
+
+def _next_attempt(instance: dg.DagsterInstance, due: str) -> int | None:
+    """1 for what was never asked for. Else None while a run is under way and once one has ended well; after a failure
+    the next number, later from failure to failure; at once for a run that was created and never launched."""
+    from dags.run_requests import LOST_AFTER_SECONDS
+
+    records = instance.get_run_records(dg.RunsFilter(tags={LABELS_TAG: due}))  # newest first
+    if not records:
+        return 1
+    run, age = records[0].dagster_run, clock.now() - records[0].update_timestamp
+    if run.status is dg.DagsterRunStatus.NOT_STARTED and age.total_seconds() >= LOST_AFTER_SECONDS:
+        instance.report_run_failed(run, "Created but never launched; asked for again.")
+        return len(records) + 1
+    failed = run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    if not failed or run.tags.get("dagster/will_retry") == "true":
+        return None
+    return len(records) + 1 if age >= min(AGAIN_AFTER * 2 ** (len(records) - 1), timedelta(days=1)) else None

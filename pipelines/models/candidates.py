@@ -6,11 +6,15 @@ either the old version serves or the new one. How a model is learned is training
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from pipelines.errors import BadInput
 from pipelines.models import registry, rollout, snapshots
@@ -48,7 +52,7 @@ class Candidate:
 class Released:
     row: ModelVersion
     decision: Decision | None  # None: the same bytes serve already
-    withdrawn: tuple[str, ...]  # pseudonyms that are no longer learned from since the version before
+    withdrawn: tuple[str, ...]  # see withdrawn_since_last_version
 
 
 def choose_snapshot(studio: Studio, snapshot: TrainingSnapshot) -> None:
@@ -140,27 +144,27 @@ def doubts(studio: Studio, task: Task) -> list[str]:
 
 
 def release(studio: Studio, task: Task, now: datetime, licences: Sequence[str], by: str = BY) -> Released:
-    """Registers the candidate and begins its rollout; nothing when the same bytes serve or are being rolled out.
+    """Registers the candidate and begins its rollout; nothing when the same bytes serve, are being rolled out, or were
+    taken back before.
 
     BadInput, and nothing changed, when the candidate has ``problems`` or somebody withdrew since its snapshot.
     """
     if wrong := problems(studio, task):
         raise BadInput(f"model {task.name}", wrong[0].partition(": ")[2], "add or correct labels and train again")
     candidate = trained(studio, task)
+    digest = hashlib.sha256(candidate.onnx).hexdigest()
     with studio.database.session() as session:
-        before = registry_table.latest(session, task.name)
-        gone = tuple(sorted(withdrawals.completed_since(session, before.created_at))) if before is not None else ()
+        gone = withdrawn_since_last_version(session, task.name)
         running, live = rollouts.present(session, task.name)
         present = registry_table.of_ids(session, [r.model_id for r in (running, live) if r is not None])
-    provenance = {
-        **candidate.snapshot.provenance,
-        "snapshot_sha256": candidate.snapshot.sha256,
-        "withdrawn_since_last_version": list(gone),
-        "importance": dict(list(candidate.importance.items())[:20]),
-    }
+        back = taken_back(session, task.name, digest)
     for row in present.values():
-        if (row.snapshot_id, row.code_version) == (candidate.snapshot.id, candidate.code_version):
+        if row.sha256 == digest:
             return Released(row, None, gone)
+    if back is not None:
+        return Released(*back, gone)
+    importance = dict(list(candidate.importance.items())[:20])
+    provenance = {**origin(candidate.snapshot, gone), "importance": importance}
     row = registry.register(
         studio,
         name=task.name,
@@ -179,7 +183,37 @@ def release(studio: Studio, task: Task, now: datetime, licences: Sequence[str], 
     with studio.database.session() as session:
         reason = f"trained from {candidate.snapshot.n_rows} rows, {told(candidate.metrics)}"
         decision = rollout.begin(session, task.name, row.id, now, by, reason)
-    return Released(row, decision, gone)
+    return Released(row, decision, tuple(row.provenance["withdrawn_since_last_version"]))
+
+
+def origin(snapshot: TrainingSnapshot, withdrawn: Sequence[str]) -> dict[str, Any]:
+    """What every version's provenance says, however it was learned."""
+    return {
+        **snapshot.provenance,
+        "snapshot_sha256": snapshot.sha256,
+        "withdrawn_since_last_version": list(withdrawn),
+    }
+
+
+def withdrawn_since_last_version(session: Session, name: str) -> tuple[str, ...]:
+    """Pseudonyms of the withdrawals that no version of this name has named yet, asked for or done: each is named once,
+    whatever the clocks said, so who came back and withdrew again is named again."""
+    asked = Counter(withdrawals.pseudonyms(session))
+    return tuple(sorted((asked - Counter(registry_table.named_withdrawn(session, name))).elements()))
+
+
+def taken_back(session: Session, name: str, sha256: str) -> tuple[ModelVersion, Decision] | None:
+    """The version with these bytes, and why it is not begun again, when its last rollout ended in taking it back."""
+    for row in rollouts.history(session, name):
+        model = rollouts.model(session, row.model_id)
+        if model is None or model.sha256 != sha256:
+            continue
+        if row.status != "rolled_back":
+            return None
+        by_hand = f"orimono rollout {name} --version {model.version} --stage 5"
+        why = f"the same model was taken back before; a person may begin it again: {by_hand}"
+        return model, Decision(name, "hold", model.id, model.version, 0, 0, why, done=False)
+    return None
 
 
 Better = Callable[[float, float], bool]
@@ -202,12 +236,13 @@ def against_baselines(metrics: dict[str, Any]) -> dict[str, tuple[float | None, 
 def headline(metrics: dict[str, Any]) -> float:
     """The one figure that versions are compared by: mean R2 over the targets, or macro-F1; 0 where it is unknown."""
     judged = metrics.get("judged", {}).get("incremental", {})  # a model that learned on has its own figures
-    if "accuracy" in judged:
-        return float(judged["accuracy"])
+    if "f1_macro" in judged:
+        return float(judged["f1_macro"] or 0.0)
     if "f1_macro" in metrics:
         return float(metrics["f1_macro"]["all"] or 0.0)
-    scores = [t["r2"]["all"] for t in metrics.get("targets", {}).values() if t["r2"]["all"] is not None]
-    return float(sum(scores) / len(scores)) if scores else 0.0
+    scores = [t["r2"]["all"] for t in metrics.get("targets", {}).values()] or list(judged.get("r2", {}).values())
+    known = [score for score in scores if score is not None]
+    return float(sum(known) / len(known)) if known else 0.0
 
 
 def told(metrics: dict[str, Any]) -> str:

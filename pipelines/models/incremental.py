@@ -5,8 +5,9 @@ How a model learns on is partial_fit.py's; the registry and the rollout are thos
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from pipelines.errors import BadInput
-from pipelines.models import artefacts, drift, onnx_export, partial_fit, registry, rollout, snapshots
+from pipelines.models import artefacts, candidates, drift, onnx_export, partial_fit, registry, rollout, snapshots
 from pipelines.models.partial_fit import EVERY, Incremental
 from pipelines.models.training_set import Task, TrainingSet
-from pipelines.storage import labels
+from pipelines.storage import labels, rollouts
 from pipelines.storage import models as registry_table
 from pipelines.storage.tables import ModelVersion
 from pipelines.studio import Studio
@@ -27,64 +28,93 @@ JUDGES = 20  # held-out rows that the live version has not seen, without which n
 BY = "partial_fit"
 
 Assemble = Callable[[Session, str], TrainingSet]
+Provenance = Callable[[TrainingSet], dict[str, Any]]
 Summary = dict[str, float | int | str]
 
 
 def due(studio: Studio, task: Task, feature_version: str) -> str | None:
-    """A name for the labels that wait to be learned from, once there are a hundred: up to which label was learned, and
-    how many hundreds have come since. None until then, and before the first weekly training: there is nothing to learn
-    on from."""
+    """A name for what there is to do: a hundred new labels to learn from, or learned ones that may no longer be learned
+    from. It tells up to which label was learned, so that the same is not asked for twice. None when there is nothing,
+    while a version is being rolled out, and before the first weekly training: there is nothing to learn on from."""
+    newest, learned = _noted(studio, task, feature_version)
     with studio.database.session() as session:
-        if rollout.current(session, task.name).live is None:
+        routes = rollout.current(session, task.name)
+        if routes.live is None:
             return None
-        newest = _newest(studio, task)
+        if lost := labels.lost(session, task.name, feature_version, learned):
+            return f"{newest}-{min(lost)}"
         waiting = labels.newer_than(session, task.name, newest, feature_version)
-    return f"{newest}+{waiting // EVERY}" if waiting >= EVERY else None
+    if waiting < EVERY or routes.running is not None:
+        return None
+    return f"{newest}+{waiting // EVERY}@{routes.live}"  # when the next one is live, it is tried again
 
 
-def learn_on(studio: Studio, task: Task, assemble: Assemble, now: datetime, licences: Sequence[str]) -> Summary:
+def learn_on(
+    studio: Studio, task: Task, assemble: Assemble, provenance: Provenance, now: datetime, licences: Sequence[str]
+) -> Summary:
     """Takes the new labels in, judges the model beside the live version on rows that neither has seen, and releases it
-    to 5 % of the users when it is better. Waits when there are fewer than a hundred. Raises BadInput as training does.
+    to 5 % of the users when it is better. Waits when there are fewer than a hundred, and while another version is being
+    rolled out; what may no longer be learned from is forgotten at once. ``provenance``: of the set's snapshot. Raises
+    BadInput as training does.
     """
+    state = was = _load(studio, task)
     with studio.database.session() as session:
-        live = rollout.current(session, task.name).live
-        row = None if live is None else registry_table.get(session, live)
+        routes = rollout.current(session, task.name)
+        row = None if routes.live is None else registry_table.get(session, routes.live)
         if row is None:
             return {"action": "waits for the first weekly training"}
+        lost = () if state is None else labels.lost(session, task.name, state.feature_version, state.row_ids.tolist())
+    if lost:  # before anything else can fail
+        studio.objects.delete(_key(task, ".safetensors"))
+        studio.objects.delete(_key(task, ".json"))
+        state = None
+    with studio.database.session() as session:
         data = assemble(session, task.name)
-    state, action = _learn(_load(studio, task), data, task)
-    if state is None:
-        return {"action": action}
-    judged = partial_fit.evaluate(state, data, task, live=artefacts.load(studio.objects, row), seen=_seen(studio, row))
-    summary: Summary = {"rows": len(state.row_ids), "updates": state.updates, "judged_on": judged["n"]}
-    better, told = _compare(judged)
-    if better:
-        action += f"; {_release(studio, task, state, data, judged, now, licences)}"
-    # Kept last: whoever dies before this learns the same rows again from the state that is there.
-    studio.objects.put_named(_key(task, ".safetensors"), partial_fit.dumps(state))
-    facts = {"newest": int(data.row_ids.max(initial=0))}
-    studio.objects.put_named(_key(task, ".json"), json.dumps(facts).encode())
-    return summary | {"action": action, "judgement": told}
+    if state is not None and not partial_fit.fits(state, data):
+        state = None
+    newest = _noted(studio, task, data.feature_version)[0] if state is not None else 0
+    new = int((data.row_ids > newest).sum())
+    forgot = ""
+    if was is not None and was.feature_version == data.feature_version and lost:
+        forgot = f", and forgot all for {len(lost)} rows that may no longer be learned from"
+    if routes.running is not None or new < EVERY:
+        if state is not None:
+            _note(studio, task, newest, state)
+        reason = f"for {EVERY} new rows, there are {new}" if new < EVERY else "until no other version is rolled out"
+        return {"action": f"waits {reason}{forgot}"}
+    learned, action = _learn(state, data, task)
+    summary: Summary = {"rows": len(learned.row_ids), "updates": learned.updates}
+    if learned is not state:
+        seen = _seen(studio, row)
+        live = None if seen is None else artefacts.load(studio.objects, row)
+        judged = partial_fit.evaluate(learned, data, task, live=live, seen=seen)
+        better, told = _compare(judged)
+        summary |= {"judged_on": judged["n"] if live is not None else 0, "judgement": told}
+        if better:
+            action += f"; {_release(studio, task, learned, data, provenance(data), judged, now, licences)}"
+        # Kept last: whoever dies before this learns the same rows again from the state that is there.
+        studio.objects.put_named(_key(task, ".safetensors"), partial_fit.dumps(learned))
+    _note(studio, task, int(data.row_ids.max(initial=0)), learned)
+    return summary | {"action": action + forgot}
 
 
-def _learn(state: Incremental | None, data: TrainingSet, task: Task) -> tuple[Incremental | None, str]:
+def _learn(state: Incremental | None, data: TrainingSet, task: Task) -> tuple[Incremental, str]:
     if state is None:
-        return partial_fit.start(data, task), f"begun with {len(data)} rows"
+        return partial_fit.start(data, task), f"begun with {len(data)} rows of features {data.feature_version}"
     if len(gone := partial_fit.forgotten(state, data)):
-        return partial_fit.start(data, task), f"begun anew without {len(gone)} rows that may no longer be learned from"
-    try:
-        updated = partial_fit.update(state, data)
-    except BadInput:  # other features by now
-        return partial_fit.start(data, task), f"begun anew with features {data.feature_version}"
+        return partial_fit.start(data, task), f"begun anew: {len(gone)} labels that it learned from were corrected"
+    if unknown := partial_fit.new_classes(state, data):
+        return partial_fit.start(data, task), f"begun anew with classes that it did not know: {', '.join(unknown)}"
+    updated = partial_fit.update(state, data)
     new = len(updated.row_ids) - len(state.row_ids)
-    if new == 0:
-        return None, "no new rows"
-    return updated, f"learned {new} new rows"
+    return updated, f"learned {new} new rows" if new else "no new rows"
 
 
 def _compare(judged: dict[str, Any]) -> tuple[bool, str]:
     """Whether the incremental model is better than the live one on the same rows, in words with the figures."""
-    if judged["n"] < JUDGES or "live" not in judged:
+    if judged["n"] and "live" not in judged:
+        return False, "not judged: it is unknown which rows the live version learned from"
+    if judged["n"] < JUDGES:
         return False, f"not judged: {judged['n']} held-out rows are new to the live version, {JUDGES} are needed"
     ours, theirs = judged["incremental"], judged["live"]
     if "mae" in ours:
@@ -99,13 +129,18 @@ def _release(
     task: Task,
     state: Incremental,
     data: TrainingSet,
+    provenance: Mapping[str, Any],
     judged: dict[str, Any],
     now: datetime,
     licences: Sequence[str],
 ) -> str:
     code = registry.code_version()
     onnx = partial_fit.to_onnx(state, code_version=code)
-    provenance = {"incremental": {"updates": state.updates, "rows": len(state.row_ids)}}
+    with studio.database.session() as session:
+        back = candidates.taken_back(session, task.name, hashlib.sha256(onnx).hexdigest())
+        gone = candidates.withdrawn_since_last_version(session, task.name)
+    if back is not None:
+        return back[1].sentence
     snapshot = snapshots.save(studio, data, provenance, now, assembled_at=now)
     row = registry.register(
         studio,
@@ -118,11 +153,18 @@ def _release(
         code_version=code,
         snapshot_id=snapshot.id,
         licences=licences,
-        provenance=provenance,
+        provenance={
+            **candidates.origin(snapshot, gone),
+            "incremental": {"updates": state.updates, "rows": len(state.row_ids)},
+        },
         now=now,
         created_by=BY,
     )
     with studio.database.session() as session:
+        rollouts.lock(session, task.name)
+        running, _ = rollouts.present(session, task.name)
+        if running is not None and running.model_id != row.id:  # begun while this one learned
+            return f"{row.version} is registered and not begun: another version is being rolled out"
         return rollout.begin(session, task.name, row.id, now, BY, _compare(judged)[1]).sentence
 
 
@@ -146,9 +188,19 @@ def _load(studio: Studio, task: Task) -> Incremental | None:
         return None
 
 
-def _newest(studio: Studio, task: Task) -> int:
+def _noted(studio: Studio, task: Task, feature_version: str) -> tuple[int, list[int]]:
+    """Up to which label all were looked at, and which of them were learned; from the beginning with other features."""
     found = studio.objects.get_named(_key(task, ".json"))
-    return int(json.loads(found)["newest"]) if found is not None else 0
+    facts = json.loads(found) if found is not None else {}
+    if facts.get("feature_version") != feature_version:
+        return 0, []
+    return int(facts["newest"]), facts["learned"]
+
+
+def _note(studio: Studio, task: Task, newest: int, state: Incremental) -> None:
+    """Beside the state, as ``due`` is asked every minute and the state is large."""
+    facts = {"newest": newest, "feature_version": state.feature_version, "learned": state.row_ids.tolist()}
+    studio.objects.put_named(_key(task, ".json"), json.dumps(facts).encode())
 
 
 def _key(task: Task, suffix: str) -> str:

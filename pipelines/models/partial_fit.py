@@ -20,7 +20,7 @@ from pipelines.models import onnx_export
 from pipelines.models.estimators import Problem, apply_link, one_thread
 from pipelines.models.linear import Logistic, Ridge
 from pipelines.models.training_set import Task, TrainingSet, names_hash
-from pipelines.models.validation import refuse_unfit
+from pipelines.models.validation import macro_f1, r2, refuse_unfit
 from pipelines.models.warm_state import Incremental, dumps, loads
 
 __all__ = [
@@ -28,9 +28,11 @@ __all__ = [
     "Incremental",
     "dumps",
     "evaluate",
+    "fits",
     "forgotten",
     "held_out",
     "loads",
+    "new_classes",
     "start",
     "to_onnx",
     "unlearned",
@@ -104,9 +106,22 @@ def unlearned(state: Incremental, data: TrainingSet) -> NDArray[np.bool_]:
     return rows if data.labels is None else rows & np.isin(data.labels, np.array(state.classes))
 
 
+def fits(state: Incremental, data: TrainingSet) -> bool:
+    """Whether ``data`` has the features that the state was learned from, in their order."""
+    return (data.feature_version, names_hash(data.names)) == (state.feature_version, state.names_hash)
+
+
+def new_classes(state: Incremental, data: TrainingSet) -> list[str]:
+    """Classes of rows that could be learned from if the model knew them: ``start`` anew with them."""
+    if data.labels is None:
+        return []
+    return sorted(set(data.labels[~held_out(data.recordings, state.held_share)].tolist()) - set(state.classes or ()))
+
+
 def forgotten(state: Incremental, data: TrainingSet) -> NDArray[np.int64]:
     """Ids that were learned from and are no longer among ``data``, which is the whole present set: their people have
-    withdrawn. What was learned from a row cannot be taken out again; ``start`` anew without it."""
+    withdrawn, or the label was corrected and is another row now. What was learned from a row cannot be taken out
+    again; ``start`` anew without it."""
     return np.setdiff1d(state.row_ids, data.row_ids)
 
 
@@ -230,7 +245,7 @@ def _targets(data: TrainingSet, classes: tuple[str, ...] | None) -> NDArray[np.f
 
 
 def _same_features(state: Incremental, data: TrainingSet) -> None:
-    if (data.feature_version, names_hash(data.names)) != (state.feature_version, state.names_hash):
+    if not fits(state, data):
         reason = f"learned from features {state.feature_version}, and these are {data.feature_version}"
         if data.feature_version == state.feature_version:
             reason = f"learned from other features, or in another order, of version {data.feature_version}"
@@ -240,17 +255,24 @@ def _same_features(state: Incremental, data: TrainingSet) -> None:
 def _figures(
     held: TrainingSet, task: Task, outputs: NDArray[np.float64], classes: tuple[str, ...] | None
 ) -> dict[str, Any]:
-    """MAE a target, or accuracy and log loss; weighted as in training. A class that a model does not know has
-    probability 0 (at most 35 nats)."""
+    """MAE and R2 a target, or accuracy, macro-F1 and log loss; weighted as in training. A class that a model does not
+    know has probability 0 (at most 35 nats)."""
     weights = held.weights.astype(np.float64)
     if held.y is not None:
         mae = np.average(np.abs(held.y - outputs), axis=0, weights=weights)
-        return {"mae": dict(zip(task.outputs, mae.tolist(), strict=True))}
+        Y = held.y.astype(np.float64)
+        scores = [r2(Y[:, t], outputs[:, t], weights) for t in range(Y.shape[1])]
+        return {
+            "mae": dict(zip(task.outputs, mae.tolist(), strict=True)),
+            "r2": dict(zip(task.outputs, scores, strict=True)),
+        }
     known = np.array(classes)
     truth = np.asarray(held.labels)[:, None] == known
     own = np.maximum((outputs * truth).sum(axis=1), 1e-15)
-    right = known[outputs.argmax(axis=1)] == held.labels
+    named = known[outputs.argmax(axis=1)]
+    every, place = np.unique(np.concatenate([np.asarray(held.labels), named]), return_inverse=True)
     return {
-        "accuracy": float(np.average(right, weights=weights)),
+        "accuracy": float(np.average(named == held.labels, weights=weights)),
+        "f1_macro": macro_f1(place[: len(held)], place[len(held) :], weights, len(every)),
         "log_loss": float(np.average(-np.log(own), weights=weights)),
     }

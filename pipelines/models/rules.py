@@ -22,7 +22,7 @@ class Policy:
     min_age: Mapping[int, timedelta] = field(
         default_factory=lambda: {5: timedelta(days=1), 25: timedelta(days=2)}  # live before the next weekly training
     )
-    patience: timedelta = timedelta(days=3)  # at 5 %, after which too few calls are a reason to ask more users
+    patience: timedelta = timedelta(days=3)  # for calls: then more users are asked at 5 %, and a person at 25 %
     max_err_rate: float = 0.02
     max_retry_rate: float = 0.05
     max_p95_ms: float = 50.0
@@ -126,8 +126,11 @@ def _rise(windows: Windows, stage: int, age: timedelta, policy: Policy, alarms: 
     if age < policy.min_age[stage]:
         return Hold(f"{_span(age)} at {stage} %, of {_span(policy.min_age[stage])} that are asked", alarms)
     if week.n < policy.min_n[stage]:
-        if NEXT_STAGE[stage] == 100 or age < policy.patience:
-            return Hold(f"{week.n} calls in 7 days, of {policy.min_n[stage]} that are asked", alarms)
+        few = f"{week.n} calls in 7 days, of {policy.min_n[stage]} that are asked"
+        if age < policy.patience:
+            return Hold(few, alarms)
+        if NEXT_STAGE[stage] == 100:
+            return Hold(few, (f"waits for calls at {stage} % and needs a person to decide: {few}", *alarms))
         reason = (
             f"only {week.n} calls in {_span(age)} at {stage} %, {week.errors} failed: more users are needed to tell"
         )

@@ -90,7 +90,7 @@ def regression_figures(
         def both(answer: NDArray[np.float64], t: int = t) -> dict[str, Any]:
             return {
                 "mae": over_folds(lambda rows: _mae(Y[rows, t], answer[rows, t], weights[rows]), fold),
-                "r2": over_folds(lambda rows: _r2(Y[rows, t], answer[rows, t], weights[rows]), fold),
+                "r2": over_folds(lambda rows: r2(Y[rows, t], answer[rows, t], weights[rows]), fold),
             }
 
         figures[name] = {"unit": unit, **both(predicted), "baseline": {"mean": both(means), "median": both(medians)}}
@@ -116,7 +116,7 @@ def classification_figures(
         named = q.argmax(axis=1)
         measures: dict[str, Measure] = {
             "accuracy": lambda rows: float(np.average(named[rows] == truth[rows], weights=weights[rows])),
-            "f1_macro": lambda rows: _macro_f1(truth[rows], named[rows], weights[rows], k),
+            "f1_macro": lambda rows: macro_f1(truth[rows], named[rows], weights[rows], k),
             "log_loss": lambda rows: log_loss(q[rows], truth[rows], weights[rows]),
             "brier": lambda rows: _brier(truth[rows], q[rows], weights[rows]),
         }
@@ -150,7 +150,7 @@ def _mae(truth: NDArray[np.float64], answer: NDArray[np.float64], weights: NDArr
     return float(np.average(np.abs(truth - answer), weights=weights))
 
 
-def _r2(truth: NDArray[np.float64], answer: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:
+def r2(truth: NDArray[np.float64], answer: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:
     spread = float(np.average((truth - np.average(truth, weights=weights)) ** 2, weights=weights))
     error = float(np.average((truth - answer) ** 2, weights=weights))
     return 1 - error / spread if spread > 1e-12 else None
@@ -162,7 +162,7 @@ def _brier(truth: NDArray[np.int64], p: NDArray[np.float64], weights: NDArray[np
     return float(np.average(squares, weights=weights))
 
 
-def _macro_f1(truth: NDArray[np.int64], named: NDArray[np.int64], weights: NDArray[np.float64], k: int) -> float | None:
+def macro_f1(truth: NDArray[np.int64], named: NDArray[np.int64], weights: NDArray[np.float64], k: int) -> float | None:
     """Mean F1 of the classes that these rows hold."""
     f1 = _per_class(truth, named, weights, k)[2]
     known = [v for v in f1 if v is not None]

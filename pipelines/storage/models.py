@@ -66,6 +66,13 @@ def of_day(session: Session, name: str, day: str) -> Sequence[ModelVersion]:
     return session.execute(query.order_by(ModelVersion.id)).scalars().all()
 
 
+def named_withdrawn(session: Session, name: str) -> list[str]:
+    """Pseudonyms that the versions of a name have named in their provenance as withdrawn, once each time."""
+    named = ModelVersion.provenance["withdrawn_since_last_version"]
+    query = select(named).where(ModelVersion.name == name, named.is_not(None))
+    return [person for persons in session.execute(query).scalars() for person in persons or ()]
+
+
 def uses(session: Session, uri: str) -> bool:
     """Whether any version's bytes are this object."""
     found: Any = session.execute(select(exists().where(ModelVersion.uri == uri))).scalar_one()

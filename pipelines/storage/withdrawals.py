@@ -106,6 +106,12 @@ def completed_since(session: Session, moment: datetime) -> list[str]:
     return list(dict.fromkeys(session.execute(query).scalars()))
 
 
+def pseudonyms(session: Session) -> list[str]:
+    """One for each withdrawal, whether asked for or completed."""
+    query = select(Withdrawal.user_id, Withdrawal.completed_at).order_by(Withdrawal.id)
+    return [user if done is not None else pseudonym(user) for user, done in session.execute(query)]
+
+
 def completed(session: Session, persons: Collection[str]) -> set[str]:
     """Those of these pseudonyms that have a completed withdrawal."""
     query = select(Withdrawal.user_id).where(Withdrawal.completed_at.is_not(None), among(Withdrawal.user_id, persons))

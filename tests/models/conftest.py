@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipelines.settings import Settings
@@ -13,4 +15,4 @@ from pipelines.studio import Studio
 
 @pytest.fixture
 def studio(settings: Settings, database: Database, objects: Objects) -> Studio:
-    return Studio(settings, database, objects, Cache(objects))
+    return Studio(replace(settings, workers="1"), database, objects, Cache(objects))

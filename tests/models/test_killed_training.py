@@ -8,75 +8,22 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy.orm import SessionTransaction
 
-from pipelines.mastering import learning, tasks, training_set
-from pipelines.mastering.training_set import CORPUS_OWNER
-from pipelines.models import candidates, registry, rollout, snapshots
+from pipelines.mastering import training_set
+from pipelines.models import registry, rollout
 from pipelines.models.inference import Predictor
 from pipelines.settings import Settings
-from pipelines.storage import features, generated, labels
 from pipelines.storage import models as registry_table
 from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
 from pipelines.storage.objects import Objects
 from pipelines.studio import Studio
-
-TASK = tasks.get("align_conf")
-NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
-
-
-@pytest.fixture
-def studio(settings: Settings, database: Database, objects: Objects) -> Studio:
-    return Studio(replace(settings, workers="1"), database, objects, Cache(objects))
-
-
-def add_rows(studio: Studio, first: int, n: int) -> None:
-    """Rows of which a linear model learns whether an alignment is right; ten to a recording."""
-    rng = np.random.default_rng(first)
-    names = training_set.feature_names(TASK.name)
-    with studio.database.session() as session:
-        job = generated.open_job(session, "rows", "c", CORPUS_OWNER, {})
-        for i in range(first, first + n):
-            right = i % 2 == 0
-            vec = rng.normal(size=len(names)).astype(np.float32)
-            vec[0] += 4 if right else -4
-            version = training_set.feature_version(TASK.name)
-            features.record(
-                session,
-                job_id=job,
-                user_id=CORPUS_OWNER,
-                clip_kind="vocal",
-                vec=vec,
-                stats={},
-                content_hash=f"{i:064d}",
-                feature_version=version,
-            )
-            labels.record(
-                session,
-                job_id=job,
-                user_id=CORPUS_OWNER,
-                task=TASK.name,
-                content_hash=f"{i:064d}",
-                clip_kind="vocal",
-                feature_version=version,
-                recording=f"generated-{i // 10}",
-                answer="right" if right else "wrong",
-            )
-
-
-def weekly(studio: Studio) -> None:
-    """What the assets do for this task, one after another."""
-    with studio.database.session() as session:
-        data = training_set.assemble(session, TASK.name, now=NOW)
-    candidates.choose_snapshot(studio, snapshots.save(studio, data, {}, NOW, assembled_at=NOW))
-    candidates.train(studio, TASK)
-    candidates.release(studio, TASK, NOW, learning.LICENCES)
+from tests.models.aligned import TASK, add_rows, weekly
 
 
 class Killed(BaseException):

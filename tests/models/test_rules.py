@@ -59,7 +59,11 @@ def test_it_waits_for_its_time_and_for_calls() -> None:
 def test_where_few_people_work_more_are_asked_but_never_all_without_evidence() -> None:
     assert verdict(FEW) == Promote("only 5 calls in 4 days at 5 %, 0 failed: more users are needed to tell")
     assert isinstance(verdict(NONE), Promote)
-    assert verdict(FEW, stage=25, age=300 * DAY) == Hold("5 calls in 7 days, of 100 that are asked")
+    few = "5 calls in 7 days, of 100 that are asked"
+    assert verdict(FEW, stage=25, age=2.5 * DAY) == Hold(few)
+    assert verdict(FEW, stage=25, age=300 * DAY) == Hold(
+        few, (f"waits for calls at 25 % and needs a person to decide: {few}",)
+    )
 
 
 def test_a_candidate_that_fails_is_taken_back_at_once() -> None:

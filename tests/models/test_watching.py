@@ -130,6 +130,20 @@ def test_a_candidate_that_behaves_reaches_everybody(studio: Studio, pair: tuple[
     assert [actor for actor, _, _ in audited(studio.database)] == ["training", "training", "rules", "rules"]
 
 
+def test_a_candidate_that_too_few_meet_is_not_left_waiting_in_silence(
+    studio: Studio, pair: tuple[int, int], told: Told
+) -> None:
+    for days in (3, 4):
+        with studio.database.session() as session:
+            session.execute(text("update rollouts set stage_since = now() - make_interval(days => :d)"), {"d": days})
+        (decision,) = watching.check(studio, told)
+    assert (decision.done, decision.after) == (False, 25)
+    assert "alarms: preset_cls: look at v20261122" in told.titles
+    assert (
+        "waits for calls at 25 % and needs a person to decide: 0 calls in 7 days, of 100 that are asked" in told.lines
+    )
+
+
 def test_failing_traffic_takes_the_candidate_back(studio: Studio, pair: tuple[int, int], told: Told) -> None:
     live, candidate = pair
     traffic(studio.database, candidate, minute(MINUTE), 4, errors=4, last_error="answers with NaN")
