@@ -20,7 +20,7 @@ def overdue_withdrawals(studio: Studio) -> list[str]:
 
 
 def expired_items(studio: Studio) -> list[str]:
-    return retention.expire(studio, dry_run=True).lines()
+    return retention.expire(studio, dry_run=True).lines(keys=False)
 
 
 def broken_trail(studio: Studio) -> list[str]:

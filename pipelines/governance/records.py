@@ -21,3 +21,9 @@ def named_batches(studio: Studio) -> dict[str, datetime]:
                 for key in row.report.get("batches", []):
                     found[key] = max(found.get(key, row.completed_at), row.completed_at)
     return found
+
+
+def last_completed(studio: Studio) -> datetime | None:
+    """When a withdrawal was last completed: older records of looks over everything may name the person's files."""
+    with studio.database.session() as session:
+        return max((row.completed_at for row in withdrawals.listed(session) if row.completed_at), default=None)

@@ -65,13 +65,15 @@ class Report:
         """Bytes."""
         return sum(item.size for item in self.expired if item.object_goes)
 
-    def lines(self) -> list[str]:
-        """One line a thing, for a person to read."""
+    def lines(self, *, keys: bool = True) -> list[str]:
+        """One line a thing, for a person to read; without ``keys`` for records that outlive the person's withdrawal:
+        an object's key is the hash of its content."""
         verb = "would delete" if self.dry_run else "deleted"
         shared = "; its content is another's, too, and stays"
         return [
             *(
-                f"{verb} {e.kind} of job {e.job_id}: {e.object_key} ({e.size} bytes, due {e.due:%Y-%m-%d %H:%M})"
+                f"{verb} {e.kind} of job {e.job_id}: {f'{e.object_key} ' if keys else ''}"
+                f"({e.size} bytes, due {e.due:%Y-%m-%d %H:%M})"
                 f"{'' if e.object_goes else shared}"
                 for e in self.expired
             ),

@@ -184,7 +184,8 @@ def from_parquet(content: bytes) -> TrainingSet:
 def _erase(studio: Studio, row: TrainingSnapshot, reason: str, now: datetime) -> None:
     studio.objects.delete(row.uri)
     candidates = storage_use.stored(studio.objects, "features/candidate")
-    storage_use.remove(studio.objects, [item for item in candidates if row.sha256 in item.hashes])
+    if learned := [item for item in candidates if row.sha256 in item.hashes]:
+        storage_use.remove(studio.objects, learned)
     for suffix in (".safetensors", ".json"):  # the model that learns on begins anew by itself
         studio.objects.delete(f"incremental/{row.task}{suffix}")
     row.erased_at, row.erased_reason = now, reason
