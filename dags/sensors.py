@@ -6,11 +6,10 @@ import dagster as dg
 
 from assets.partitions import batches as batch_partitions
 from dags.jobs import batch, partial_fit
-from pipelines import clock
 from pipelines.studio import Studio
 
 LABELS_TAG = "orimono/labels"  # which labels a run learns on from
-AGAIN_AFTER = timedelta(minutes=5)  # after the first failure, twice as long after each further one
+AGAIN_AFTER = timedelta(minutes=5)  # after the first run, twice as long after each further one
 
 
 @dg.sensor(
@@ -71,9 +70,10 @@ def new_labels(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Stu
 
 
 def _next_attempt(instance: dg.DagsterInstance, due: str) -> int | None:
-    """1 for what was never asked for. Else None while a run is under way and once one has ended well; after a failure
-    the next number, later from failure to failure; at once for a run that was created and never launched."""
+    """1 for what was never asked for. Else None while a run is under way; the next number some time after it ended,
+    for it failed or did not do what still waits; at once when it was created and never launched."""
     from dags.run_requests import LOST_AFTER_SECONDS
+    from pipelines import clock
 
     records = instance.get_run_records(dg.RunsFilter(tags={LABELS_TAG: due}))  # newest first
     if not records:
@@ -82,7 +82,6 @@ def _next_attempt(instance: dg.DagsterInstance, due: str) -> int | None:
     if run.status is dg.DagsterRunStatus.NOT_STARTED and age.total_seconds() >= LOST_AFTER_SECONDS:
         instance.report_run_failed(run, "Created but never launched; asked for again.")
         return len(records) + 1
-    failed = run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-    if not failed or run.tags.get("dagster/will_retry") == "true":
+    if not run.is_finished or run.tags.get("dagster/will_retry") == "true":
         return None
     return len(records) + 1 if age >= min(AGAIN_AFTER * 2 ** (len(records) - 1), timedelta(days=1)) else None

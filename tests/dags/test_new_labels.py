@@ -52,13 +52,10 @@ def test_the_same_labels_are_asked_for_once(instance: dg.DagsterInstance) -> Non
     assert asked(instance, 600 * MINUTE) is None
 
 
-def test_what_was_learned_is_not_asked_for_again(instance: dg.DagsterInstance) -> None:
-    run(instance, dg.DagsterRunStatus.SUCCESS)
-    assert asked(instance, 600 * MINUTE) is None
-
-
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
-def test_a_run_that_failed_is_asked_for_again_ever_later(
+@pytest.mark.parametrize(
+    "status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]
+)
+def test_what_still_waits_after_a_run_is_asked_for_again_ever_later(
     instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> None:
     run(instance, status)
