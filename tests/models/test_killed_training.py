@@ -23,7 +23,7 @@ from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
 from pipelines.storage.objects import Objects
 from pipelines.studio import Studio
-from tests.models.aligned import TASK, add_rows, weekly
+from tests.models.aligned import NOW, TASK, add_rows, due, learn_on, weekly
 
 
 class Killed(BaseException):
@@ -50,7 +50,7 @@ def at_write(number: int, die: Callable[[], None]) -> pytest.MonkeyPatch:
     return patch
 
 
-def stopped(studio: Studio, number: int) -> bool:
+def stopped(studio: Studio, number: int, deed: Callable[[Studio], object] = weekly) -> bool:
     """Whether the training died at its ``number``-th write; False when it came to its end before that."""
 
     def die() -> None:
@@ -58,7 +58,7 @@ def stopped(studio: Studio, number: int) -> bool:
 
     patch = at_write(number, die)
     try:
-        weekly(studio)
+        deed(studio)
     except Killed:
         return True
     finally:
@@ -130,3 +130,23 @@ def test_killed_for_real(studio: Studio, number: int) -> None:
     after = asked(studio)
     assert before in (old, after)
     assert after != old
+
+
+def test_learning_on_that_is_stopped_anywhere_is_done_once_in_the_end(studio: Studio) -> None:
+    add_rows(studio, 0, 60)
+    weekly(studio)
+    add_rows(studio, 60, 300, told_by=1)
+    number = 1
+    while stopped(studio, number, learn_on):
+        asked(studio)
+        number += 1
+    assert number > 5
+    learn_on(studio)
+    with studio.database.session() as session:
+        first, second = registry_table.listed(session, TASK.name)
+        assert rollout.current(session, TASK.name).running == (first.id, 5)
+        rollout.set_stage(session, TASK.name, 100, NOW, "somebody", "by hand")
+    learn_on(studio)
+    assert due(studio) is None
+    with studio.database.session() as session:
+        assert [row.id for row in registry_table.listed(session, TASK.name)] == [first.id, second.id]
