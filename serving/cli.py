@@ -176,10 +176,17 @@ def _add_governance(command: Command) -> None:
     vault.add_argument("--reason")
 
     access = command("access", "opening an original: one person asks, another decides, the link lives 120 s")
+    access.description = (
+        "Opening an original: one person asks, another decides. Who is who is taken on trust here, since --as may name "
+        "anybody: the audit trail holds that name and the machine's user, as pseudonyms, of both steps. The link lives "
+        "120 s; of a local store it is a copy, which goes with the next opening or hourly retention after that."
+    )
     access.add_argument("step", choices=("list", "request", "approve", "refuse", "open"))
     access.add_argument("id", type=int, nargs="?", help="of the vault item for request, of the request otherwise")
     access.add_argument("--reason")
-    access.add_argument("--as", dest="as_", metavar="NAME", help="who acts; the machine's user by default")
+    access.add_argument(
+        "--as", dest="as_", metavar="NAME", help="who acts, the machine's user by default; taken on trust"
+    )
 
     audit = command("audit", "the audit trail: verified, or its newest rows")
     audit.add_argument("step", choices=("verify", "show"))

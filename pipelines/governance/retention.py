@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from pipelines import clock
 from pipelines.errors import BadInput
+from pipelines.governance import budget
 from pipelines.intake import folder as folders
 from pipelines.media.hashing import content_hash
 from pipelines.storage import audit, claims, storage_use, withdrawals
@@ -36,6 +37,7 @@ PERIODS: Mapping[str, timedelta | None] = {  # None: until its owner withdraws
     "melody": None,
     "sheet": None,
 }
+OPENED = timedelta(seconds=120)  # how long a copy that was handed out is to be read
 MIXDOWNS = "features/mixdown"  # no features, but the stems in another form
 log = logging.getLogger(__name__)
 
@@ -83,7 +85,8 @@ class Report:
 
 def expire(studio: Studio, now: datetime | None = None, *, dry_run: bool = False) -> Report:
     """Deletes what has expired at ``now``: the object unless others need it, its copies in the inbox and the results;
-    an upload's row stays as "expired". Killed anywhere, the next run goes on.
+    an upload's row stays as "expired". Cached masters and previews that nobody's item names, since who had asked for
+    them withdrew and another has the same content, go at the same age. Killed anywhere, the next run goes on.
 
     Unavailable, with nothing deleted, while this machine's clock and the database's do not agree.
     """
@@ -106,6 +109,8 @@ def expire(studio: Studio, now: datetime | None = None, *, dry_run: bool = False
                 _delete(studio, session, expired)
                 done.append(expired)
     _drop_mixdowns(studio)
+    _drop_unnamed(studio, moment)
+    drop_opened(studio, moment)
     with studio.database.session() as session:
         claims.read_again(session, [e.object_key for e in done if e.object_goes])
     report = Report(tuple(done), held, dry_run)
@@ -193,3 +198,30 @@ def _drop_mixdowns(studio: Studio) -> None:
     with studio.database.session() as session:
         gone = table.mixed_from_expired(session, {h for item in mixdowns for h in item.hashes})
     storage_use.remove(studio.objects, [item for item in mixdowns if item.hashes and item.hashes <= gone])
+
+
+def _drop_unnamed(studio: Studio, now: datetime) -> None:
+    for kind in ("master", "preview"):
+        period = PERIODS[kind]
+        assert period is not None
+        old = [i for i in storage_use.stored(studio.objects, f"features/{kind}") if now - i.modified > period]
+        old = [i for i in old if i.key.endswith(tuple(budget.REMAKABLE))]
+        with studio.database.session() as session:
+            named = table.needed(session, {i.key for i in old})
+            if doomed := [i for i in old if i.key not in named]:
+                storage_use.remove(studio.objects, doomed)
+                detail = {"kind": kind, "unnamed": len(doomed)}
+                audit.write(session, actor="system", action="retention.expire", subject="store", detail=detail)
+
+
+def opened(studio: Studio) -> Path:
+    """Where access.py puts copies of originals, each in a folder of its own, dated by its handing out."""
+    return studio.settings.home_path / "opened"
+
+
+def drop_opened(studio: Studio, now: datetime) -> None:
+    """Deletes the copies handed out more than 120 s ago (or, by a clock that jumped, to come)."""
+    for folder in opened(studio).iterdir() if opened(studio).is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            if not 0 <= now.timestamp() - folder.stat().st_mtime <= OPENED.total_seconds():
+                shutil.rmtree(folder)

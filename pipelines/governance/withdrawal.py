@@ -8,6 +8,7 @@ outside the database is traces.py's, which rows are a person's storage/withdrawa
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from pipelines import clock
 from pipelines.errors import BadInput, OrimonoError, Unavailable
-from pipelines.governance import traces
+from pipelines.governance import retention, traces
 from pipelines.governance.people import Actor, needs, pseudonym
 from pipelines.governance.traces import Places, Trace
 from pipelines.intake import batches as intake
@@ -225,6 +226,7 @@ def _delete(studio: Studio, row: Withdrawal, trace: Trace, places: Places, now: 
         places = replace(places, folders=(*places.folders, *traces.segments(studio)))
         trace = replace(trace, cleared=(*trace.cleared, "segments"))
     traces.clear(studio, places, orphans=calm)
+    shutil.rmtree(retention.opened(studio), ignore_errors=True)  # copies handed out, everybody's: they live for 120 s
     with studio.database.session() as session:
         claims.read_again(session, [item.key for item in places.objects if item.key.startswith("media/")])
         mine = _mine(session, row)

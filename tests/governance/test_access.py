@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import urllib.request
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
 from pipelines.errors import BadInput
-from pipelines.governance import access, retention
+from pipelines.governance import access, retention, withdrawal
 from pipelines.governance.people import Actor, pseudonym
 from pipelines.storage import access as table
 from pipelines.storage import audit
@@ -60,6 +61,40 @@ def test_asked_by_one_approved_by_another_opened_once(any_studio: Studio, item: 
         assert steps[2].detail["owner"] == pseudonym("aoi")
         told = session.execute(text("select string_agg(a::text, ' ') from audit_logs a")).scalar_one()
     assert not [word for word in ("Emi", "Olga", "clicks", "X-Amz") if word in told]
+
+
+def test_a_link_into_a_local_store_dies(studio: Studio) -> None:
+    item = item_of(studio, give(studio, "hers", "aoi", SONG, cached=False), "mix").id
+
+    def opened(moment: datetime) -> Path:
+        request = ask(studio, item)
+        decide(studio, request)
+        return Path(access.open(studio, EDITOR, request, moment).removeprefix("file://"))
+
+    first = opened(NOW)
+    assert first.read_bytes() == SONG["mix-a.wav"] and first.parent.stat().st_mode & 0o077 == 0
+    first.write_bytes(b"spoilt")
+    second = opened(NOW + timedelta(seconds=60))
+    assert first.exists() and second.read_bytes() == SONG["mix-a.wav"], "a copy, not the object"
+    third = opened(NOW + timedelta(seconds=121))
+    assert not first.exists() and second.exists() and third.exists()
+    retention.expire(studio, NOW + timedelta(seconds=200), dry_run=True)
+    assert second.exists()
+    retention.expire(studio, NOW + timedelta(seconds=200))
+    assert not second.parent.exists() and third.exists()
+    withdrawal.request(studio, "aoi", OPERATOR)
+    withdrawal.carry_out(studio)
+    assert not third.exists()
+
+
+def test_the_trail_tells_whether_two_names_sat_at_one_machine(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = item_of(studio, give(studio, "hers", "aoi", SONG, cached=False), "mix").id
+    monkeypatch.setenv("LOGNAME", "kai")
+    decide(studio, ask(studio, item))
+    with studio.database.session() as session:
+        asked, decided = audit.of_subject(session, f"vault:{item}")
+    assert asked.actor != decided.actor
+    assert asked.detail["machine_user"] == decided.detail["machine_user"] == pseudonym("kai")
 
 
 def test_nobody_decides_on_their_own_request(studio: Studio) -> None:

@@ -1,5 +1,5 @@
-"""The orchestrator's own records: after a real batch, checks and looks at what has expired, nothing in Dagster's database
-or home names who withdrew."""
+"""The orchestrator's own records: after a real batch, checks and looks at what has expired, nothing in Dagster's
+database or home names who withdrew."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from pipelines import clock
 from pipelines.errors import BadInput, Unavailable
-from pipelines.governance import audit, retention, vault
+from pipelines.governance import audit, retention, vault, withdrawal
 from pipelines.governance.people import Actor
 from pipelines.storage import audit as trail
 from pipelines.storage import storage_use
@@ -45,6 +45,7 @@ def test_each_kind_has_its_time(any_studio: Studio) -> None:
     assert trial.expired == done.expired and kinds(done) == ["inst", "vocal"]
     assert done.freed == len(STEMS["inst-band.wav"]) + len(STEMS["vocal-aoi.wav"])
     assert "would delete inst of job" in trial.lines()[0] and "\ndeleted vocal of" in "\n".join(done.lines())
+    assert len(told := done.lines(keys=False)) == 2 and not [line for line in told if "media/" in line]
 
     for file in STEMS:
         assert studio.objects.exists(given.keys[file]) == file.startswith("mix")
@@ -171,3 +172,31 @@ def test_a_folder_with_other_content_by_now_stays(studio: Studio) -> None:
     (studio.settings.inbox / "hers" / "mix-new.wav").write_bytes(b"not taken yet")
     assert kinds(retention.expire(studio, NOW + 8 * DAY)) == ["inst", "vocal"]
     assert (studio.settings.inbox / "hers" / "mix-new.wav").is_file()
+
+
+def test_what_nobody_asks_for_any_more_goes_at_the_same_age(any_studio: Studio) -> None:
+    studio = any_studio
+    hers = give(studio, "hers", "aoi", {"mix-a.wav": STEMS["mix-both.wav"]})
+    his = give(studio, "his", "ren", {"mix-b.wav": STEMS["mix-both.wav"]})
+    digest = hers.keys["mix-a.wav"].split("/")[-1][:64]  # his as well, but only she had it mastered so
+    names = {}
+    for kind, ending in (("master", ".wav"), ("preview", ".m4a"), ("master", ".safetensors")):
+        studio.cache.get_or_put(kind, "1", digest, {"preset": "warm"}, lambda: b"made for her", ending)
+        names[ending] = studio.cache.key(kind, "1", digest, {"preset": "warm"}, ending)
+        studio.objects.local(names[ending])
+    with studio.database.session() as session:
+        vault.keep(session, hers.job_id, "aoi", "master", names[".wav"], digest, 12, NOW)
+        held = item_of(studio, his, "master")
+        vault.hold(session, held.id, ADMINISTRATOR, "case 9")
+    withdrawal.request(studio, "aoi", OPERATOR)
+    assert [r.done for r in withdrawal.carry_out(studio)] == [True]
+    assert all(studio.objects.exists(key) for key in names.values()), "the content is his, too"
+
+    retention.expire(studio, NOW + 14 * DAY)
+    assert all(studio.objects.exists(key) for key in names.values())
+    retention.expire(studio, NOW + 16 * DAY)
+    assert not studio.objects.exists(names[".wav"]) and not (studio.objects.folder / names[".wav"]).exists()
+    assert studio.objects.exists(names[".m4a"]) and studio.objects.exists(his.keys["master"]), "held"
+    retention.expire(studio, NOW + 31 * DAY)
+    assert not studio.objects.exists(names[".m4a"]) and studio.objects.exists(names[".safetensors"]), "numbers stay"
+    assert studio.objects.exists(his.keys["master"])
