@@ -3,7 +3,7 @@ orchestrator."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pipelines.storage import withdrawals
 from pipelines.studio import Studio
@@ -18,12 +18,14 @@ def named_batches(studio: Studio) -> dict[str, datetime]:
     with studio.database.session() as session:
         for row in withdrawals.listed(session):
             if row.completed_at is not None:
+                done = row.completed_at.astimezone(UTC)  # the orchestrator leaves the zone away
                 for key in row.report.get("batches", []):
-                    found[key] = max(found.get(key, row.completed_at), row.completed_at)
+                    found[key] = max(found.get(key, done), done)
     return found
 
 
 def last_completed(studio: Studio) -> datetime | None:
     """When a withdrawal was last completed: older records of looks over everything may name the person's files."""
     with studio.database.session() as session:
-        return max((row.completed_at for row in withdrawals.listed(session) if row.completed_at), default=None)
+        done = [row.completed_at for row in withdrawals.listed(session) if row.completed_at is not None]
+    return max(done).astimezone(UTC) if done else None

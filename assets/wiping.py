@@ -1,0 +1,65 @@
+"""Deletes Dagster's own records of what people took back; of which runs, pipelines/governance/records.py tells.
+
+Not loaded with the code location, since it needs the database's library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import dagster as dg
+import sqlalchemy
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+# What tells of single items, and the schedules that run it.
+LOOKS = ("withdrawals", "retention", "batch_health")
+LOOKING = ("daily_health", "hourly_retention")
+
+
+def wipe(instance: dg.DagsterInstance, batches: dict[str, datetime], until: datetime | None) -> int:
+    """Deletes the ended runs of these batches from before their moment, and all looks at what is left undone or has
+    expired from before ``until``: their logs hold pictures, names and hashes of people's files. Those that are gone
+    already are no matter."""
+    if until is None:
+        return 0
+    doomed = [dg.RunsFilter(tags={"dagster/partition": key}, created_before=t) for key, t in batches.items()]
+    doomed.append(dg.RunsFilter(tags={"dagster/schedule_name": list(LOOKING)}, created_before=until))
+    by_hand = _runs_of(instance, LOOKS, until)
+    if by_hand:
+        doomed.append(dg.RunsFilter(run_ids=by_hand, created_before=until))
+    runs = {r.dagster_run.run_id: r.dagster_run for wanted in doomed for r in instance.get_run_records(wanted)}
+    ended = [run_id for run_id, run in runs.items() if run.is_finished]
+    for run_id in ended:
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        _forget_events(instance, run_id)
+        instance.delete_run(run_id)  # last, so that a run whose wiping was cut off is found again
+    return len(ended)
+
+
+def _runs_of(instance: dg.DagsterInstance, assets: Sequence[str], until: datetime) -> list[str]:
+    """Whoever started them."""
+    events = SqlEventLogStorageTable.c
+    wanted = events.asset_key.in_([dg.AssetKey(name).to_string() for name in assets])
+    with _event_log(instance).index_connection() as connection:
+        query = sqlalchemy.select(events.run_id).where(wanted, events.timestamp <= until.replace(tzinfo=None))
+        return list(connection.execute(query.distinct()).scalars())
+
+
+def _forget_events(instance: dg.DagsterInstance, run_id: str) -> None:
+    """The copies that Dagster itself leaves behind when it deletes a run: sentences of checks, and with each asset its
+    last materialization. Without it, Dagster looks for the newest that is left."""
+    storage, checks, assets = _event_log(instance), AssetCheckExecutionsTable, AssetKeyTable
+    storage.delete_events(run_id)
+    with storage.index_connection() as connection:
+        connection.execute(checks.delete().where(checks.c.run_id == run_id))
+        copied = assets.c.last_materialization.contains(run_id)  # the column of the run's id may name a later run
+        connection.execute(assets.update().where(copied).values(last_materialization=None))
+
+
+def _event_log(instance: dg.DagsterInstance) -> SqlEventLogStorage:
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        raise TypeError(f"Dagster keeps its events in a {type(storage).__name__}, not in a database")
+    return storage
