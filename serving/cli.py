@@ -110,6 +110,17 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def _count(text: str) -> int:
+    """argparse words the ValueError."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+_count.__name__ = "whole number above 0"
+
+
 def _add_mastering(command: Command) -> None:
     align = command("align", "where a vocal lies in its instrumental: lag, drift, confidence, ok or warn or fail")
     align.add_argument("inst")
@@ -135,7 +146,7 @@ def _add_mastering(command: Command) -> None:
 def _add_models(command: Command) -> None:
     models = command("models", "registered models, who gets them and how they behave")
     models.add_argument("name", nargs="?")
-    models.add_argument("--limit", type=int, default=5, help="versions a model (default: %(default)s)")
+    models.add_argument("--limit", type=_count, default=5, help="versions a model (default: %(default)s)")
 
     rollout = command("rollout", "shows, sets and takes back the rollout of a model")
     rollout.add_argument("name", nargs="?")
@@ -143,8 +154,9 @@ def _add_models(command: Command) -> None:
     rollout.add_argument("--stage", type=int, choices=(0, 5, 25, 100), help="per cent of the users; 0 ends it")
     rollout.add_argument("--promote", action="store_true", help="one stage up")
     rollout.add_argument("--roll-back", action="store_true", help="ends the candidate, or takes the live version back")
+    rollout.add_argument("--live", action="store_true", help="with --roll-back, where nothing is being rolled out")
     rollout.add_argument("--reason", help="stands in the audit trail")
-    rollout.add_argument("--limit", type=int, default=5)
+    rollout.add_argument("--limit", type=_count, default=5, help="rollouts a model (default: %(default)s)")
 
     flag = command("flag", "shows and turns the switches")
     flag.add_argument("name", nargs="?")
@@ -192,7 +204,7 @@ def _add_governance(command: Command) -> None:
     audit.add_argument("step", choices=("verify", "show"))
     audit.add_argument("--head", help="NUMBER:HASH noted earlier, which the trail must still hold")
     audit.add_argument("--subject", help="such as model:preset_cls")
-    audit.add_argument("--limit", type=int, default=20)
+    audit.add_argument("--limit", type=_count, default=20, help="rows (default: %(default)s)")
 
 
 def _fail(arguments: argparse.Namespace, kind: str, message: str) -> None:

@@ -121,7 +121,7 @@ def _master(out: Path, file: Path) -> Answer:
     stem = file.name.removesuffix(".master.json")
     before, after, preset = facts["before"], facts["after"], facts["preset"]
     lines = [
-        f"  master     {out / stem}.master.wav   {preset['name']} (chosen by {preset['chosen_by']}, "
+        f"  master     {out / stem}.master.wav   {preset['name']} (chosen by {_chooser(preset['chosen_by'])}, "
         f"confidence {preset['confidence']:.2f})",
         f"  loudness   {before['lufs']:.1f} -> {after['lufs']:.1f} LUFS (target {facts['settings']['target_lufs']:g}), "
         f"true peak {before['true_peak_dbtp']:.1f} -> {after['true_peak_dbtp']:.1f} dBTP",
@@ -132,6 +132,10 @@ def _master(out: Path, file: Path) -> Answer:
             0, f"  alignment  {found['verdict']}: the vocal lies {found['lag_s']:+.3f} s in, {found['reasons'][0]}"
         )
     return {"file": str(out / f"{stem}.master.wav"), **facts}, lines
+
+
+def _chooser(by: str) -> str:
+    return f"preset_cls {by}" if by.startswith("v") else by
 
 
 def _versions(studio: Studio) -> list[str]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import BadInput
 from pipelines.settings import Settings
 
+if TYPE_CHECKING:
+    from pipelines.mastering.suggesting import Suggestion
+
 Answer = tuple[dict[str, Any], str]
+TOGETHER = 0.0005  # s
 
 
 def align(arguments: Namespace, settings: Settings) -> Answer:
@@ -32,12 +36,11 @@ def align(arguments: Namespace, settings: Settings) -> Answer:
         "by_rhythm": found.by_rhythm,
         "windows": len(found.windows.times),
     }
-    moved = "begins later in the song, move it right" if found.lag_s > 0 else "begins earlier in the song, move it left"
-    text = (
-        f"{found.verdict}: confidence {found.confidence:.2f}: {'; '.join(found.reasons)}\n"
-        f"lag    {found.lag_s:+.4f} s: {vocal.name} {moved}\n"
-        f"drift  {found.drift_ppm:+.1f} ppm"
-    )
+    text = f"{found.verdict}: confidence {found.confidence:.2f}: {'; '.join(found.reasons)}"
+    if found.verdict != "fail":  # what was found for stems that do not belong together means nothing
+        where = "begins later in the song, move it right" if found.lag_s > 0 else "begins earlier, move it left"
+        where = where if abs(found.lag_s) >= TOGETHER else "begins together with it"
+        text += f"\nlag    {found.lag_s:+.4f} s: {vocal.name} {where}\ndrift  {found.drift_ppm:+.1f} ppm"
     return result, text
 
 
@@ -48,9 +51,13 @@ def master(arguments: Namespace, settings: Settings) -> Answer:
     source, out = _sound(arguments.input), Path(arguments.out).expanduser()
     if not out.parent.is_dir():
         raise BadInput(out.parent, "is not a folder", "make it, or give another --out")
-    made = mastering.master(
-        source, out, arguments.preset, target=arguments.target, max_hours=settings.number("max_media_hours")
-    )
+    hours = settings.number("max_media_hours")
+    said = None if arguments.preset is not None else _suggested(settings, source, hours)
+    preset = said.preset if said is not None else arguments.preset
+    try:
+        made = mastering.master(source, out, preset, target=arguments.target, max_hours=hours)
+    except OSError as error:
+        raise BadInput(out, f"cannot be written ({error.strerror})", "give another --out") from error
     beside = {
         "preview": out.with_name(f"{out.stem}.preview.m4a"),
         "waveform": out.with_name(f"{out.stem}.waveform.png"),
@@ -64,12 +71,18 @@ def master(arguments: Namespace, settings: Settings) -> Answer:
         replace_bytes(beside["waveform"], waveform.picture(out))
         replace_bytes(beside["peaks"], json.dumps(waveform.peaks(out)).encode())
         replace_bytes(beside["before_after"], pictures.before_after(source, out, made))
-    said = made.suggestion
+    by_rule = made.suggestion
+    chosen_by, confidence, reason = "you", 1.0, "as asked for"
+    if said is not None:
+        chosen_by, confidence, reason = f"preset_cls {said.by}", said.confidence, said.reason
+    elif by_rule is not None:
+        chosen_by, confidence, reason = "rule", by_rule.confidence, by_rule.reason
     result = {
         "file": str(out),
         "preset": made.preset.name,
-        "confidence": said.confidence if said else 1.0,
-        "reason": said.reason if said else "asked for",
+        "chosen_by": chosen_by,
+        "confidence": confidence,
+        "reason": reason,
         "parameters": asdict(made.settings),
         "reductions_db": asdict(made.reductions),
         "gain_db": made.gain_db,
@@ -80,7 +93,7 @@ def master(arguments: Namespace, settings: Settings) -> Answer:
         "beside": {} if arguments.alone else {name: str(path) for name, path in beside.items()},
     }
     s, b, a = made.settings, made.before, made.after
-    chosen = f"suggested, confidence {said.confidence:.2f}: {said.reason}" if said else "as asked for"
+    chosen = reason if chosen_by == "you" else f"suggested by {chosen_by}, confidence {confidence:.2f}: {reason}"
     lines = [
         *made.warnings,
         f"{out}  ({made.format}, {made.duration:.1f} s)",
@@ -93,6 +106,21 @@ def master(arguments: Namespace, settings: Settings) -> Answer:
     if not arguments.alone:
         lines.append("beside it  " + ", ".join(path.name for path in beside.values()))
     return result, "\n".join(lines)
+
+
+def _suggested(settings: Settings, source: Path, max_hours: float) -> Suggestion | None:
+    """What the live model says, where this home has one; None leaves it to the rule."""
+    if not settings.database_url and not (settings.home_path / "postgres").is_dir():
+        return None
+    from pipelines.audio.features import extract
+    from pipelines.mastering.suggesting import Advisor
+    from pipelines.models.inference import RULE
+    from pipelines.studio import Studio
+    from serving.people import operator
+
+    with Advisor(Studio.open(settings)) as advisor:
+        said = advisor.preset(operator().pseudonym, extract(source, max_hours=max_hours))
+    return said if said.by != RULE else None
 
 
 def presets(arguments: Namespace, settings: Settings) -> Answer:
@@ -111,6 +139,7 @@ def label(arguments: Namespace, settings: Settings) -> Answer:
     """A person's answer in the place of the rule's, for the newest content of a job."""
     from pipelines.mastering import labelling, training_set
     from pipelines.storage import jobs, labels
+    from pipelines.storage.consents import trainable_jobs
     from pipelines.studio import Studio
     from serving.people import operator
 
@@ -131,12 +160,12 @@ def label(arguments: Namespace, settings: Settings) -> Answer:
             raise BadInput(arguments.job, "has no labels yet", f"give the name of a job that has {what}")
         ids = [labels.correct(session, row.id, answer, operator().name) for row in known]
         wish = jobs.get(session, job_id).master.get("preset")
+        learned = session.execute(trainable_jobs()).scalars().all()
     text = f"{len(ids)} label{'s' * (len(ids) != 1)} of {arguments.job} corrected"
     if task == "preset_cls":
         text += f"; job.yaml still asks for {wish}" if wish else "; a new run of its batch masters it so"
-    return {"job": arguments.job, "task": task, "answer": answer, "labels": ids}, (
-        f"{text}; models learn from it if its owner allows training"
-    )
+    text += "; the next training learns from it" if job_id in learned else "; its owner does not allow learning from it"
+    return {"job": arguments.job, "task": task, "answer": answer, "labels": ids}, text
 
 
 def _sound(text: str) -> Path:

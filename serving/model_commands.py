@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import BadInput
 from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.studio import Studio
 
 Answer = tuple[dict[str, Any], str]
 
@@ -16,11 +19,13 @@ def models(arguments: Namespace, settings: Settings) -> Answer:
     from pipelines.models import overview
     from pipelines.studio import Studio
 
-    found = overview.versions(Studio.open(settings), arguments.name, arguments.limit)
+    studio = Studio.open(settings)
+    _known(studio, arguments.name)
+    found = overview.versions(studio, arguments.name, arguments.limit)
     if not found:
         return {
             "models": []
-        }, "No model is registered. `make dev` trains on Sundays; the weekly_retraining job trains now."
+        }, "No model is registered. `make dev` trains on Sundays; its job weekly_training does so now."
     lines = []
     for v in found:
         stage = f"{v.stage:3d} %" if v.stage is not None else "     "
@@ -30,7 +35,7 @@ def models(arguments: Namespace, settings: Settings) -> Answer:
             latency = f"{v.latency_ms:.2f} ms" if v.latency_ms is not None else ""
             behaviour = f"  {v.n} calls a day, {latency}, {errors}"
         lines.append(
-            f"{v.name:12} {v.version:13} {stage} {v.status:11} score {v.headline:.3f} {v.framework}{behaviour}"
+            f"{v.name:12} {v.version:13} {stage} {v.status:11} {v.measure} {v.headline:.3f} {v.framework}{behaviour}"
         )
     return {"models": [v.to_dict() for v in found]}, "\n".join(lines)
 
@@ -51,6 +56,7 @@ def rollout(arguments: Namespace, settings: Settings) -> Answer:
         raise BadInput("rollout", "was not told of which model", "give its name, such as preset_cls")
     if any(changes) and not arguments.reason:
         raise BadInput("rollout", "was not told why", "give --reason: it stands in the audit trail")
+    _known(studio, arguments.name)
     if any(changes):
         by, now = operator().pseudonym, clock.now()
         with studio.database.session() as session:
@@ -58,6 +64,9 @@ def rollout(arguments: Namespace, settings: Settings) -> Answer:
             if arguments.promote:
                 decision = rollout.promote(session, arguments.name, seen, now, by, arguments.reason)
             elif arguments.roll_back:
+                if seen.running is None and seen.live is not None and not arguments.live:
+                    reason = "has nothing that is being rolled out"
+                    raise BadInput(arguments.name, reason, "add --live to take the live version itself back")
                 exists = studio.objects.exists
                 decision = rollout.roll_back(session, arguments.name, seen, now, by, arguments.reason, exists)
             else:
@@ -90,13 +99,27 @@ def rollout(arguments: Namespace, settings: Settings) -> Answer:
     return {"rollouts": shown}, "\n".join(lines) or "No model is rolled out."
 
 
+def _known(studio: Studio, name: str | None) -> None:
+    """BadInput for a name that no model has, where there are models."""
+    from pipelines.storage import models as table
+
+    with studio.database.session() as session:
+        names = table.names(session)
+    if name is not None and names and name not in names:
+        raise BadInput(name, "is no model", f"choose from {', '.join(names)}")
+
+
 def flag(arguments: Namespace, settings: Settings) -> Answer:
     from pipelines.storage import flags
     from pipelines.studio import Studio
     from serving.people import operator
 
     with Studio.open(settings).database.session() as session:
-        if arguments.name is not None and arguments.state is not None:
+        if arguments.name is not None and arguments.state is None:
+            raise BadInput(
+                arguments.name, "was not told to be on or off", "add on or off; without a name all are shown"
+            )
+        if arguments.name is not None:
             by = operator().pseudonym
             flags.switch(session, arguments.name, arguments.state == "on", by=by, note=arguments.reason or "")
         found = flags.listed(session)

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS = 8  # at writing a lossy file below the ceiling
 _STEP = 0.02  # dB further down than the last file was too high
 _CLOSE = 0.1  # LU: a codec that changes the loudness by more is met by another target
+_NOTICED = 0.5  # dB of ceiling given up for a codec
 TARGETS = (-40.0, -5.0)  # LUFS that may be asked for
 
 
@@ -114,7 +115,7 @@ def master(
             if settings and target is not None:
                 settings = replace(settings, target_lufs=target)
             prepared = chain.prepare(tape, channels, chosen, settings=settings)
-            finished, after = _write(prepared, temporary, form, settings)
+            finished, after, given_up = _write(prepared, temporary, form, settings)
             duration = tape.n_samples / tape.sample_rate
     return Master(
         path=out,
@@ -129,8 +130,15 @@ def master(
         sample_rate=form.rate_for(tape.sample_rate),
         channels=channels,
         format=form.name,
-        warnings=finished.warnings,
+        warnings=finished.warnings + _told_of_codec(given_up, form.name),
     )
+
+
+def _told_of_codec(given_up: float, form: str) -> tuple[str, ...]:
+    if given_up < _NOTICED:
+        return ()
+    reason = f"{form} moves peaks, so the limiter works {given_up:.1f} dB lower than for a WAV or FLAC"
+    return (f"{reason}; a lower target (--target) would sound freer",)
 
 
 def measure_file(path: Path | str) -> Loudness:
@@ -155,9 +163,9 @@ def _suggest(tape: Tape, channels: tuple[str, ...]) -> Suggestion:
 
 def _write(
     prepared: chain.Prepared, path: Path, form: encoders.Format, settings: Settings4 | None
-) -> tuple[chain.Finished, Loudness]:
+) -> tuple[chain.Finished, Loudness, float]:
     """Codecs move peaks by up to some dB, and more the denser the sound: the limiter's ceiling goes down until the
-    decoded file keeps the promise, so that the loudness stays; only if that does not help the whole is turned down.
+    decoded file keeps the promise, so that the loudness stays; only if that does not help the whole is turned down. Last of what comes back: by how many dB the ceiling went down.
     """
     ceiling = prepared.preset.ceiling_dbtp
     target = settings.target_lufs if settings else prepared.preset.target_lufs
@@ -171,7 +179,7 @@ def _write(
         lost = finished.level.loudness.integrated - after.integrated
         changed = bool(np.isfinite(lost)) and abs(lost) > _CLOSE and attempt == 0
         if over <= 0 and not changed:
-            return replace(finished, target_lufs=target), after
+            return replace(finished, target_lufs=target), after, ceiling - allowed
         logger.debug("%s: %.2f dB over the ceiling, %.2f LU lost in coding", path.name, over, lost)
         if changed:
             aimed = target + lost

@@ -56,7 +56,7 @@ class Advisor:
             name, confidence, reason = presets.suggest(features)
             return Suggestion(name, confidence, RULE, reason)
         others = ", ".join(f"{name} {share:.0%}" for share, name in known[1:3])
-        return Suggestion(known[0][1], known[0][0], found.version, f"preset_cls {found.version}; next {others}")
+        return Suggestion(known[0][1], known[0][0], found.version, f"next {others}")
 
     def settings(self, user_id: str, features: AudioFeatures) -> tuple[float, ...]:
         """What `labelling.TARGETS` are expected to become; empty when no model says."""

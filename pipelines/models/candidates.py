@@ -245,6 +245,12 @@ def headline(metrics: dict[str, Any]) -> float:
     return float(sum(known) / len(known)) if known else 0.0
 
 
+def measure(metrics: dict[str, Any]) -> str:
+    """What ``headline`` is."""
+    classes = "f1_macro" in metrics or "f1_macro" in metrics.get("judged", {}).get("incremental", {})
+    return "macro-F1" if classes else "R2"
+
+
 def told(metrics: dict[str, Any]) -> str:
     """The figures beside their baselines, in one line."""
     return ", ".join(

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.errors import BadInput
 from pipelines.models import registry
-from pipelines.models.candidates import headline
+from pipelines.models.candidates import headline, measure
 from pipelines.storage import metrics as metrics_table
 from pipelines.storage import models as registry_table
 from pipelines.storage import rollouts
@@ -24,6 +24,7 @@ class Version:
     status: str  # live, running, superseded, rolled_back or registered
     since: datetime
     reason: str
+    measure: str  # what the headline is: R2 or macro-F1
     headline: float
     n: int  # calls in the last day
     latency_ms: float | None
@@ -54,6 +55,7 @@ def versions(studio: Studio, name: str | None = None, limit: int = 5) -> list[Ve
                         r.status if r is not None else "registered",
                         r.stage_since if r is not None else row.created_at,
                         r.reason if r is not None else "",
+                        measure(row.metrics),
                         headline(row.metrics),
                         day.n if day is not None else 0,
                         day.latency_ms if day is not None else None,
@@ -94,7 +96,7 @@ def table(found: list[Version]) -> str:
         stage = f"{v.stage} %" if v.stage is not None else ""
         errors = f"{v.err_rate:.1%}" if v.err_rate is not None else ""
         numbers = [f"{x:.2f}" if x is not None else "" for x in (v.latency_ms, v.input_psi, v.output_psi)]
-        cells = [v.name, v.version, v.framework, stage, v.status, f"{v.headline:.3f}", str(v.n)]
+        cells = [v.name, v.version, v.framework, stage, v.status, f"{v.measure} {v.headline:.3f}", str(v.n)]
         lines.append(f"| {' | '.join([*cells, numbers[0], errors, *numbers[1:]])} |")
     return "\n".join(lines)
 

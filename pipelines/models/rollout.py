@@ -82,10 +82,13 @@ def current(session: Session, name: str) -> Routes:
     )
 
 
-def begin(session: Session, name: str, model_id: int, now: datetime, by: str, reason: str) -> Decision:
-    """The version becomes the candidate at 5 %, in place of one that runs; at 100 % at once when no version is live,
-    since there is nothing to protect. Nothing happens to one that runs or is live. ``by``: a person's pseudonym, or
-    the part of the product that decided. BadInput for a model that is not of this name."""
+def begin(
+    session: Session, name: str, model_id: int, now: datetime, by: str, reason: str, stage: int | None = None
+) -> Decision:
+    """The version becomes the candidate at 5 % (or ``stage``), in place of one that runs; the first of its name is live
+    at once, since there is nothing to protect. Where versions were live and none is any more, the rule serves those
+    that the candidate does not. Nothing happens to one that runs or is live. ``by``: a person's pseudonym, or the part
+    of the product that decided. BadInput for a model that is not of this name."""
     rollouts.lock(session, name)
     model = _registered(session, name, model_id)
     running, live = rollouts.present(session, name)
@@ -97,14 +100,15 @@ def begin(session: Session, name: str, model_id: int, now: datetime, by: str, re
         replaced = rollouts.model(session, running.model_id)
         reason += f" (in place of {replaced.version} at {running.stage} %)" if replaced else ""
     session.flush()
-    stage = 100 if live is None else FIRST_STAGE
+    if stage is None:
+        stage = FIRST_STAGE if rollouts.history(session, name) else 100
     rollouts.add(
         session,
         name=name,
         model_id=model_id,
         previous_id=None if live is None else live.model_id,
         stage=stage,
-        status="live" if live is None else "running",
+        status="live" if stage == 100 else "running",
         reason=reason,
         decided_by=by,
         now=now,
@@ -181,7 +185,7 @@ def set_stage(
             raise BadInput(
                 f"{name} {_version(session, model_id)}", "is not being rolled out", "there is nothing to end"
             )
-        started = begin(session, name, model_id, now, by, reason)
+        started = begin(session, name, model_id, now, by, reason, stage if live is None else None)
         if started.after in (stage, 100):
             return started
         running, live = rollouts.present(session, name)

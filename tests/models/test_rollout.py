@@ -164,6 +164,8 @@ def test_live_versions_go_back_one_by_one_and_never_to_one_that_was_taken_back(d
     with pytest.raises(BadInput, match="has no version to take back"):
         roll_back(database)
     begin(database, three)
+    assert current(database) == Routes(NAME, (three, 5), None)  # the rule serves the others
+    promote(database), promote(database)
     assert current(database).live == three
 
 
