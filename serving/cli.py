@@ -165,11 +165,11 @@ def _add_models(command: Command) -> None:
 
 
 def _add_governance(command: Command) -> None:
-    consents = command("consents", "what a person allows, job by job; --job sets it")
+    consents = command("consents", "what a person allows, job by job; sets what is named, leaves the rest")
     consents.add_argument("owner")
-    consents.add_argument("--job", help="name of the job to set both consents of")
-    consents.add_argument("--quality", choices=("yes", "no"), default="no")
-    consents.add_argument("--training", choices=("yes", "no"), default="no")
+    consents.add_argument("--job", help="only this job; all of theirs by default")
+    consents.add_argument("--quality", choices=("yes", "no"), help="use for watching and improving quality")
+    consents.add_argument("--training", choices=("yes", "no"), help="whether models may learn from it")
 
     withdraw = command("withdraw", "takes a person's consent back: excluded at once, deleted within 24 hours")
     withdraw.add_argument("owner")

@@ -1,20 +1,22 @@
-"""Commands of governance: withdrawal, retention, holds, access to originals, the audit trail. Arguments are "
-"cli.py's."""
+"""Commands of governance: withdrawal, retention, holds, access, the audit trail. Arguments are cli.py's."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.settings import Settings
 
+if TYPE_CHECKING:
+    from pipelines.studio import Studio
+
 Answer = tuple[dict[str, Any], str]
 
 
 def consents(arguments: Namespace, settings: Settings) -> Answer:
-    """What a person allows, job by job; with --job, sets both consents of that job."""
+    """What a person allows, job by job; what --quality or --training names is set, for all jobs or that of --job."""
     from dataclasses import asdict
 
     from pipelines.governance import consent
@@ -23,17 +25,18 @@ def consents(arguments: Namespace, settings: Settings) -> Answer:
     from serving.people import operator
 
     studio = Studio.open(settings)
-    quality, training = arguments.quality == "yes", arguments.training == "yes"
     with studio.database.session() as session:
-        given = consent.show(session, arguments.owner)
-        if arguments.job is not None:
-            wanted = [g for g in given if g.job == arguments.job]
-            if not wanted:
-                raise BadInput(arguments.job, f"is no job of {arguments.owner}'s", "see the list without --job")
-            for g in wanted:
-                consent.give(session, operator(), g.job_id, quality=quality, training=training)
+        given = [g for g in consent.show(session, arguments.owner) if arguments.job in (None, g.job)]
+        if arguments.job is not None and not given:
+            raise BadInput(arguments.job, f"is no job of {arguments.owner}'s", "see the list without --job")
+        if arguments.quality or arguments.training:
+            for g in given:
+                if g.withdrawn_at is None:
+                    quality = arguments.quality == "yes" if arguments.quality else g.quality
+                    training = arguments.training == "yes" if arguments.training else g.training
+                    consent.give(session, operator(), g.job_id, quality=quality, training=training)
             given = consent.show(session, arguments.owner)
-    if arguments.job is not None and not training:
+    if arguments.training == "no":
         snapshots.erase_taken_back(studio, clock.now())
     rows = [
         asdict(g)
@@ -70,7 +73,30 @@ def withdraw(arguments: Namespace, settings: Settings) -> Answer:
             if report.withdrawal_id == row.id:
                 result |= {"completed": report.done, "waiting": report.waiting, "deleted": report.summary}
                 text = report.waiting or "all deleted, and looked for again"
+                if report.summary.get("held"):
+                    text += f"; under a legal hold and kept: {len(report.summary['held'])} items"
+        if result["completed"]:
+            result["runs_wiped"] = _wipe(studio)
+            text += f"; {result['runs_wiped']} runs of Dagster's with their logs and pictures deleted"
     return result, text
+
+
+def _wipe(studio: Studio) -> int:
+    """As the hourly run does. Nothing where Dagster has not been started in this home."""
+    import os
+
+    from pipelines.governance import records
+    from resources import instance
+
+    if not (studio.settings.home_path / "dagster").is_dir():
+        return 0
+    os.environ.update(instance.prepare(studio.settings, studio.database))
+    import dagster as dg
+
+    from assets.wiping import wipe
+
+    with dg.DagsterInstance.get() as found:
+        return wipe(found, records.named_batches(studio), records.last_completed(studio))
 
 
 def retention(arguments: Namespace, settings: Settings) -> Answer:

@@ -165,7 +165,8 @@ def _write(
     prepared: chain.Prepared, path: Path, form: encoders.Format, settings: Settings4 | None
 ) -> tuple[chain.Finished, Loudness, float]:
     """Codecs move peaks by up to some dB, and more the denser the sound: the limiter's ceiling goes down until the
-    decoded file keeps the promise, so that the loudness stays; only if that does not help the whole is turned down. Last of what comes back: by how many dB the ceiling went down.
+    decoded file keeps the promise, so that the loudness stays; only if that does not help the whole is turned down.
+    Last of what comes back: by how many dB the ceiling went down.
     """
     ceiling = prepared.preset.ceiling_dbtp
     target = settings.target_lufs if settings else prepared.preset.target_lufs
