@@ -127,9 +127,8 @@ def incremental_models(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult
     "by hand.",
 )
 def model_rollouts(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
-    from pipelines.notifier import Notifier
-
     from pipelines.models import overview, watching
+    from pipelines.notifier import Notifier
 
     with failures_told_apart():
         decisions = watching.check(studio, Notifier(studio.settings))

@@ -120,7 +120,7 @@ def _machine() -> dict[str, str]:
 def _find(session: Session, request_id: int) -> AccessRequest:
     row = table.locked(session, request_id)
     if row is None:
-        raise BadInput(f"access request {request_id}", "does not exist", "list the open requests")
+        raise BadInput(f"access request {request_id}", "does not exist", "see `orimono access list`")
     return row
 
 

@@ -71,7 +71,7 @@ def release(session: Session, item_id: int, actor: Actor) -> VaultItem:
     needs(actor, "administrator")
     item = find(session, item_id)
     if not item.legal_hold:
-        raise BadInput(f"vault item {item_id}", "is under no legal hold", "see `orimono vault` for those that are")
+        raise BadInput(f"vault item {item_id}", "is under no legal hold", "`orimono vault OWNER` shows which are")
     item.legal_hold, item.hold_reason = False, None
     audit.write(session, actor=actor.pseudonym, action="vault.release", subject=f"vault:{item_id}")
     return item

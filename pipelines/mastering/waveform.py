@@ -19,7 +19,7 @@ from pipelines.media.audio import stream
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-VERSION = "1"  # raise it when the same sound gives another outline
+VERSION = "2"  # raise it when the same sound gives another outline
 
 _INK, _PAPER, _GRID = "#e8e6e3", "#14161b", "#2a2e37"
 _PEAK, _BODY, _CLIP = "#2c7f8c", "#7fe3d6", "#ff6b6b"
@@ -91,6 +91,8 @@ def picture(source: Path | str) -> bytes:
     times = np.arange(outline.low.shape[1]) * outline.samples_per_pixel / outline.sample_rate
     for i, axes in enumerate(all_axes):
         _draw(axes, times, outline, i)
+        if rows == 2:
+            axes.text(0.004, 0.86, ("left", "right")[i], transform=axes.transAxes, color=_INK, fontsize=10)
     all_axes[-1].set_xlim(0, max(outline.duration, 1e-3))
     all_axes[-1].xaxis.set_major_formatter(lambda seconds, _: f"{int(seconds) // 60}:{int(seconds) % 60:02d}")
     out = io.BytesIO()
