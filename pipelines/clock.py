@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from pipelines.errors import Unavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 MOST_APART = 300.0  # s
 
@@ -20,6 +21,8 @@ def now() -> datetime:
 def agreed(session: Session) -> datetime:
     """The present moment, for what cannot be undone: Unavailable when this machine's clock and the database's are
     more than five minutes apart, since then one of them has jumped."""
+    from sqlalchemy import func, select
+
     ours = now()
     theirs: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
     apart = (ours - theirs).total_seconds()
