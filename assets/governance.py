@@ -16,9 +16,8 @@ OWNERS = ["team:studio"]
     owners=OWNERS,
     kinds={"postgres"},
     code_version="1",
-    description="Deletes everything of the people who withdrew their consent, within 24 hours, and looks again that "
-    "nothing "
-    "is left: database, object store, caches, results, and this UI's own records of the batches.",
+    description="Deletes everything of the people who withdrew their consent, within 24 hours, and looks again "
+    "that nothing is left: database, object store, caches, results, and this UI's own records of the batches.",
 )
 def withdrawals(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from assets.wiping import wipe
@@ -46,9 +45,8 @@ def withdrawals(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stud
     owners=OWNERS,
     kinds={"postgres"},
     code_version="1",
-    description="Deletes originals and results whose time is up: stems after 7 days, masters after 15, previews after "
-    "30. A "
-    "legal hold keeps them. `orimono retention --dry-run` lists what would go.",
+    description="Deletes originals and results whose time is up: stems after 7 days, masters after 15, previews "
+    "after 30. A legal hold keeps them. `orimono retention --dry-run` lists what would go.",
 )
 def retention(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.governance import retention
@@ -72,9 +70,8 @@ def retention(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     owners=OWNERS,
     kinds={"postgres"},
     code_version="1",
-    description="How full the object store is. At 80 % of ORIMONO_STORAGE_BUDGET_GB it is told, at 90 % what can be "
-    "made "
-    "again goes, at 95 % no new job is taken.",
+    description="How full the object store is. At 80 % of ORIMONO_STORAGE_BUDGET_GB it is told, at 90 % what can "
+    "be made again goes, at 95 % no new job is taken.",
 )
 def storage_use(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.governance import budget
@@ -103,9 +100,8 @@ def storage_use(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     owners=OWNERS,
     kinds={"postgres"},
     code_version="1",
-    description="The audit trail, verified: every row's hash computed again from the row and the hash before it. Note "
-    "the "
-    "newest hash somewhere else; `orimono audit verify --head` holds the trail against it.",
+    description="The audit trail, verified: every row's hash computed again from the row and the hash before it. "
+    "Note the newest hash somewhere else; `orimono audit verify --head` holds the trail against it.",
 )
 def audit_trail(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.governance import audit

@@ -20,9 +20,8 @@ OWNERS = ["team:audio"]
     deps=[uploads],
     kinds={"python", "numpy"},
     code_version="1",
-    description="How the vocal of each job lies against its instrumental: lag, drift, a confidence, ok, warn or fail "
-    "with "
-    "the reasons. The picture shows the lag found in each window; a straight level line is good.",
+    description="How the vocal of each job lies against its instrumental: lag, drift, a confidence, ok, warn or "
+    "fail with the reasons. The picture shows the lag found in each window; a straight level line is good.",
 )
 def alignments(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import batch
@@ -57,9 +56,8 @@ def mastering_features(
     deps=[mastering_features],
     kinds={"python", "numpy"},
     code_version="1",
-    description="Each mix (or pair of stems, aligned and mixed) through the master chain, with the preset that its "
-    "owner, a "
-    "model or a rule chose. The picture shows spectrum and loudness before and after.",
+    description="Each mix (or pair of stems, aligned and mixed) through the master chain, with the preset that its"
+    " owner, a model or a rule chose. The picture shows spectrum and loudness before and after.",
 )
 def masters(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import batch
@@ -107,9 +105,9 @@ def waveforms(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio
     deps=[mastering_features, masters],
     kinds={"python", "postgres"},
     code_version="1",
-    description="What models are to answer: settings derived from what the chain took in and gave out, and the preset "
-    "by "
-    "rule or by its owner's choice. `orimono label` corrects one. Only what its owner allows is learned from.",
+    description="What models are to answer: settings derived from what the chain took in and gave out, and the "
+    "preset by rule or by its owner's choice. `orimono label` corrects one. Only what its owner allows is learned "
+    "from.",
 )
 def mastering_labels(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import batch

@@ -26,9 +26,9 @@ MASTERING_TASKS = {  # task -> what its model says, for people who choose an ass
     owners=OWNERS,
     kinds={"python", "postgres"},
     code_version="1",
-    description="Training items made by known changes (gain, EQ, compression, noise, cuts, lags) to the sample's real "
-    "recordings, so that models have something to learn before people's own pieces suffice. It is generated, and says "
-    "so.",
+    description="Training items made by known changes (gain, EQ, compression, noise, cuts, lags) to the sample's "
+    "real recordings, so that models have something to learn before people's own pieces suffice. It is generated, "
+    "and says so.",
 )
 def mastering_corpus(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import learning
@@ -43,9 +43,8 @@ def mastering_corpus(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[N
     deps=[mastering_corpus, mastering_labels],
     kinds={"python", "parquet"},
     code_version="1",
-    description="For each task the rows that may be learned from at this moment (consent to training given and not "
-    "taken "
-    "back), kept as a Parquet file that the model's registry row names by its hash.",
+    description="For each task the rows that may be learned from at this moment (consent to training given and not"
+    " taken back), kept as a Parquet file that the model's registry row names by its hash.",
 )
 def mastering_training_set(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import learning
@@ -106,8 +105,7 @@ def _release(task: str, says: str) -> dg.AssetsDefinition:
     kinds={"python", "scikitlearn", "onnx"},
     code_version="1",
     description="Linear models that learn on from the newest labels, a hundred at a time, between two weekly "
-    "trainings. One "
-    "that does better on held-out rows than what serves is registered and gets 5 % of the users.",
+    "trainings. One that does better on held-out rows than what serves is registered and gets 5 % of the users.",
 )
 def incremental_models(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import learning
@@ -122,9 +120,8 @@ def incremental_models(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult
     kinds={"postgres"},
     code_version="1",
     description="Who gets which version of each model, how it behaves over 1, 7 and 30 days, and what was decided "
-    "about it: "
-    "a candidate that behaves goes from 5 to 25 to 100 %, one that does not is taken back. `orimono rollout` does so "
-    "by hand.",
+    "about it: a candidate that behaves goes from 5 to 25 to 100 %, one that does not is taken back. `orimono "
+    "rollout` does so by hand.",
 )
 def model_rollouts(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.models import overview, watching

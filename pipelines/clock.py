@@ -18,14 +18,19 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def of_database(session: Session) -> datetime:
+    """The present moment by the database's clock, which dates rows that say no time themselves."""
+    from sqlalchemy import func, select
+
+    found: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return found
+
+
 def agreed(session: Session) -> datetime:
     """The present moment, for what cannot be undone: Unavailable when this machine's clock and the database's are
     more than five minutes apart, since then one of them has jumped."""
-    from sqlalchemy import func, select
-
     ours = now()
-    theirs: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
-    apart = (ours - theirs).total_seconds()
+    apart = (ours - of_database(session)).total_seconds()
     if abs(apart) > MOST_APART:
         reason = f"is {apart:+.0f} s from the database's, and nothing is deleted or promoted until they agree"
         raise Unavailable("this machine's clock", reason, 60)

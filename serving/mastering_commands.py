@@ -139,7 +139,7 @@ def label(arguments: Namespace, settings: Settings) -> Answer:
     """A person's answer in the place of the rule's, for the newest content of a job."""
     from pipelines.mastering import labelling, training_set
     from pipelines.storage import jobs, labels
-    from pipelines.storage.consents import trainable_jobs
+    from pipelines.storage.consents import may_learn_from
     from pipelines.studio import Studio
     from serving.people import operator
 
@@ -160,11 +160,11 @@ def label(arguments: Namespace, settings: Settings) -> Answer:
             raise BadInput(arguments.job, "has no labels yet", f"give the name of a job that has {what}")
         ids = [labels.correct(session, row.id, answer, operator().name) for row in known]
         wish = jobs.get(session, job_id).master.get("preset")
-        learned = session.execute(trainable_jobs()).scalars().all()
+        learned = may_learn_from(session, job_id)
     text = f"{len(ids)} label{'s' * (len(ids) != 1)} of {arguments.job} corrected"
     if task == "preset_cls":
         text += f"; job.yaml still asks for {wish}" if wish else "; a new run of its batch masters it so"
-    text += "; the next training learns from it" if job_id in learned else "; its owner does not allow learning from it"
+    text += "; the next training learns from it" if learned else "; its owner does not allow learning from it"
     return {"job": arguments.job, "task": task, "answer": answer, "labels": ids}, text
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.governance.people import Actor, needs, pseudonym
 from pipelines.storage import audit, consents, withdrawals
@@ -62,7 +62,7 @@ def _set(session: Session, actor: Actor, row: Consent, *, quality: bool, trainin
     if before == after:
         return
     if (quality and not row.quality) or (training and not row.training):
-        row.granted_at = session.execute(select(func.clock_timestamp())).scalar_one()
+        row.granted_at = clock.of_database(session)
     row.quality, row.training = quality, training
     detail = {"before": before, "after": after, "owner": pseudonym(row.owner)}
     audit.write(session, actor=actor.pseudonym, action="consent.set", subject=f"job:{row.job_id}", detail=detail)

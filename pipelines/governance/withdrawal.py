@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pipelines import clock
@@ -105,7 +104,7 @@ def request(
         needs(by, "operator")
     with studio.database.session() as session:
         withdrawals.lock_person(session, person)
-        until: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+        until = clock.of_database(session)
         row = withdrawals.of_person(session, person)
         keep = keep_originals and (row is None or row.keep_originals)
         before = row.report.get("trace", {}) if row is not None else {}
@@ -137,7 +136,7 @@ def plan(studio: Studio, withdrawal: Withdrawal) -> Plan:
 def foresee(studio: Studio, owner: str, *, keep_originals: bool = False) -> Plan:
     """What a withdrawal of this person would delete if they asked for it now. Changes nothing."""
     with studio.database.session() as session:
-        until: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+        until = clock.of_database(session)
         person = pseudonym(owner)
         trace = traces.follow(session, person, until, keep_originals, traces.untaken(studio, session, person))
     trace = replace(trace, asked=False)

@@ -36,6 +36,11 @@ def trainable_jobs() -> Select[int]:
     return select(Consent.job_id).where(Consent.training, Consent.withdrawn_at.is_(None), ~withdrawn.exists())
 
 
+def may_learn_from(session: Session, job_id: int) -> bool:
+    """Whether models may learn from this job at this moment."""
+    return session.execute(trainable_jobs().where(Consent.job_id == job_id)).first() is not None
+
+
 def withdrawn_pseudonyms(session: Session, users: Collection[str], since: datetime | None = None) -> set[str]:
     """Those of these pseudonyms from whom nothing may be learned: they withdrew, or took every consent to training
     back, and have allowed nothing anew. With ``since`` also who withdrew after that moment and then came back, or took
