@@ -1,5 +1,5 @@
-"""What many tests stand on: a real PostgreSQL (one server a worker, emptied after each test), settings in a home of
-their own, and a local object store."""
+"""What many tests stand on: a real PostgreSQL (one server a worker, emptied after each test), a real S3 API, settings
+in a home of their own, and a local object store."""
 
 from __future__ import annotations
 
@@ -57,3 +57,21 @@ def database(migrated_database: Database) -> Iterator[Database]:
 def objects(settings: Settings) -> Objects:
     """A local object store in the home of ``settings``."""
     return Objects.open(settings)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A real S3 API on loopback with a bucket ``studio``."""
+    import urllib.request
+
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    request = urllib.request.Request(f"{endpoint}/studio", method="PUT")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    yield endpoint
+    server.stop()

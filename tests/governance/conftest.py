@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from pipelines.settings import Settings
 from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
 from pipelines.storage.objects import Objects
 from pipelines.studio import Studio
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    request = urllib.request.Request(f"{endpoint}/studio", method="PUT")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
-    yield endpoint
-    server.stop()
 
 
 def _studio(settings: Settings, database: Database) -> Studio:

@@ -15,25 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from pipelines.errors import BadInput, Unavailable
 from pipelines.settings import Settings
 from pipelines.storage import objects as objects_module
 from pipelines.storage.objects import Objects
-
-
-@pytest.fixture(scope="module")
-def s3_endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    request = urllib.request.Request(f"{endpoint}/studio", method="PUT")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
-    yield endpoint
-    server.stop()
 
 
 @pytest.fixture(params=["local", "s3"])
