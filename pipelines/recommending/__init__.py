@@ -1,0 +1,1 @@
+"""Recommending: from who decided what to lists in milliseconds."""
