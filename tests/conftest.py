@@ -17,6 +17,11 @@ from pipelines.storage.database import Database
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import Base
 
+PARTITIONS = """
+    select inhrelid::regclass::text from pg_inherits
+    where inhparent in ('user_embeddings'::regclass, 'video_embeddings'::regclass)
+"""
+
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
@@ -51,6 +56,8 @@ def database(migrated_database: Database) -> Iterator[Database]:
     with migrated_database.session() as session:
         session.execute(text("set local session_replication_role = replica"))  # the audit's own guard, too
         session.execute(text(f"truncate {names} restart identity cascade"))
+        for partition in session.execute(text(PARTITIONS)).scalars().all():
+            session.execute(text(f"drop table {partition}"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""Every table of the system of record, as SQLAlchemy 2 classes: columns, constraints, indexes.
+"""Tables of the system of record, as SQLAlchemy 2 classes: columns, constraints, indexes.
 
-Questions over them are left to one module a noun (jobs.py, batches.py ...), how they come to be to migrations/.
+Recommending's are in recommending_tables.py. Questions over them are left to one module a noun (jobs.py, batches.py
+...), how they come to be to migrations/.
 """
 
 from __future__ import annotations
@@ -8,27 +9,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    CheckConstraint,
-    DateTime,
-    ForeignKey,
-    Identity,
-    Index,
-    MetaData,
-    Text,
-    UniqueConstraint,
-    func,
-    text,
-)
-from sqlalchemy.dialects.postgresql import JSONB, REAL
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import REAL
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-REVISION = "0002"  # the newest migration; a test holds the two together
+from pipelines.storage.schema import Base, identity, now, one_of
+
+REVISION = "0003"  # the newest migration; a test holds the two together
 
 JOB_STATUSES = ("ready", "bad", "generated")  # generated: made by the product from media it may use, in no batch
-UPLOAD_KINDS = ("music", "clip", "lyrics", "inst", "vocal", "mix", "melody", "sheet")
+UPLOAD_KINDS = (
+    *("music", "clip", "lyrics", "inst", "vocal", "mix", "melody", "sheet"),
+    *("videos", "decisions", "tags"),  # what recommendations are learned from, as tables
+)
 UPLOAD_STATUSES = ("ok", "bad", "expired")  # expired: the original's time was up, or its owner withdrew
 BATCH_STATUSES = ("planned", "requested", "finished", "failed")
 ITEM_STATUSES = ("ok", "failed")
@@ -40,53 +33,21 @@ STAGES = (0, 5, 25, 100)  # per cent of the users
 VAULT_KINDS = (*UPLOAD_KINDS, "master", "preview")
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    allowed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} in ({allowed})", name=column)
-
-
-def _now() -> Mapped[datetime]:
-    return mapped_column(server_default=func.now())
-
-
-def _id() -> Mapped[int]:
-    return mapped_column(BigInteger, Identity(always=True), primary_key=True)
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012
-        str: Text(),
-        int: BigInteger(),
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB(),
-        list[str]: ARRAY(Text()),
-    }
-
-
 class BatchRow(Base):
     """Up to N jobs: one partition. ``attempts`` counts its run requests; a pruned one has no partition any more."""
 
     __tablename__ = "batches"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     key: Mapped[str] = mapped_column(unique=True)
     status: Mapped[str] = mapped_column(server_default="planned")
     attempts: Mapped[int] = mapped_column(server_default="0")
     error: Mapped[str | None]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     requested_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     pruned_at: Mapped[datetime | None]
     __table_args__ = (
-        _one_of("status", BATCH_STATUSES),
+        one_of("status", BATCH_STATUSES),
         CheckConstraint("key ~ '^[0-9]{8}-[0-9]{4,}$'", name="key"),
         Index("ix_batches_open", "id", postgresql_where=text("status <> 'finished'")),
     )
@@ -96,7 +57,7 @@ class Job(Base):
     """The uploads that belong together: one content of one inbox folder; its other content is another row."""
 
     __tablename__ = "jobs"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     name: Mapped[str]  # the folder's
     revision: Mapped[int]  # 1, 2, ... among the contents of this name
     content_hash: Mapped[str]
@@ -108,12 +69,12 @@ class Job(Base):
     edit: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # duration, fps, patterns
     master: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # preset
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"))
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     uploads: Mapped[list[Upload]] = relationship(order_by="Upload.id", lazy="selectin", back_populates="job")
     __table_args__ = (
         UniqueConstraint("name", "content_hash"),
         UniqueConstraint("name", "revision"),
-        _one_of("status", JOB_STATUSES),
+        one_of("status", JOB_STATUSES),
         CheckConstraint("(status = 'bad') = (error is not null)", name="error"),
         CheckConstraint("status = 'ready' or batch_id is null", name="bad_is_in_no_batch"),
         Index("ix_jobs_unplanned", "id", postgresql_where=text("batch_id is null and status = 'ready'")),
@@ -129,14 +90,14 @@ class InboxFolder(Base):
     fingerprint: Mapped[str | None]  # of names, sizes and times; null while the folder is being read
     files: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # name -> stamp, hash, key
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
-    seen_at: Mapped[datetime] = _now()
+    seen_at: Mapped[datetime] = now()
 
 
 class Upload(Base):
     """One file with its kind and owner. A bad one is kept as a row, its bytes are not."""
 
     __tablename__ = "uploads"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     name: Mapped[str]
     kind: Mapped[str]
@@ -147,12 +108,12 @@ class Upload(Base):
     object_key: Mapped[str | None]
     status: Mapped[str] = mapped_column(server_default="ok")
     error: Mapped[str | None]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     job: Mapped[Job] = relationship(back_populates="uploads")
     __table_args__ = (
         UniqueConstraint("job_id", "name"),
-        _one_of("kind", UPLOAD_KINDS),
-        _one_of("status", UPLOAD_STATUSES),
+        one_of("kind", UPLOAD_KINDS),
+        one_of("status", UPLOAD_STATUSES),
         CheckConstraint("(status = 'ok') = (object_key is not null)", name="stored"),
         CheckConstraint("(status = 'bad') = (error is not null)", name="error"),
         Index("ix_uploads_content_hash", "content_hash"),
@@ -164,12 +125,12 @@ class Consent(Base):
     """What an owner allowed for a job's uploads, and until when. Both are off unless given."""
 
     __tablename__ = "consents"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), unique=True)
     owner: Mapped[str]
     quality: Mapped[bool]
     training: Mapped[bool]
-    granted_at: Mapped[datetime] = _now()
+    granted_at: Mapped[datetime] = now()
     withdrawn_at: Mapped[datetime | None]
     __table_args__ = (Index("ix_consents_owner", "owner"),)
 
@@ -178,7 +139,7 @@ class ItemResult(Base):
     """How the work on one item went: the newest outcome of (job, upload, kind, content, code version, parameters)."""
 
     __tablename__ = "item_results"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     upload_id: Mapped[int | None] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"))  # null: a whole job's
     kind: Mapped[str]  # the asset's name, such as music_features
@@ -189,7 +150,7 @@ class ItemResult(Base):
     error: Mapped[str | None]
     object_key: Mapped[str | None]
     seconds: Mapped[float]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     __table_args__ = (
         UniqueConstraint(
             "job_id",
@@ -201,7 +162,7 @@ class ItemResult(Base):
             name="uq_item_results_item",
             postgresql_nulls_not_distinct=True,
         ),
-        _one_of("status", ITEM_STATUSES),
+        one_of("status", ITEM_STATUSES),
         CheckConstraint("(status = 'failed') = (error is not null)", name="error"),
         Index("ix_item_results_upload_id", "upload_id"),
         Index("ix_item_results_failed", "created_at", postgresql_where=text("status = 'failed'")),
@@ -212,7 +173,7 @@ class FeatureRow(Base):
     """One feature vector of one sound. A vector that is not finite or of another length than it says is refused."""
 
     __tablename__ = "features_store"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     user_id: Mapped[str]
     clip_kind: Mapped[str]
@@ -221,10 +182,10 @@ class FeatureRow(Base):
     stats: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     content_hash: Mapped[str]
     feature_version: Mapped[str]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     __table_args__ = (
         UniqueConstraint("job_id", "clip_kind", "content_hash", "feature_version", name="uq_features_store_item"),
-        _one_of("clip_kind", CLIP_KINDS),
+        one_of("clip_kind", CLIP_KINDS),
         CheckConstraint("n_dim > 0 and cardinality(vec) = n_dim", name="n_dim"),
         CheckConstraint("not vec && '{NaN,Infinity,-Infinity}'::float4[]", name="finite"),
         Index("ix_features_store_content_hash", "content_hash"),
@@ -236,14 +197,14 @@ class EditRow(Base):
     """The newest edit of a job by a pattern: its cut list, its rendered file, its quality."""
 
     __tablename__ = "edits"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     pattern: Mapped[str]
     plan_key: Mapped[str]
     render_key: Mapped[str | None]
     quality: Mapped[dict[str, Any] | None]
-    created_at: Mapped[datetime] = _now()
-    updated_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
+    updated_at: Mapped[datetime] = now()
     __table_args__ = (UniqueConstraint("job_id", "pattern"),)
 
 
@@ -251,7 +212,7 @@ class Label(Base):
     """What a model is to answer for one sound. ``recording`` is the source recording: folds never divide it."""
 
     __tablename__ = "labels"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     user_id: Mapped[str]
     task: Mapped[str]
@@ -263,12 +224,12 @@ class Label(Base):
     y_cls: Mapped[str | None]
     quality: Mapped[str] = mapped_column(server_default="auto")
     author: Mapped[str] = mapped_column(server_default="rule")  # a person's name where quality is human
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     __table_args__ = (
         UniqueConstraint("job_id", "task", "clip_kind", "content_hash", name="uq_labels_item"),
-        _one_of("task", TASKS),
-        _one_of("clip_kind", CLIP_KINDS),
-        _one_of("quality", LABEL_QUALITIES),
+        one_of("task", TASKS),
+        one_of("clip_kind", CLIP_KINDS),
+        one_of("quality", LABEL_QUALITIES),
         CheckConstraint("(y_reg is null) <> (y_cls is null)", name="one_answer"),
         CheckConstraint("not y_reg && '{NaN,Infinity,-Infinity}'::float4[]", name="finite"),
         Index("ix_labels_user_id", "user_id"),
@@ -280,7 +241,7 @@ class TrainingSnapshot(Base):
     """The exact rows a model learned from: a Parquet file in the object store, until one of its users withdraws."""
 
     __tablename__ = "training_snapshots"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     task: Mapped[str]
     uri: Mapped[str]  # key in the object store
     sha256: Mapped[str]
@@ -288,7 +249,7 @@ class TrainingSnapshot(Base):
     feature_version: Mapped[str]
     users: Mapped[list[str]]  # pseudonyms, see governance/people.py
     provenance: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # counts, sources, licences
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     erased_at: Mapped[datetime | None]
     erased_reason: Mapped[str | None]
     __table_args__ = (
@@ -301,7 +262,7 @@ class ModelVersion(Base):
     """One artefact of one model. Rows are never changed; ``reference`` is what drift is measured against."""
 
     __tablename__ = "model_registry"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     name: Mapped[str]
     version: Mapped[str]
     uri: Mapped[str]  # key in the object store
@@ -316,7 +277,7 @@ class ModelVersion(Base):
     licences: Mapped[list[str]] = mapped_column(server_default=text("'{}'::text[]"))
     provenance: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     reference: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     created_by: Mapped[str]
     __table_args__ = (
         UniqueConstraint("name", "version"),
@@ -329,7 +290,7 @@ class Rollout(Base):
     """How far one version has come. At most one runs a name (5 or 25 %), at most one is live (100 %)."""
 
     __tablename__ = "rollouts"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     name: Mapped[str]
     model_id: Mapped[int] = mapped_column(ForeignKey("model_registry.id", ondelete="CASCADE"))
     previous_id: Mapped[int | None] = mapped_column(ForeignKey("model_registry.id", ondelete="SET NULL"))
@@ -337,11 +298,11 @@ class Rollout(Base):
     status: Mapped[str]
     reason: Mapped[str]
     decided_by: Mapped[str]
-    started_at: Mapped[datetime] = _now()
-    stage_since: Mapped[datetime] = _now()
+    started_at: Mapped[datetime] = now()
+    stage_since: Mapped[datetime] = now()
     ended_at: Mapped[datetime | None]
     __table_args__ = (
-        _one_of("status", ROLLOUT_STATUSES),
+        one_of("status", ROLLOUT_STATUSES),
         CheckConstraint("stage in (0, 5, 25, 100)", name="stage"),
         CheckConstraint("(status <> 'live' or stage = 100) and (status <> 'running' or stage in (5, 25))", name="due"),
         Index("uq_rollouts_running", "name", unique=True, postgresql_where=text("status = 'running'")),
@@ -371,7 +332,7 @@ class ModelMetrics(Base):
     """A version's figures over a window that ended at ``created_at``."""
 
     __tablename__ = "model_metrics"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     model_id: Mapped[int] = mapped_column(ForeignKey("model_registry.id", ondelete="CASCADE"))
     window: Mapped[str]
     n: Mapped[int]
@@ -383,7 +344,7 @@ class ModelMetrics(Base):
     output_psi: Mapped[float | None]
     output_ks: Mapped[float | None]  # Kolmogorov-Smirnov distance
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     __table_args__ = (
         CheckConstraint("\"window\" in ('1d', '7d', '30d')", name="window"),
         Index("ix_model_metrics_model_id_created_at", "model_id", "created_at"),
@@ -394,7 +355,7 @@ class VaultItem(Base):
     """An object that belongs to a person: how long it may stay, and whether a legal hold keeps it longer."""
 
     __tablename__ = "vault_items"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
     user_id: Mapped[str]
     kind: Mapped[str]
@@ -403,13 +364,13 @@ class VaultItem(Base):
     size: Mapped[int]  # bytes
     legal_hold: Mapped[bool] = mapped_column(server_default=text("false"))
     hold_reason: Mapped[str | None]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     expires_at: Mapped[datetime | None]  # null: kept until its owner withdraws
     deleted_at: Mapped[datetime | None]
     deleted_reason: Mapped[str | None]
     __table_args__ = (
         UniqueConstraint("job_id", "kind", "object_key", postgresql_nulls_not_distinct=True),
-        _one_of("kind", VAULT_KINDS),
+        one_of("kind", VAULT_KINDS),
         CheckConstraint("legal_hold = (hold_reason is not null)", name="hold_reason"),
         Index("ix_vault_items_user_id", "user_id"),
         Index("ix_vault_items_object_key", "object_key"),
@@ -422,11 +383,11 @@ class Withdrawal(Base):
     when it is done."""
 
     __tablename__ = "withdrawals"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     user_id: Mapped[str]
     keep_originals: Mapped[bool]
     requested_by: Mapped[str]
-    requested_at: Mapped[datetime] = _now()
+    requested_at: Mapped[datetime] = now()
     due_at: Mapped[datetime]
     completed_at: Mapped[datetime | None]
     report: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # what was deleted, by kind
@@ -440,11 +401,11 @@ class AccessRequest(Base):
     """One person's wish to open an original, and another person's decision."""
 
     __tablename__ = "access_requests"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     vault_item_id: Mapped[int] = mapped_column(ForeignKey("vault_items.id", ondelete="CASCADE"))
     requested_by: Mapped[str]
     reason: Mapped[str]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
     decided_by: Mapped[str | None]
     approved: Mapped[bool | None]
     decided_at: Mapped[datetime | None]
@@ -460,8 +421,8 @@ class StorageUse(Base):
     """How full the store was, and what followed from it."""
 
     __tablename__ = "storage_use"
-    id: Mapped[int] = _id()
-    at: Mapped[datetime] = _now()
+    id: Mapped[int] = identity()
+    at: Mapped[datetime] = now()
     used: Mapped[int]  # bytes
     budget: Mapped[int]  # bytes
     level: Mapped[int]  # 0, 80, 90 or 95 per cent reached
@@ -476,9 +437,9 @@ class AuditLog(Base):
     """
 
     __tablename__ = "audit_logs"
-    id: Mapped[int] = _id()
+    id: Mapped[int] = identity()
     seq: Mapped[int] = mapped_column(unique=True, server_default="0")  # set by the table: no number is ever missing
-    at: Mapped[datetime] = _now()
+    at: Mapped[datetime] = now()
     actor: Mapped[str]
     action: Mapped[str]
     subject: Mapped[str]  # such as job:12, model:master_reg, user:3f2a... (a pseudonym)
@@ -495,4 +456,7 @@ class FeatureFlag(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     enabled: Mapped[bool]
     note: Mapped[str] = mapped_column(server_default="")
-    updated_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = now()
+
+
+from pipelines.storage import recommending_tables as recommending_tables  # noqa: E402 - Base is to know all tables

@@ -38,6 +38,8 @@ def test_the_constraints_of_the_migrations_are_the_tables(fresh: Database, serve
     """Alembic does not compare check constraints and partial indexes: two databases made either way do."""
     fresh.migrate()
     direct = Database(Settings(database_url=server_url.replace("/postgres?", f"/t{uuid.uuid4().hex[:10]}?")))
+    with direct.engine.begin() as connection:
+        connection.execute(text("create extension if not exists vector"))
     Base.metadata.create_all(direct.engine)
     query = """
         select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint
