@@ -13,7 +13,8 @@ from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, Un
 from sqlalchemy.dialects.postgresql import REAL
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from pipelines.storage.schema import Base, identity, now, one_of
+from pipelines.storage.schema import Base as Base
+from pipelines.storage.schema import identity, now, one_of
 
 REVISION = "0003"  # the newest migration; a test holds the two together
 
