@@ -14,13 +14,13 @@ from pipelines.storage.tables import ModelVersion
 SUFFIX = ".onnx"
 
 
-def store(objects: Objects, data: bytes) -> tuple[str, str]:
+def store(objects: Objects, data: bytes, suffix: str = SUFFIX) -> tuple[str, str]:
     """(key, sha256) of the bytes, which were read back and compared. An object that was damaged is put right.
 
     Unavailable when the store is away or full, or does not give back what it was given.
     """
     digest = hashlib.sha256(data).hexdigest()
-    key = objects.put_bytes(data, SUFFIX)
+    key = objects.put_bytes(data, suffix)
     if hashlib.sha256(objects.get(key)).hexdigest() != digest:  # an older, damaged object of the same size
         objects.put_named(key, data)
         if hashlib.sha256(objects.get(key)).hexdigest() != digest:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,27 +36,44 @@ def save(
     *,
     assembled_at: datetime | None = None,
 ) -> TrainingSnapshot:
-    """Keeps the set and returns its row; the same set again is the same row.
+    """Keeps the set and returns its row, as ``keep`` does. BadInput for an empty one."""
+    if not len(data):
+        raise BadInput(f"training set of {data.task}", "has no rows", "collect or generate labelled items first")
+    users = sorted(set(data.users.tolist()))
+    about = (data.task, data.feature_version, len(data), users, provenance)
+    return keep(studio, to_parquet(data), *about, now, assembled_at=assembled_at)
 
-    A set that was erased since training was taken back, and is allowed in full again, comes back to life.
+
+def keep(
+    studio: Studio,
+    content: bytes,
+    task: str,
+    feature_version: str,
+    n_rows: int,
+    users: Sequence[str],
+    provenance: Mapping[str, Any],
+    now: datetime,
+    *,
+    assembled_at: datetime | None = None,
+) -> TrainingSnapshot:
+    """Keeps what a model is to learn from, a Parquet file, and returns its row; the same bytes again are the same row.
+    ``users``: the pseudonyms of all whose rows are in it.
+
+    Bytes that were erased since training was taken back, and are allowed in full again, come back to life.
 
     The row is there before the bytes: whoever dies in between leaves no bytes that an erasure would not find. Whether
     somebody has withdrawn is asked once the row is to be seen by erasures, so none slips through. BadInput when one of
-    the persons has withdrawn (since ``assembled_at``, if given, even if they came back), or the set is empty.
+    the persons has withdrawn (since ``assembled_at``, if given, even if they came back).
     """
-    if not len(data):
-        raise BadInput(f"training set of {data.task}", "has no rows", "collect or generate labelled items first")
-    content = to_parquet(data)
     digest = hashlib.sha256(content).hexdigest()
-    users = sorted(set(data.users.tolist()))
     with studio.database.session() as session:
         snapshot_id = table.add(
             session,
-            task=data.task,
-            uri=f"training/{data.task}/{digest}.parquet",
+            task=task,
+            uri=f"training/{task}/{digest}.parquet",
             sha256=digest,
-            n_rows=len(data),
-            feature_version=data.feature_version,
+            n_rows=n_rows,
+            feature_version=feature_version,
             users=users,
             provenance=dict(provenance),
             now=now,
@@ -80,19 +97,24 @@ def save(
 
 
 def load(studio: Studio, snapshot: TrainingSnapshot | int) -> TrainingSet:
-    """The set again, exactly. BadInput when it was erased, is gone, or its bytes are not those of its hash."""
+    """The set again, exactly. BadInput as for ``content``."""
+    return from_parquet(content(studio, snapshot))
+
+
+def content(studio: Studio, snapshot: TrainingSnapshot | int) -> bytes:
+    """The bytes that were kept. BadInput when they were erased, are gone, or are not those of their hash."""
     with studio.database.session() as session:
         snapshot_id = snapshot if isinstance(snapshot, int) else snapshot.id
         row = table.get(session, snapshot_id)  # as it is now: it may have been erased since the caller read it
     if row is None:
         raise BadInput(f"training snapshot {snapshot_id}", "does not exist", "see the model's row for its id")
     _refuse_erased(row)
-    content = studio.objects.get_named(row.uri)
-    if content is None:
+    found = studio.objects.get_named(row.uri)
+    if found is None:
         raise BadInput(_name(row), f"has lost its bytes ({row.uri})", "restore the object, or train again")
-    if hashlib.sha256(content).hexdigest() != row.sha256:
+    if hashlib.sha256(found).hexdigest() != row.sha256:
         raise BadInput(_name(row), "has other bytes than were stored", "restore the object, or train again")
-    return from_parquet(content)
+    return found
 
 
 def erase(studio: Studio, pseudonym: str, reason: str, now: datetime) -> list[int]:

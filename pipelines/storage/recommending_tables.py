@@ -163,3 +163,20 @@ class VideoEmbedding(Base):
     model_version: Mapped[str]
     digest: Mapped[bytes] = mapped_column(LargeBinary())
     __table_args__ = ({"postgresql_partition_by": "LIST (set_id)"},)
+
+
+class Recommendation(Base):
+    """One place in the list that the last batch made for a viewer."""
+
+    __tablename__ = "recommendations"
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("viewers.user_id", ondelete="CASCADE"), primary_key=True)
+    rank: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # from 1
+    video_id: Mapped[UUID] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"))
+    score: Mapped[float] = mapped_column(REAL())
+    reason: Mapped[str]
+    model_version: Mapped[str]
+    made_at: Mapped[datetime] = now()
+    __table_args__ = (
+        CheckConstraint("rank > 0", name="rank"),
+        Index("ix_recommendations_video_id", "video_id"),
+    )

@@ -196,12 +196,33 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("video_id", "tag_id", name=op.f("pk_video_tags")),
     )
     op.create_index("ix_video_tags_tag_id", "video_tags", ["tag_id"], unique=False)
+    op.create_table(
+        "recommendations",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("rank", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("video_id", sa.Uuid(), nullable=False),
+        sa.Column("score", sa.REAL(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("model_version", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("rank > 0", name=op.f("ck_recommendations_rank")),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["viewers.user_id"], name=op.f("fk_recommendations_user_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["video_id"], ["videos.id"], name=op.f("fk_recommendations_video_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("user_id", "rank", name=op.f("pk_recommendations")),
+    )
+    op.create_index("ix_recommendations_video_id", "recommendations", ["video_id"], unique=False)
     # A vector is 3,076 bytes: beside its row, not in a table of its own, since a search reads all of them.
     op.execute("alter table user_embeddings alter column embedding set storage plain")
     op.execute("alter table video_embeddings alter column embedding set storage plain")
 
 
 def downgrade() -> None:
+    op.drop_index("ix_recommendations_video_id", table_name="recommendations")
+    op.drop_table("recommendations")
     op.drop_index("ix_video_tags_tag_id", table_name="video_tags")
     op.drop_table("video_tags")
     op.drop_index("ix_video_performers_performer_id", table_name="video_performers")
