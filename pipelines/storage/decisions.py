@@ -1,0 +1,243 @@
+"""Questions about decisions: what a viewer decided about which video and when. The newest about a video rules.
+
+Who may be read and learned from is viewers.py's, the import of many at once importing.py's. A viewer who withdrew has
+decided nothing, from the moment of their request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ARRAY, Select, Text, cast, func, literal, not_, select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.orm import Session
+
+from pipelines import clock
+from pipelines.errors import BadInput
+from pipelines.governance.people import pseudonym
+from pipelines.storage import viewers
+from pipelines.storage.recommending_tables import DECISIONS, WANTED, Decision, Video, Viewer
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SKEW = timedelta(minutes=5)  # how far another machine's clock may be ahead of ours
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # what came before is a missing time written as 0
+_AT_ONCE = 20_000  # rows of a server-side cursor
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What one viewer decided, one row a video, oldest first."""
+
+    video_ids: NDArray[np.str_]  # [n] str(uuid)
+    external_ids: NDArray[np.str_]  # [n] as the studio calls them
+    times: NDArray[np.int64]  # [n] seconds since the epoch
+    ratings: NDArray[np.float32]  # [n] NaN where none was given
+    decisions: NDArray[np.str_]  # [n] like, watch, skip or dislike
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    @property
+    def wanted(self) -> NDArray[np.bool_]:
+        return np.isin(self.decisions, WANTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Popular:
+    video_id: str
+    external_id: str
+    title: str | None
+    genres: tuple[str, ...]
+    score: float  # decisions that wanted it, the older the less
+    n: int  # viewers who wanted it
+
+
+def record(
+    session: Session,
+    user_id: UUID,
+    video_id: UUID,
+    decision: str,
+    rating: float | None = None,
+    at: datetime | None = None,
+    job_id: int | None = None,
+    *,
+    person: str | None = None,
+    now: datetime | None = None,
+) -> None:
+    """Stores one decision; told twice, it is there once. Makes the viewer when they are new, under ``person`` (a
+    pseudonym; left out, that of the id itself), without any consent.
+
+    BadInput for a word that is no decision, a rating that is no number, a moment to come, an unknown video, and a
+    viewer whose withdrawal is not carried out yet.
+    """
+    now = now or clock.now()
+    at = at or now
+    if decision not in DECISIONS:
+        raise BadInput(repr(decision), "is no decision", f"choose from {', '.join(DECISIONS)}")
+    if rating is not None and not (math.isfinite(rating) and abs(rating) < 1e30):
+        raise BadInput(f"rating {rating}", "is no number", "give a finite number, or none")
+    if at.tzinfo is None:
+        raise BadInput(f"{at}", "names no time zone", "give the moment in UTC")
+    if at > now + SKEW or at < EARLIEST:
+        reason = "is still to come" if at > now else "is before 1970"
+        raise BadInput(f"{at:%Y-%m-%d %H:%M} UTC", reason, "give the moment of the decision")
+    if session.execute(select(Video.id).where(Video.id == video_id)).first() is None:
+        raise BadInput(f"video {video_id}", "is not known", "import its catalogue first")
+    viewer = viewers.ensure(session, user_id, person or pseudonym(str(user_id)))
+    if viewer.withdrawn_at is not None:
+        remedy = "nothing of theirs is kept until the withdrawal is carried out, within a day"
+        raise BadInput(f"viewer {user_id}", "withdrew", remedy)
+    values = {"user_id": user_id, "video_id": video_id, "decision": decision, "decided_at": at}
+    statement = insert(Decision).values(**values, rating=rating, job_id=job_id)
+    session.execute(
+        statement.on_conflict_do_update(
+            constraint="uq_user_video_decisions_event",
+            set_={"rating": func.coalesce(statement.excluded.rating, Decision.rating)},
+        )
+    )
+
+
+def history(session: Session, user_id: UUID | str, limit: int = 500) -> History:
+    """The viewer's newest ``limit`` videos with the newest decision about each, oldest first; empty for somebody
+    unknown or withdrawn."""
+    rows = select(_newest().where(Decision.user_id == UUID(str(user_id))).subquery())
+    newest = rows.order_by(rows.selected_columns.at.desc(), rows.selected_columns.id.desc()).limit(limit)
+    return _history(session.execute(newest).all()[::-1])
+
+
+def histories(
+    session: Session, user_ids: Collection[str | UUID] | None = None, limit: int = 500
+) -> Iterator[tuple[str, History]]:
+    """Every viewer's (or these viewers') history as ``history`` gives it, in the order of their ids, through a cursor
+    on the server: the transaction must live as long as the iterator."""
+    newest = _newest()
+    if user_ids is not None:
+        newest = newest.where(viewers.among(Decision.user_id, user_ids))
+    inner = newest.subquery()
+    rank = func.row_number().over(partition_by=inner.c.user_id, order_by=(inner.c.at.desc(), inner.c.id.desc()))
+    ranked = select(inner, rank.label("rank")).subquery()
+    query = select(ranked).where(ranked.c.rank <= limit).order_by(ranked.c.user_id, ranked.c.at, ranked.c.id)
+    rows = session.execute(query, execution_options={"yield_per": _AT_ONCE})
+    for user_id, events in groupby(rows, key=lambda row: row.user_id):
+        yield user_id, _history(list(events))
+
+
+def seen(session: Session, user_id: UUID | str) -> set[str]:
+    """Ids of all videos about which this viewer decided anything; nothing once they withdrew."""
+    query = select(cast(Decision.video_id, Text)).join(Viewer, Viewer.user_id == Decision.user_id)
+    query = query.where(Decision.user_id == UUID(str(user_id)), Viewer.withdrawn_at.is_(None))
+    return set(session.execute(query.distinct()).scalars())
+
+
+def events(session: Session, *, trainable_only: bool = True) -> DataFrame:
+    """The newest decision per viewer and video, by viewer, then time: columns ``user_id`` and ``item_id`` (str(uuid)),
+    ``timestamp`` (int64 s), ``rating`` (float32, NaN where none), ``wanted`` (bool), ``decision``.
+
+    Only what may be learned from (see viewers.learnable), unless ``trainable_only`` is False: for figures that no model
+    learns from. Of two decisions about a video the newest rules even where only the older may be learned from.
+    """
+    import pandas as pd
+
+    inner = _newest(viewers.learnable().label("learnable")).subquery()
+    query = select(inner.c.user_id, inner.c.video_id, inner.c.at, inner.c.rating, inner.c.decision)
+    if trainable_only:
+        query = query.where(inner.c.learnable)
+    rows = session.execute(query.order_by(inner.c.user_id, inner.c.at, inner.c.id)).all()
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 5
+    decided = np.asarray(columns[4], dtype=object)
+    return pd.DataFrame(
+        {
+            "user_id": np.asarray(columns[0], dtype=object),
+            "item_id": np.asarray(columns[1], dtype=object),
+            "timestamp": np.asarray(columns[2], dtype=np.int64),
+            "rating": np.asarray(columns[3], dtype=np.float32),
+            "wanted": np.isin(decided, WANTED),
+            "decision": decided,
+        }
+    )
+
+
+def popularity(
+    session: Session,
+    now: datetime,
+    *,
+    half_life: timedelta = timedelta(days=90),
+    since: datetime | None = None,
+    limit: int = 1000,
+    genres: Sequence[str] = (),
+    without_genres: Sequence[str] = (),
+    available: bool = True,
+) -> list[Popular]:
+    """The most wanted videos, the first first: each viewer who wants one counts ``2^(-age / half_life)``; ``since``: of
+    decisions after this moment only. Counting is no learning, so all viewers but the withdrawn count; a catalogue
+    without any decision gives its newest films with score 0, so that there is a list from the beginning.
+    """
+    newest = _newest().where(Decision.decided_at <= now + SKEW)
+    if since is not None:
+        newest = newest.where(Decision.decided_at >= since)
+    inner = newest.subquery()
+    age = func.greatest(now.timestamp() - inner.c.at, 0.0)
+    weight = func.sum(func.exp(-math.log(2) * func.least(age / half_life.total_seconds(), 600.0)))
+    summed = select(inner.c.video_id, weight.label("score"), func.count().label("n"))
+    counted = summed.where(inner.c.decision.in_(WANTED)).group_by(inner.c.video_id).subquery()
+    score = func.coalesce(counted.c.score, 0.0)
+    columns = (cast(Video.id, Text), Video.external_id, Video.title, Video.genres, score, func.coalesce(counted.c.n, 0))
+    query = select(*columns).outerjoin(counted, counted.c.video_id == cast(Video.id, Text))
+    if available:
+        query = query.where(Video.available)
+    if genres:
+        query = query.where(Video.genres.op("&&", is_comparison=True)(_texts(genres)))
+    if without_genres:
+        query = query.where(not_(Video.genres.op("&&", is_comparison=True)(_texts(without_genres))))
+    query = query.order_by(score.desc(), Video.year.desc().nulls_last(), Video.id).limit(limit)
+    return [Popular(i, e, t, tuple(g), float(s), n) for i, e, t, g, s, n in session.execute(query)]
+
+
+def count(session: Session, *, trainable_only: bool = False) -> int:
+    """Decisions of viewers who have not withdrawn, the replaced ones too."""
+    query = select(func.count()).select_from(Decision).join(Viewer, Viewer.user_id == Decision.user_id)
+    allowed = viewers.learnable() if trainable_only else Viewer.withdrawn_at.is_(None)
+    n: int = session.execute(query.where(allowed)).scalar_one()
+    return n
+
+
+def _newest(*more: Any) -> Select[Any]:
+    """One row a viewer and video: the newest decision of viewers who have not withdrawn."""
+    columns = (
+        Decision.id,
+        cast(Decision.user_id, Text).label("user_id"),
+        cast(Decision.video_id, Text).label("video_id"),
+        Video.external_id,
+        cast(func.floor(func.extract("epoch", Decision.decided_at)), Decision.id.type).label("at"),
+        Decision.rating,
+        Decision.decision,
+    )
+    query = select(*columns, *more).select_from(Decision).join(Viewer, Viewer.user_id == Decision.user_id)
+    query = query.join(Video, Video.id == Decision.video_id).where(Viewer.withdrawn_at.is_(None))
+    order = (Decision.user_id, Decision.video_id, Decision.decided_at.desc(), Decision.id.desc())
+    return query.ext(distinct_on(Decision.user_id, Decision.video_id)).order_by(*order)
+
+
+def _history(rows: Sequence[Any]) -> History:
+    ratings = [math.nan if row.rating is None else row.rating for row in rows]
+    return History(
+        np.array([row.video_id for row in rows], dtype=np.str_),
+        np.array([row.external_id for row in rows], dtype=np.str_),
+        np.array([row.at for row in rows], dtype=np.int64),
+        np.array(ratings, dtype=np.float32),
+        np.array([row.decision for row in rows], dtype=np.str_),
+    )
+
+
+def _texts(values: Sequence[str]) -> Any:
+    return literal(list(values), ARRAY(Text()))

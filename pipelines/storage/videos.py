@@ -1,0 +1,129 @@
+"""Questions about videos: the catalogue with its genres, performers and tags, as frames for models and rows for lists.
+
+Many at once come in by importing.py; who decided what about them is decisions.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
+from sqlalchemy import Select, Text, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import Session
+
+from pipelines.recommending.people import video_id
+from pipelines.storage.recommending_tables import Performer, Tag, Video, VideoPerformer, VideoTag
+from pipelines.storage.viewers import among
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+COLUMNS = (
+    *("item_id", "external_id", "title", "genres", "year", "category", "duration_s"),
+    *("performers", "tags", "description", "available"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a list shows of a video."""
+
+    video_id: str
+    external_id: str
+    title: str | None
+    genres: tuple[str, ...]
+    year: int | None
+    available: bool
+
+
+def frame(session: Session, ids: Collection[str | UUID] | None = None) -> DataFrame:
+    """All videos (or these), one row each, in the order of their ids: ``item_id`` (str(uuid)), ``external_id``,
+    ``title`` (str or None), ``genres`` (list), ``year`` (float, NaN where unknown), ``category``, ``duration_s``
+    (float), ``performers`` (list), ``tags`` (list, the most given first), ``description``, ``available`` (bool)."""
+    import pandas as pd
+
+    tags = select(VideoTag.video_id, func.array_agg(aggregate_order_by(Tag.name, VideoTag.n.desc(), Tag.name)))
+    tagged = tags.join(Tag, Tag.id == VideoTag.tag_id).group_by(VideoTag.video_id).subquery("tagged")
+    people = select(VideoPerformer.video_id, func.array_agg(aggregate_order_by(Performer.name, Performer.name)))
+    people = people.join(Performer, Performer.id == VideoPerformer.performer_id).group_by(VideoPerformer.video_id)
+    played = people.subquery("played")
+    query = select(
+        cast(Video.id, Text),
+        Video.external_id,
+        Video.title,
+        Video.genres,
+        Video.year,
+        Video.category,
+        Video.duration_s,
+        played.c[1],
+        tagged.c[1],
+        Video.description,
+        Video.available,
+    )
+    query = query.outerjoin(played, played.c[0] == Video.id).outerjoin(tagged, tagged.c[0] == Video.id)
+    if ids is not None:
+        query = query.where(among(Video.id, ids))
+    rows = session.execute(query.order_by(Video.id)).all()
+    columns: dict[str, Any] = {name: _objects([row[i] for row in rows]) for i, name in enumerate(COLUMNS)}
+    for name in ("year", "duration_s"):
+        columns[name] = np.array([np.nan if v is None else v for v in columns[name]], dtype=np.float64)
+    for name in ("genres", "performers", "tags"):
+        columns[name] = _objects([list(value or ()) for value in columns[name]])
+    columns["available"] = columns["available"].astype(bool)
+    return pd.DataFrame(columns, columns=list(COLUMNS))
+
+
+def cards(session: Session, ids: Collection[str | UUID]) -> dict[str, Card]:
+    """By id, those of these videos that there are."""
+    return {card.video_id: card for card in _cards(session, _card().where(among(Video.id, ids)))}
+
+
+def titles(session: Session, ids: Collection[str | UUID]) -> dict[str, str]:
+    """By id; a video without title goes by what the studio calls it."""
+    query = select(cast(Video.id, Text), func.coalesce(Video.title, Video.external_id)).where(among(Video.id, ids))
+    return dict(session.execute(query).all())
+
+
+def find(session: Session, what: str) -> Card | None:
+    """The video that the studio calls so, or of this id."""
+    query = _card().where(or_(Video.external_id == what.strip(), Video.id == video_id(what)))
+    return next(iter(_cards(session, query.order_by(Video.external_id != what.strip()).limit(1))), None)
+
+
+def ids(session: Session, *, available: bool | None = None) -> list[str]:
+    """Of all videos, in order."""
+    query = select(cast(Video.id, Text)).order_by(Video.id)
+    if available is not None:
+        query = query.where(Video.available.is_(available))
+    return list(session.execute(query).scalars())
+
+
+def genres(session: Session) -> dict[str, int]:
+    """How many videos each genre has, the largest first."""
+    each = select(func.unnest(Video.genres).label("genre")).subquery()
+    query = select(each.c.genre, func.count()).group_by(each.c.genre).order_by(func.count().desc(), each.c.genre)
+    return dict(session.execute(query).all())
+
+
+def count(session: Session) -> int:
+    n: int = session.execute(select(func.count()).select_from(Video)).scalar_one()
+    return n
+
+
+def _card() -> Select[str, str, str | None, list[str], int | None, bool]:
+    return select(cast(Video.id, Text), Video.external_id, Video.title, Video.genres, Video.year, Video.available)
+
+
+def _cards(session: Session, query: Select[*tuple[Any, ...]]) -> list[Card]:
+    return [Card(i, e, t, tuple(g), y, a) for i, e, t, g, y, a in session.execute(query)]
+
+
+def _objects(values: list[Any]) -> Any:
+    """An object array of n values, lists among them, which numpy would else make two-dimensional."""
+    made = np.empty(len(values), dtype=object)
+    made[:] = values
+    return made
