@@ -157,12 +157,12 @@ def events(session: Session, *, trainable_only: bool = True) -> DataFrame:
     decided = np.asarray(columns[4], dtype=object)
     return pd.DataFrame(
         {
-            "user_id": np.asarray(columns[0], dtype=object),
-            "item_id": np.asarray(columns[1], dtype=object),
+            "user_id": pd.Series(columns[0], dtype=object),
+            "item_id": pd.Series(columns[1], dtype=object),
             "timestamp": np.asarray(columns[2], dtype=np.int64),
             "rating": np.asarray(columns[3], dtype=np.float32),
             "wanted": np.isin(decided, WANTED),
-            "decision": decided,
+            "decision": pd.Series(decided, dtype=object),
         }
     )
 

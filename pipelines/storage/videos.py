@@ -74,7 +74,8 @@ def frame(session: Session, ids: Collection[str | UUID] | None = None) -> DataFr
     for name in ("genres", "performers", "tags"):
         columns[name] = _objects([list(value or ()) for value in columns[name]])
     columns["available"] = columns["available"].astype(bool)
-    return pd.DataFrame(columns, columns=list(COLUMNS))
+    # As objects: pandas would else make its own strings of them, with NaN in place of None.
+    return pd.DataFrame({n: pd.Series(v, dtype=v.dtype) for n, v in columns.items()}, columns=list(COLUMNS))
 
 
 def cards(session: Session, ids: Collection[str | UUID]) -> dict[str, Card]:
