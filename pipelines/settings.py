@@ -34,6 +34,7 @@ class Settings:
     max_media_hours: str = _setting("4", "longest media file that is accepted, in hours")
     corpus_items: str = _setting("600", "how many items the generated mastering corpus has")
     storage_budget_gb: str = _setting("50", "room for the object store; from 80 % on, less and less is taken")
+    recommender_epochs: str = _setting("6", "passes over the decisions when the recommender is trained, at most")
     slack_webhook: str = _setting("", "Slack webhook for decisions and alarms; the log when empty", secret=True)
     port: str = _setting("3000", "port of the Dagster UI on loopback")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")

@@ -75,7 +75,7 @@ def problems(studio: Studio) -> list[str]:
     """Of the training sets as they are chosen now, read back from their files."""
     found: list[str] = []
     for task in tasks.TASKS.values():
-        data = snapshots.load(studio, candidates.chosen_snapshot(studio, task))
+        data = snapshots.load(studio, candidates.chosen_snapshot(studio, task.name))
         found += training_set.problems(data, studio.settings.home_path / "data_docs" / f"training_{task.name}")
     return found
 

@@ -60,16 +60,16 @@ def choose_snapshot(studio: Studio, snapshot: TrainingSnapshot) -> None:
     studio.objects.put_named(_pointer(snapshot.task), str(snapshot.id).encode())
 
 
-def chosen_snapshot(studio: Studio, task: Task) -> TrainingSnapshot:
+def chosen_snapshot(studio: Studio, task: str, remedy: str = "materialize its training set") -> TrainingSnapshot:
     """The one to learn from. BadInput when there is none, or its bytes were erased."""
-    found = studio.objects.get_named(_pointer(task.name))
+    found = studio.objects.get_named(_pointer(task))
     row = None
     if found is not None:
         with studio.database.session() as session:
             row = snapshot_table.get(session, int(found))
     if row is None or row.erased_at is not None:
         reason = "has not been assembled yet" if row is None else "was erased: one of its persons withdrew"
-        raise BadInput(f"training set of {task.name}", reason, "materialize its training set")
+        raise BadInput(f"training set of {task}", reason, remedy)
     return row
 
 
@@ -78,7 +78,7 @@ def train(studio: Studio, task: Task) -> tuple[Candidate, bool]:
 
     Raises BadInput as training does.
     """
-    snapshot = chosen_snapshot(studio, task)
+    snapshot = chosen_snapshot(studio, task.name)
     found = _stored(studio, task, snapshot)
     if found is not None:
         return found, True
@@ -111,7 +111,7 @@ def train(studio: Studio, task: Task) -> tuple[Candidate, bool]:
 
 def trained(studio: Studio, task: Task) -> Candidate:
     """As ``train``, but BadInput when it has not been trained."""
-    found = _stored(studio, task, chosen_snapshot(studio, task))
+    found = _stored(studio, task, chosen_snapshot(studio, task.name))
     if found is None:
         raise BadInput(f"model {task.name}", "has not been trained from its training set", "train it first")
     return found
@@ -155,14 +155,9 @@ def release(studio: Studio, task: Task, now: datetime, licences: Sequence[str], 
     digest = hashlib.sha256(candidate.onnx).hexdigest()
     with studio.database.session() as session:
         gone = withdrawn_since_last_version(session, task.name)
-        running, live = rollouts.present(session, task.name)
-        present = registry_table.of_ids(session, [r.model_id for r in (running, live) if r is not None])
-        back = taken_back(session, task.name, digest)
-    for row in present.values():
-        if row.sha256 == digest:
-            return Released(row, None, gone)
-    if back is not None:
-        return Released(*back, gone)
+        known = released(session, task.name, digest)
+    if known is not None:
+        return Released(*known, gone)
     importance = dict(list(candidate.importance.items())[:20])
     provenance = {**origin(candidate.snapshot, gone), "importance": importance}
     row = registry.register(
@@ -184,6 +179,14 @@ def release(studio: Studio, task: Task, now: datetime, licences: Sequence[str], 
         reason = f"trained from {candidate.snapshot.n_rows} rows, {told(candidate.metrics)}"
         decision = rollout.begin(session, task.name, row.id, now, by, reason)
     return Released(row, decision, tuple(row.provenance["withdrawn_since_last_version"]))
+
+
+def released(session: Session, name: str, sha256: str) -> tuple[ModelVersion, Decision | None] | None:
+    """The version with these bytes that serves or is being rolled out, or, with the reason, that was taken back."""
+    running, live = rollouts.present(session, name)
+    present = registry_table.of_ids(session, [r.model_id for r in (running, live) if r is not None])
+    same = next((row for row in present.values() if row.sha256 == sha256), None)
+    return (same, None) if same is not None else taken_back(session, name, sha256)
 
 
 def origin(snapshot: TrainingSnapshot, withdrawn: Sequence[str]) -> dict[str, Any]:
@@ -230,11 +233,16 @@ def against_baselines(metrics: dict[str, Any]) -> dict[str, tuple[float | None, 
         for key, name in (("f1_macro", "macro-F1"), ("accuracy", "accuracy")):
             found[name] = (metrics[key]["all"], simple_scores[key]["all"], _higher)
         found["log loss"] = (metrics["log_loss"]["all"], simple_scores["log_loss"]["all"], _lower)
+    for name, figures in metrics.get("compared", {}).items():  # of a model that ranks
+        found[name] = (figures["model"], figures["baseline"], _higher)
     return found
 
 
 def headline(metrics: dict[str, Any]) -> float:
-    """The one figure that versions are compared by: mean R2 over the targets, or macro-F1; 0 where it is unknown."""
+    """The one figure that versions are compared by: mean R2 over the targets, macro-F1, or the one that the metrics
+    name themselves; 0 where it is unknown."""
+    if "headline" in metrics:
+        return float(metrics["headline"]["value"])
     judged = metrics.get("judged", {}).get("incremental", {})  # a model that learned on has its own figures
     if "f1_macro" in judged:
         return float(judged["f1_macro"] or 0.0)
@@ -247,6 +255,8 @@ def headline(metrics: dict[str, Any]) -> float:
 
 def measure(metrics: dict[str, Any]) -> str:
     """What ``headline`` is."""
+    if "headline" in metrics:
+        return str(metrics["headline"]["measure"])
     classes = "f1_macro" in metrics or "f1_macro" in metrics.get("judged", {}).get("incremental", {})
     return "macro-F1" if classes else "R2"
 

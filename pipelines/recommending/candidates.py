@@ -1,0 +1,161 @@
+"""A two-tower candidate: trained once from a snapshot, judged on what it did not see, and released as a version.
+
+Three trainings make one: without each viewer's last choice and without the last days, to be judged, and with all, to
+serve. Every part is stored as it is done, so a run that was killed goes on. How a model learns is training.py's, how it
+is judged evaluation.py's, who gets it models/rollout.py's.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.errors import BadInput
+from pipelines.models import artefacts, registry, rollout, snapshots
+from pipelines.models import candidates as life_cycle
+from pipelines.recommending import dataset
+from pipelines.recommending.dataset import Dataset
+from pipelines.storage import models as registry_table
+from pipelines.storage.tables import ModelVersion, TrainingSnapshot
+from pipelines.studio import Studio
+
+if TYPE_CHECKING:
+    from pipelines.recommending.splits import Split
+    from pipelines.recommending.training import Recipe
+    from pipelines.recommending.two_tower import TwoTower
+
+NAME = "two_tower"
+SEED = 0
+PARTS = ("leave_last_out", "global_time", "whole")
+SOURCES = ("pipelines.recommending", "pipelines.models")
+BUNDLE = ".towers"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One training: the model's bytes, and what is to be told of it."""
+
+    name: str
+    bundle: bytes
+    facts: dict[str, Any]  # epochs, curves, seconds, parity, notes ...
+
+    @property
+    def model(self) -> TwoTower:
+        from pipelines.recommending.two_tower import TwoTower
+
+        return TwoTower.from_bytes(self.bundle)
+
+
+def load(studio: Studio, snapshot: TrainingSnapshot) -> Dataset:
+    """What the candidate learns from. BadInput when it was erased or damaged."""
+    catalogue = snapshot.provenance["catalogue"]
+    items = studio.objects.get(catalogue["key"])
+    if hashlib.sha256(items).hexdigest() != catalogue["sha256"]:
+        raise BadInput(catalogue["key"], "has other bytes than were stored", "assemble the interactions again")
+    return dataset.read(snapshots.content(studio, snapshot), items)
+
+
+def train(studio: Studio) -> list[Part]:
+    """The three parts, those that are stored already as they are.
+
+    The part that is judged by each viewer's last choice is trained first, stopped early by the choice before it; the
+    others learn for as many epochs as that one. Raises BadInput as training does.
+    """
+    snapshot = chosen(studio)
+    data = functools.cache(lambda: load(studio, snapshot))
+    found = []
+    for name in PARTS:
+        part = stored(studio, snapshot, name)
+        if part is None:
+            epochs = found[0].facts["epochs"] if found else None
+            part = _train(studio, snapshot, data(), name, epochs)
+        found.append(part)
+    shutil.rmtree(_checkpoints(studio), ignore_errors=True)
+    return found
+
+
+def _train(studio: Studio, snapshot: TrainingSnapshot, data: Dataset, name: str, epochs: int | None) -> Part:
+    from pipelines.recommending import splits, training
+
+    interactions, validation = data.interactions, None
+    if name != "whole":
+        interactions = split_of(data, name).train
+    if epochs is None:
+        last_two = splits.leave_last_two(data.interactions)
+        validation = (last_two.users, last_two.target_items)
+        interactions = last_two.train
+    recipe = recipe_of(studio, data, epochs)
+    folder = _checkpoints(studio) / f"{snapshot.sha256[:16]}-{name}"
+    trained = training.train(
+        interactions, data.items, recipe=recipe, seed=SEED, validation=validation, checkpoints=folder
+    )
+    facts = {
+        "epochs": trained.epochs,
+        "seconds": trained.seconds,
+        "parity": trained.parity,
+        "curves": trained.curves,
+        "notes": list(trained.notes),
+        "recipe": asdict(trained.recipe),
+    }
+    bundle = trained.model.to_bytes()
+    studio.objects.put_named(key(studio, snapshot, name, BUNDLE), bundle)
+    # Last, since whoever finds the facts takes the rest to be there.
+    studio.objects.put_named(key(studio, snapshot, name, ".json"), json.dumps(facts).encode())
+    return Part(name, bundle, facts)
+
+
+def split_of(data: Dataset, name: str) -> Split:
+    """What a part is judged by."""
+    from pipelines.recommending import splits
+
+    return splits.leave_last_out(data.interactions) if name == "leave_last_out" else splits.global_time(data.interactions)
+
+
+def recipe_of(studio: Studio, data: Dataset, epochs: int | None = None) -> Recipe:
+    from dataclasses import replace
+
+    from pipelines.recommending.training import Recipe
+
+    recipe = Recipe.for_catalogue(data.interactions.n_items, len(data.interactions))
+    return replace(recipe, epochs=epochs or studio.settings.whole("recommender_epochs"))
+
+
+def chosen(studio: Studio) -> TrainingSnapshot:
+    """The snapshot to learn from. BadInput when there is none, or its bytes were erased."""
+    return life_cycle.chosen_snapshot(studio, NAME, "materialize interactions")
+
+
+def stored(studio: Studio, snapshot: TrainingSnapshot, name: str) -> Part | None:
+    facts = studio.objects.get_named(key(studio, snapshot, name, ".json"))
+    bundle = studio.objects.get_named(key(studio, snapshot, name, BUNDLE))
+    return None if facts is None or bundle is None else Part(name, bundle, json.loads(facts))
+
+
+def trained(studio: Studio, name: str = "whole") -> Part:
+    """BadInput when it has not been trained from the present snapshot."""
+    found = stored(studio, chosen(studio), name)
+    if found is None:
+        raise BadInput(f"model {NAME}", "has not been trained from its interactions", "train it first")
+    return found
+
+
+def key(studio: Studio, snapshot: TrainingSnapshot, part: str, suffix: str) -> str:
+    """Where a part lies: by the snapshot's hash, so that it goes with the snapshot."""
+    params = {"task": NAME, "seed": SEED, "part": part, "epochs": studio.settings.recommender_epochs}
+    return studio.cache.key("candidate", code_version(), snapshot.sha256, params, suffix)
+
+
+def code_version() -> str:
+    return registry.code_version(SOURCES)
+
+
+def _checkpoints(studio: Studio) -> Path:
+    return studio.settings.home_path / "checkpoints" / NAME
