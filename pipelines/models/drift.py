@@ -17,6 +17,7 @@ from pipelines.errors import BadInput
 
 INPUT_BINS = 10
 OUTPUT_BINS = 20
+INPUT_COLUMNS, OUTPUT_COLUMNS = "input_columns", "output_columns"
 # 0.01 ms to 10 s, eight a decade: a percentile is read off to within 15 %. Bucket i lies below edge i.
 LATENCY_EDGES_MS: NDArray[np.float64] = 10.0 ** (np.arange(-16, 33) / 8)
 LATENCY_BINS = len(LATENCY_EDGES_MS) + 1
@@ -41,19 +42,41 @@ class Drift:
     output_ks: float | None
 
 
-def reference(X: ArrayLike, outputs: ArrayLike, names: Sequence[str] | None = None) -> dict[str, Any]:
+def reference(
+    X: ArrayLike,
+    outputs: ArrayLike,
+    names: Sequence[str] | None = None,
+    *,
+    input_columns: Sequence[int] | None = None,
+    output_columns: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """What later traffic is compared with, to be stored as JSON beside the model.
 
     ``X`` float32[n, d] are the training set's inputs, ``outputs`` float32[n, k] (or [n]) what the model answers to
     them (out of fold, if at hand). ``input_edges`` [d][9] and ``output_edges`` [k][19] are quantiles, with the shares
-    of the n rows that fall between them in ``input_shares`` [d][10] and ``output_shares`` [k][20]. BadInput for no
-    rows or values that are not finite.
+    of the n rows that fall between them in ``input_shares`` [d][10] and ``output_shares`` [k][20].
+
+    ``input_columns`` and ``output_columns`` say which are counted, of a wide model, instead of all: d and k are their
+    numbers then, and ``names`` (of all inputs) is cut to them. BadInput for no rows, values that are not finite, and
+    columns that do not exist.
     """
     rows, answers = _table(X, "the training set"), _table(outputs, "the model's answers")
     names = [f"feature {i}" for i in range(rows.shape[1])] if names is None else [str(name) for name in names]
     if len(rows) != len(answers) or len(names) != rows.shape[1]:
         reason = f"{len(rows)} rows of {rows.shape[1]} features, {len(answers)} answers and {len(names)} names"
         raise BadInput("drift reference", reason, "give an answer a row and a name a feature")
+    chosen: dict[str, Any] = {}
+    for key, wanted, width in (
+        (INPUT_COLUMNS, input_columns, rows.shape[1]),
+        (OUTPUT_COLUMNS, output_columns, answers.shape[1]),
+    ):
+        if wanted is not None:
+            chosen[key] = [int(column) for column in wanted]
+            columns(chosen, key, width)
+    if INPUT_COLUMNS in chosen:
+        rows, names = rows[:, chosen[INPUT_COLUMNS]], [names[column] for column in chosen[INPUT_COLUMNS]]
+    if OUTPUT_COLUMNS in chosen:
+        answers = answers[:, chosen[OUTPUT_COLUMNS]]
     input_edges, output_edges = _quantile_edges(rows, INPUT_BINS), _quantile_edges(answers, OUTPUT_BINS)
     return {
         "n": len(rows),
@@ -63,11 +86,24 @@ def reference(X: ArrayLike, outputs: ArrayLike, names: Sequence[str] | None = No
         "output_edges": _plain(output_edges),
         "output_shares": _shares(count(output_edges, answers), OUTPUT_BINS),
         "output_quantiles": {f"{q:g}": _plain(np.quantile(answers, q, axis=0)) for q in _QUANTILES},
+        **chosen,
     }
 
 
+def columns(reference: Mapping[str, Any], key: str, width: int) -> NDArray[np.intp] | None:
+    """Which of ``width`` inputs or outputs the reference counts (``key``: ``INPUT_COLUMNS`` or ``OUTPUT_COLUMNS``);
+    None: all, as in every reference without the key. BadInput for columns that do not exist or recur."""
+    found = reference.get(key)
+    if found is None:
+        return None
+    plain = isinstance(found, list | tuple) and all(type(c) is int and 0 <= c < width for c in found)
+    if not plain or not found or len(set(found)) != len(found):
+        raise BadInput("drift reference", f"names {key} that are not columns of {width}", "name each one once, from 0")
+    return np.asarray(found, np.intp)
+
+
 def edges(reference: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The edges to count in: of the inputs float32[d, 9], of the outputs float32[k, 19]."""
+    """The edges to count in: of the inputs float32[d, 9], of the outputs float32[k, 19]; see ``columns``."""
     return np.asarray(reference["input_edges"], np.float32), np.asarray(reference["output_edges"], np.float32)
 
 

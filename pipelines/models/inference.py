@@ -21,7 +21,8 @@ from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.models import rollout, sessions
 from pipelines.models.deadlines import Hands, TooLate
 from pipelines.models.traffic import Pending
-from pipelines.models.versions import Slot, Table, Versions
+from pipelines.models.versions import Prepare, Slot, Versions
+from pipelines.storage.tables import ModelVersion
 from pipelines.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ RULE = "rule"
 MOST_STUCK = 2  # calls of one version that never came back, before it is left alone until one does
 
 Rule = Callable[[NDArray[np.float32]], ArrayLike]
+Inputs = Callable[[ModelVersion], ArrayLike]  # what a version is asked with, where each makes its own of the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,13 @@ class Predictor:
         refresh_s: float = 5.0,
         fallback: Rule | None = None,
         fallback_classes: Sequence[str] = (),
+        prepare: Prepare | None = None,
     ) -> None:
         """Loads what is rolled out now. Raises nothing when that fails: see ``problems``.
 
-        A version of another ``feature_version``, or ``input_dim`` where that is given, is refused.
+        A version of another ``feature_version``, or ``input_dim`` where that is given, is refused; so is one for which
+        ``prepare`` raises an OrimonoError. It is called, by the thread that loads, before a version serves: for what
+        belongs to it beside its ONNX file.
         """
         self.name = name
         self._database = studio.database
@@ -80,7 +85,7 @@ class Predictor:
         self._refresh_s = refresh_s
         self._fallback = fallback
         self._fallback_classes = tuple(fallback_classes)
-        self._versions = Versions(studio, name, feature_version, input_dim)
+        self._versions = Versions(studio, name, feature_version, input_dim, prepare)
         self._hands: Hands[NDArray[np.float32]] = Hands()
         self._pending = Pending()
         self._closing = threading.Event()
@@ -100,32 +105,47 @@ class Predictor:
         """Why versions that are rolled out do not serve here, one sentence each; empty when all is well."""
         return self._versions.problems
 
-    def predict(self, user_id: str, X: ArrayLike) -> Prediction:
+    @property
+    def enabled(self) -> bool:
+        """False while an operator has switched the models off (the flag ``enable_cpu_ml``)."""
+        return self._versions.table.enabled
+
+    def routed(self, user_id: str) -> tuple[ModelVersion, ...]:
+        """The versions that this user's call would ask, in order, also those that were refused."""
+        table = self._versions.table
+        return tuple(table.slots[i].row for i in rollout.route(table.routes, user_id) if i in table.slots)
+
+    def predict(self, user_id: str, X: ArrayLike | Inputs) -> Prediction:
         """Answers for float32[n, d] or [d] (one row), by the version of this user.
+
+        ``X`` may be a function of the version's row, called here for each version that is tried: where it raises an
+        OrimonoError, or gives rows that do not fit, that version has failed with this sentence and the next one is
+        asked. There is no rule for such a call, since nobody knows what it would be given.
 
         BadInput for inputs of another shape or that are not finite, whichever version is asked. Unavailable when no
         version answers and there is no rule; what the rule raises rises.
         """
         started = time.perf_counter()
         table = self._versions.table
-        x = self._rows(X, table)
+        x = None if callable(X) else self._rows(X, table.width)
+        fallback = None if x is None else self._fallback
         reasons: list[str] = []
-        if table.enabled or self._fallback is None:
+        if table.enabled or fallback is None:
             for model_id in rollout.route(table.routes, user_id):
                 slot = table.slots.get(model_id)
-                outputs = None if slot is None else self._ask(slot, x, reasons)
+                outputs = None if slot is None else self._ask(slot, X if x is None else x, reasons)
                 if slot is not None and slot.warm is not None and outputs is not None:
                     ms = (time.perf_counter() - started) * 1e3
                     version, classes = slot.row.version, slot.warm.classes
                     return Prediction(outputs, version, bool(reasons), ms, classes, model_id, tuple(reasons))
-        if self._fallback is None:
+        if fallback is None or x is None:
             why = "; ".join(reasons or self.problems) or "no version is rolled out"
             raise Unavailable(f"model {self.name}", f"has no version that answers and no rule ({why})", self._refresh_s)
-        outputs = np.asarray(self._fallback(x), np.float32).reshape(len(x), -1)
+        outputs = np.asarray(fallback(x), np.float32).reshape(len(x), -1)
         ms = (time.perf_counter() - started) * 1e3
         return Prediction(outputs, RULE, True, ms, self._fallback_classes, None, tuple(reasons))
 
-    def _rows(self, X: ArrayLike, table: Table) -> NDArray[np.float32]:
+    def _rows(self, X: ArrayLike, width: int | None) -> NDArray[np.float32]:
         what = f"inputs of model {self.name}"
         try:
             with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
@@ -134,14 +154,14 @@ class Predictor:
             raise BadInput(what, "are no table of numbers", "give float32 [n, d] or [d]") from error
         if x.ndim == 1 and np.ndim(X) == 1:
             x = x[None]
-        if x.ndim != 2 or not len(x) or table.width not in (None, x.shape[1]):
-            wanted = f"[n, {table.width or 'd'}]"
+        if x.ndim != 2 or not len(x) or width not in (None, x.shape[1]):
+            wanted = f"[n, {width or 'd'}]"
             raise BadInput(what, f"have the shape {list(np.shape(X))}", f"give float32 {wanted} with at least one row")
         if not np.isfinite(x).all():
             raise BadInput(what, "hold NaN or infinity", "leave those rows out or mend their features")
         return x
 
-    def _ask(self, slot: Slot, x: NDArray[np.float32], reasons: list[str]) -> NDArray[np.float32] | None:
+    def _ask(self, slot: Slot, X: ArrayLike | Inputs, reasons: list[str]) -> NDArray[np.float32] | None:
         """One version's answer, counted; None, with the reason added, when it has none."""
         version, counter = slot.row.version, slot.counter
         if slot.warm is None:
@@ -155,6 +175,12 @@ class Predictor:
                 counter.passed_on(reasons[-1])
                 return None
         started = time.perf_counter()
+        try:
+            x = self._rows(X(slot.row), slot.row.input_dim) if callable(X) else np.asarray(X, np.float32)
+        except OrimonoError as error:
+            reasons.append(f"{version}: {error}")
+            counter.failed(reasons[-1], (time.perf_counter() - started) * 1e3)
+            return None
         try:
             outputs = self._run(slot.warm, x)
         except TooLate as late:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from pipelines.errors import BadInput
-from pipelines.models import artefacts, sessions
+from pipelines.models import artefacts, drift, sessions
 from pipelines.storage import audit, consents, models, snapshots
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import ModelVersion
@@ -174,11 +174,19 @@ def _refuse_other_files(data: bytes, what: str) -> None:
 
 
 def _refuse_misfit(reference: Mapping[str, Any], tried: sessions.Warm, what: str) -> None:
-    for key, width in (("input_edges", tried.input_dim), ("output_edges", tried.output_dim)):
+    remedy = "make the reference from this model's own inputs and outputs"
+    for key, named, whole in (
+        ("input_edges", drift.INPUT_COLUMNS, tried.input_dim),
+        ("output_edges", drift.OUTPUT_COLUMNS, tried.output_dim),
+    ):
+        try:
+            columns = drift.columns(reference, named, whole)
+        except BadInput as error:
+            raise BadInput(what, f"comes with a reference that {error.reason}", remedy) from error
+        width = whole if columns is None else len(columns)
         edges = reference.get(key)
         if edges is not None and len(edges) != width:
-            reason = f"comes with a reference of {len(edges)} {key} for a width of {width}"
-            raise BadInput(what, reason, "make the reference from this model's own inputs and outputs")
+            raise BadInput(what, f"comes with a reference of {len(edges)} {key} for a width of {width}", remedy)
 
 
 def _refuse_withdrawn(session: Session, snapshot_id: int, feature_version: str, what: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.errors import BadInput
 from pipelines.models import drift
 from pipelines.storage import traffic as table
 from pipelines.storage.database import Database
@@ -30,12 +31,11 @@ class Counter:
 
     def __init__(self, input_dim: int, output_dim: int, reference: Mapping[str, Any]) -> None:
         self._lock = threading.Lock()
-        self._widths = (input_dim, output_dim)
-        self._edges = (_edges(reference, "input_edges", input_dim), _edges(reference, "output_edges", output_dim))
-        self._rows = tuple(
-            None if edges is None else np.empty((ROWS, width), np.float32)
-            for edges, width in zip(self._edges, self._widths, strict=True)
-        )
+        inputs = _counted(reference, "input_edges", drift.INPUT_COLUMNS, input_dim)
+        outputs = _counted(reference, "output_edges", drift.OUTPUT_COLUMNS, output_dim)
+        self._columns = (inputs[0], outputs[0])
+        self._edges = (inputs[1], outputs[1])
+        self._rows = tuple(None if edges is None else np.empty((ROWS, len(edges)), np.float32) for edges in self._edges)
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -87,9 +87,9 @@ class Counter:
         if not len(x):
             return
         until = self._kept + len(x)
-        for rows, values in zip(self._rows, (x, outputs), strict=True):
+        for rows, values, columns in zip(self._rows, (x, outputs), self._columns, strict=True):
             if rows is not None:
-                rows[self._kept : until] = values
+                rows[self._kept : until] = values if columns is None else values[:, columns]
         self._kept = until
 
     def take(self) -> Traffic | None:
@@ -147,13 +147,18 @@ class Pending:
             self._portions[following] = portion + self._portions[following]
 
 
-def _edges(reference: Mapping[str, Any], name: str, width: int) -> NDArray[np.float32] | None:
-    """float32[width, m]; None where the reference has none of that width."""
+def _counted(
+    reference: Mapping[str, Any], name: str, key: str, width: int
+) -> tuple[NDArray[np.intp] | None, NDArray[np.float32] | None]:
+    """The columns that are counted (None: all) and their edges float32[columns, m]; no edges where the reference has
+    none that fit."""
     found = reference.get(name)
     if not found:
-        return None
+        return None, None
     try:
+        columns = drift.columns(reference, key, width)
         edges = np.asarray(found, np.float32)
-    except (TypeError, ValueError):  # rows of different lengths
-        return None
-    return edges if edges.ndim == 2 and len(edges) == width else None
+    except (BadInput, TypeError, ValueError):  # rows of different lengths
+        return None, None
+    fits = edges.ndim == 2 and len(edges) == (width if columns is None else len(columns))
+    return (columns, edges) if fits else (None, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipelines.errors import BadInput, OrimonoError, Unavailable
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 FLAG = "enable_cpu_ml"
 KEPT = 4  # versions in memory: the routed ones, and those that served last, for a quick way back
 AGAIN_S = 60.0  # a version that was refused is tried again: its object may have been restored
+
+
+Prepare = Callable[[ModelVersion], object]
 
 
 @dataclass(slots=True)
@@ -52,12 +55,15 @@ class Table:
 class Versions:
     """``table`` is read by any number of threads, without a lock; ``refresh`` exchanges it."""
 
-    def __init__(self, studio: Studio, name: str, feature_version: str, input_dim: int | None) -> None:
+    def __init__(
+        self, studio: Studio, name: str, feature_version: str, input_dim: int | None, prepare: Prepare | None = None
+    ) -> None:
         self.table = Table(Routes(name, None, None), {}, input_dim)
         self._studio = studio
         self._name = name
         self._feature_version = feature_version
         self._input_dim = input_dim
+        self._prepare = prepare
         self._lock = threading.Lock()
         self._left: dict[int, Counter] = {}  # of the versions that left last: calls may have been under way
         self._away = ""
@@ -130,13 +136,16 @@ class Versions:
         if self._input_dim is not None and row.input_dim != self._input_dim:
             reason = f"wants {row.input_dim} features, this program makes {self._input_dim}"
             raise BadInput(what, reason, remedy)
-        return sessions.warm(
+        warm = sessions.warm(
             artefacts.load(self._studio.objects, row),
             what,
             feature_version=row.feature_version,
             input_dim=row.input_dim,
             output_dim=row.output_dim,
         )
+        if self._prepare is not None:
+            self._prepare(row)
+        return warm
 
 
 def _routed(routes: Routes) -> tuple[int, ...]:

@@ -161,3 +161,25 @@ def test_percentiles_at_both_ends() -> None:
     assert drift.percentile(counts, 0.95) == pytest.approx(0.01)
     counts[-1] = 100
     assert drift.percentile(counts, 0.95) == pytest.approx(10_000)
+
+
+def test_of_a_wide_model_some_columns_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    inputs, outputs = rng.normal(0, 1, (800, 9)), rng.normal(0, 1, (800, 30))
+    names = [f"f{i}" for i in range(9)]
+    made = json.loads(json.dumps(drift.reference(inputs, outputs, names, input_columns=[7, 2], output_columns=[29])))
+    assert made["names"] == ["f7", "f2"] and (made["input_columns"], made["output_columns"]) == ([7, 2], [29])
+    input_edges, output_edges = drift.edges(made)
+    assert input_edges.shape == (2, 9) and output_edges.shape == (1, 19)
+    whole = drift.reference(inputs, outputs, names)
+    np.testing.assert_array_equal(input_edges, drift.edges(whole)[0][[7, 2]])
+    moved = inputs[:, [7, 2]] + [0, 3]
+    found = drift.summarise(made, drift.count(input_edges, moved), drift.count(output_edges, outputs[:, 29]))
+    assert found.worst[0][0] == "f2" and found.worst[0][1] > 1 and found.output_psi == 0
+
+
+@pytest.mark.parametrize("columns", [[], [3], [-1], [0, 0], [0.5], [True]])
+def test_columns_that_do_not_exist_are_refused(columns: list[int]) -> None:
+    with pytest.raises(BadInput, match="names output_columns that are not columns of 3"):
+        drift.columns({"output_columns": columns}, drift.OUTPUT_COLUMNS, 3)
+    assert drift.columns({}, drift.OUTPUT_COLUMNS, 3) is None

@@ -127,9 +127,11 @@ def test_before_the_first_version_the_rule_answers(studio: Studio) -> None:
 def test_an_operator_switches_the_models_off(studio: Studio) -> None:
     begun(studio, built.linear())
     with predictor(studio) as asked:
+        assert asked.enabled
         with studio.database.session() as session:
             flags.switch(session, "enable_cpu_ml", False, by="operator")
         asked.refresh()
+        assert not asked.enabled
         assert asked.predict("u", rows(1)).version == "rule"
 
 
@@ -243,6 +245,60 @@ def test_a_version_whose_calls_never_come_back_is_left_alone(studio: Studio, mon
     counted = total(studio, candidate)
     assert counted.errors == 2 and counted.retries >= 3 and counted.n > 5
     assert total(studio, live).errors == 2
+
+
+# -- inputs that each version makes for itself
+
+
+def test_inputs_may_be_made_for_the_version_that_is_asked(studio: Studio) -> None:
+    live, candidate = begun(studio, built.linear(1.0)), begun(studio, built.linear(2.0))
+    asked_for: list[int] = []
+
+    def made(row: ModelVersion) -> NDArray[np.float32]:
+        asked_for.append(row.id)
+        if row.id == candidate.id:
+            raise BadInput("features", "cannot be made", "wait")
+        return rows(1)[0]
+
+    with predictor(studio) as asked:
+        assert [row.id for row in asked.routed(FIRST)] == [candidate.id, live.id]
+        answer = asked.predict(FIRST, made)
+        assert (answer.version, answer.fell_back) == (live.version, True)
+        assert answer.reasons == (f"{candidate.version}: features: cannot be made; wait",)
+        assert asked_for == [candidate.id, live.id]
+        np.testing.assert_allclose(answer.outputs, np.full((1, K), rows(1).mean() + 1), rtol=1e-5)
+    assert (total(studio, candidate).n, total(studio, candidate).errors) == (1, 1)
+    assert (total(studio, live).n, total(studio, live).errors) == (1, 0)
+
+
+def test_inputs_made_wrongly_are_that_versions_fault_and_no_rule_answers(studio: Studio) -> None:
+    row = begun(studio, built.linear())
+    with predictor(studio) as asked:  # has a rule
+        with pytest.raises(Unavailable, match=r"have the shape \[2, 7\]; give float32 \[n, 6\]"):
+            asked.predict("u", lambda _: np.zeros((2, D + 1)))
+        with pytest.raises(Unavailable, match="hold NaN"):
+            asked.predict("u", lambda _: np.full(D, np.nan))
+        with pytest.raises(ZeroDivisionError):  # a bug is a bug
+            asked.predict("u", lambda _: np.zeros(1 // 0))
+    assert total(studio, row).errors == 2
+
+
+def test_what_belongs_to_a_version_is_prepared_before_it_serves(studio: Studio) -> None:
+    live = begun(studio, built.linear(1.0))
+    prepared: list[int] = []
+
+    def prepare(row: ModelVersion) -> None:
+        if row.id != live.id:
+            raise BadInput("its bundle", "is gone", "train again")
+        prepared.append(row.id)
+
+    with predictor(studio, prepare=prepare) as asked:
+        candidate = begun(studio, built.linear(2.0))
+        asked.refresh()
+        answer = asked.predict(FIRST, rows(1))
+        assert answer.version == live.version and "its bundle: is gone" in answer.reasons[0]
+        assert prepared == [live.id] and asked.problems == answer.reasons
+    assert total(studio, candidate).errors == 1
 
 
 # -- versions that cannot be loaded

@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from pipelines import clock
 from pipelines.errors import BadInput, Unavailable
 from pipelines.governance.people import pseudonym
-from pipelines.models import artefacts, registry, sessions, snapshots
+from pipelines.models import artefacts, drift, registry, sessions, snapshots
 from pipelines.models.training_set import TrainingSet
 from pipelines.settings import Settings
 from pipelines.storage import audit, models
@@ -157,6 +157,16 @@ def test_a_reference_of_another_model_is_refused(key: str, studio: Studio) -> No
     other = built.reference(5, 2)
     with pytest.raises(BadInput, match=f"a reference of . {key} for a width of"):
         registered(studio, built.linear(), reference={key: other[key]})
+
+
+def test_a_reference_of_some_columns(studio: Studio) -> None:
+    whole = np.random.default_rng(0).normal(0, 1, (50, built.D))
+    made = drift.reference(whole, whole[:, : built.K], input_columns=[5, 0], output_columns=[1])
+    assert registered(studio, built.linear(), reference=made).reference["input_columns"] == [5, 0]
+    with pytest.raises(BadInput, match="a reference of 2 input_edges for a width of 1"):
+        registered(studio, built.linear(1.0), reference={**made, "input_columns": [5]})
+    with pytest.raises(BadInput, match="comes with a reference that names output_columns that are not columns of 3"):
+        registered(studio, built.linear(1.0), reference={**made, "output_columns": [3]})
 
 
 def test_a_name_that_would_not_be_found_again_is_refused(studio: Studio) -> None:

@@ -204,3 +204,28 @@ def test_a_long_absence_costs_minutes_and_no_call(database: Database, monkeypatc
     with database.session() as session:
         assert session.execute(select(func.count()).select_from(ModelTraffic)).scalar_one() == MOST_PENDING
     assert counted(database, model).n == MOST_PENDING + 50
+
+
+def test_of_a_wide_model_the_columns_of_its_reference_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (700, 6)).astype(np.float32), rng.normal(0, 1, (700, 40)).astype(np.float32)
+    known = drift.reference(x, y, input_columns=[4, 1], output_columns=[39, 0, 7])
+    counter = Counter(6, 40, known)
+    for start in range(0, 700, 7):
+        counter.answered(x[start : start + 7], y[start : start + 7], 1.0)
+    taken = counter.take()
+    assert taken is not None
+    kept = slice(None, None, 2)  # 700 rows, room for 512
+    input_edges, output_edges = drift.edges(known)
+    assert taken.input_counts.tolist() == drift.count(input_edges, x[kept][:, [4, 1]]).tolist()
+    assert taken.output_counts.tolist() == drift.count(output_edges, y[kept][:, [39, 0, 7]]).tolist()
+    assert drift.summarise(known, taken.input_counts, taken.output_counts).moved == 0
+
+
+def test_columns_that_do_not_fit_their_edges_are_not_counted() -> None:
+    edges = [[0.5], [0.5]]
+    for columns in ([0], [0, 9], "x"):
+        counter = Counter(3, 3, {"input_edges": edges, "input_columns": columns})
+        counter.answered(np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32), 1.0)
+        taken = counter.take()
+        assert taken is not None and taken.n == 1 and taken.input_counts.size == 0
