@@ -9,7 +9,19 @@ import dagster as dg
 
 def build_defs(**overrides: Any) -> dg.Definitions:
     """All definitions; ``overrides`` replace whole arguments of ``dg.Definitions`` (``resources`` ...), for tests."""
-    from assets import analysis, checks, editing, governance, health, intake, mastering, model_checks, models
+    from assets import (
+        analysis,
+        checks,
+        editing,
+        governance,
+        health,
+        intake,
+        mastering,
+        model_checks,
+        models,
+        recommending,
+        recommending_checks,
+    )
     from dags import jobs, schedules, sensors
     from resources.studio import StudioResource
 
@@ -17,9 +29,15 @@ def build_defs(**overrides: Any) -> dg.Definitions:
         "assets": [
             *dg.load_assets_from_modules([intake, analysis, editing, mastering, health, governance]),
             *models.all_assets(),
+            *recommending.all_assets(),
         ],
-        "asset_checks": [*checks.editing_checks(), *model_checks.model_checks(), *model_checks.governance_checks()],
-        "jobs": [jobs.batch, jobs.weekly_training, jobs.partial_fit],
+        "asset_checks": [
+            *checks.editing_checks(),
+            *model_checks.model_checks(),
+            *model_checks.governance_checks(),
+            *recommending_checks.recommending_checks(),
+        ],
+        "jobs": [jobs.batch, jobs.weekly_training, jobs.partial_fit, jobs.recommending],
         "schedules": schedules.from_cadences(),
         "sensors": [sensors.inbox, sensors.new_labels],
         "resources": {"studio": StudioResource()},

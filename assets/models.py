@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.mastering import mastering_labels
-from assets.presentation import cell, picture
+from assets.presentation import cell, picture, told
 from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
@@ -34,7 +34,7 @@ def mastering_corpus(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[N
     from pipelines.mastering import learning
 
     with failures_told_apart():
-        return dg.MaterializeResult(metadata=_told(learning.generate_corpus(studio)))
+        return dg.MaterializeResult(metadata=told(learning.generate_corpus(studio)))
 
 
 @dg.asset(
@@ -50,7 +50,7 @@ def mastering_training_set(studio: dg.ResourceParam[Studio]) -> dg.MaterializeRe
     from pipelines.mastering import learning
 
     with failures_told_apart():
-        return dg.MaterializeResult(metadata=_told(learning.assemble(studio)))
+        return dg.MaterializeResult(metadata=told(learning.assemble(studio)))
 
 
 def _candidate(task: str, says: str) -> dg.AssetsDefinition:
@@ -70,7 +70,7 @@ def _candidate(task: str, says: str) -> dg.AssetsDefinition:
 
         with failures_told_apart():
             made = learning.train(studio, task)
-        metadata = _told(made.summary)
+        metadata = told(made.summary)
         for name, png in made.pictures.items():
             metadata[name] = picture(png, f"{task} {name}")
         return dg.MaterializeResult(metadata=metadata)
@@ -94,7 +94,7 @@ def _release(task: str, says: str) -> dg.AssetsDefinition:
         from pipelines.mastering import learning
 
         with failures_told_apart():
-            return dg.MaterializeResult(metadata=_told(learning.release(studio, task)))
+            return dg.MaterializeResult(metadata=told(learning.release(studio, task)))
 
     return release
 
@@ -111,7 +111,7 @@ def incremental_models(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult
     from pipelines.mastering import learning
 
     with failures_told_apart():
-        return dg.MaterializeResult(metadata=_told(learning.learn_on(studio)))
+        return dg.MaterializeResult(metadata=told(learning.learn_on(studio)))
 
 
 @dg.asset(
@@ -129,17 +129,9 @@ def model_rollouts(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[Non
 
     with failures_told_apart():
         decisions = watching.check(studio, Notifier(studio.settings))
-        metadata = _told(overview.metrics(studio))
+        metadata = told(overview.metrics(studio))
     metadata["decisions"] = dg.MetadataValue.md("\n".join(f"- {cell(d.sentence)}" for d in decisions) or "none")
     return dg.MaterializeResult(metadata=metadata)
-
-
-def _told(summary: dict[str, float | int | str]) -> dict[str, dg.MetadataValue | float | int | str]:
-    """Numbers as they are, one stable key a figure; text that holds a table as Markdown."""
-    return {
-        key: dg.MetadataValue.md(value) if isinstance(value, str) and "|" in value else value
-        for key, value in summary.items()
-    }
 
 
 def all_assets() -> Sequence[dg.AssetsDefinition]:

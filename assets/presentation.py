@@ -39,6 +39,14 @@ def describe(results: Sequence[Result[Any]]) -> dict[str, Any]:
     return metadata
 
 
+def told(summary: dict[str, float | int | str]) -> dict[str, dg.MetadataValue | float | int | str]:
+    """Numbers as they are, one stable key a figure; text that holds a table or a list as Markdown."""
+    return {
+        key: dg.MetadataValue.md(value) if isinstance(value, str) and ("|" in value or "\n" in value) else value
+        for key, value in summary.items()
+    }
+
+
 def table(results: Sequence[Result[Any]]) -> str:
     """A Markdown table, one row an item, one column a summary key."""
     keys = list(dict.fromkeys(k for r in results if r.produced for k in r.produced.summary))

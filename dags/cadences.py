@@ -29,9 +29,18 @@ CADENCES = (
         name="weekly_retraining",
         cron="0 4 * * 0",
         time_zone=TOKYO,
-        selection='key:"mastering_corpus"+',
+        selection='key:"mastering_corpus"+ or key:"interactions"+',
         description="Gathers the labels, trains, checks and registers every model anew, and gives it to 5 % of the "
         "users.",
+        heavy=True,
+    ),
+    Cadence(
+        name="embedding_sync",
+        cron="30 2 * * *",
+        time_zone=TOKYO,
+        selection='key:"user_embeddings" or key:"video_embeddings" or key:"recommendations"',
+        description="Moves what has changed of viewers and videos into the embeddings of every version in use, and "
+        "makes everybody's lists anew.",
         heavy=True,
     ),
     Cadence(

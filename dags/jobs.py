@@ -9,9 +9,10 @@ HEAVY = {"orimono/heavy": "yes"}
 
 batch = dg.define_asset_job(
     "batch",
-    selection=dg.AssetSelection.groups("intake", "analysis", "editing", "mastering"),
+    selection=dg.AssetSelection.groups("intake", "analysis", "editing", "mastering")
+    | dg.AssetSelection.assets("decisions"),
     tags=HEAVY,
-    description="A batch of jobs from uploads to finished, judged edits and masters.",
+    description="A batch of jobs from uploads to finished, judged edits and masters, and decisions that are kept.",
 )
 partial_fit = dg.define_asset_job(
     "partial_fit",
@@ -21,7 +22,15 @@ partial_fit = dg.define_asset_job(
 )
 weekly_training = dg.define_asset_job(
     "weekly_training",
-    selection=dg.AssetSelection.assets("mastering_corpus").downstream(),
+    selection=dg.AssetSelection.assets("mastering_corpus", "interactions").downstream(),
     tags=HEAVY,
-    description="What the schedule does on Sundays, to be run by hand: corpus, training sets, candidates, releases.",
+    description="What the schedule does on Sundays, to be run by hand: corpus, training sets, candidates, releases, "
+    "embeddings.",
+)
+recommending = dg.define_asset_job(
+    "recommending",
+    selection=dg.AssetSelection.groups("recommending"),
+    tags=HEAVY,
+    description="From the decisions of a batch to lists for every viewer in one run: features, training, evaluation, "
+    "embeddings, recommendations.",
 )
