@@ -1,0 +1,203 @@
+"""Questions about embeddings: a viewer's vector, the videos nearest to a vector, all vectors of a set; and forgetting.
+
+Each names its set, so that PostgreSQL opens one partition and no answer mixes two. Which set serves a version is
+embedding_sets.py's, how vectors get in embedding_loads.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from pipelines.errors import Unavailable
+from pipelines.storage import embedding_rows
+from pipelines.storage.embedding_rows import to_uuids
+from pipelines.storage.embedding_sets import Kind
+from pipelines.storage.recommending_tables import DIMENSIONS, EmbeddingSet
+
+EF_SEARCH_MOST = 1000  # pgvector's own limit
+SPARE = 20  # more than asked for, ranked again by whole numbers
+SCAN_MOST = 5_000  # entries of the index looked at before all videos are: a rare genre is found quicker so
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    video_id: UUID
+    score: float  # dot product
+
+
+def nearest(
+    session: Session,
+    set_id: int,
+    vector: NDArray[np.float32],
+    limit: int,
+    *,
+    exclude: Sequence[UUID] = (),
+    genres: Sequence[str] = (),
+    without_genres: Sequence[str] = (),
+    available: bool = True,
+    indexed: bool = True,
+) -> list[Near]:
+    """The videos of the greatest dot product with ``vector`` (float32[768]), best first: of any of ``genres``, of none
+    of ``without_genres``, and (``available``) only those that can be watched.
+
+    By the set's index where it has one, looking at all where that finds fewer than ``limit``. ``indexed`` False spares
+    a search by an index that the caller knows is not there. Unavailable when the set was replaced and dropped.
+    """
+    if indexed:
+        found = _by_index(session, set_id, vector, limit, exclude, genres, without_genres, available)
+        if len(found) >= limit:
+            return found
+    return nearest_exactly(
+        session,
+        set_id,
+        vector,
+        limit,
+        exclude=exclude,
+        genres=genres,
+        without_genres=without_genres,
+        available=available,
+    )
+
+
+def nearest_exactly(
+    session: Session,
+    set_id: int,
+    vector: NDArray[np.float32],
+    limit: int,
+    *,
+    exclude: Sequence[UUID] = (),
+    genres: Sequence[str] = (),
+    without_genres: Sequence[str] = (),
+    available: bool = True,
+) -> list[Near]:
+    """As ``nearest``, by looking at every video of the set."""
+    query = f"""
+        select e.video_id, -(e.embedding <#> cast(:vector as vector)) as score
+        from video_embeddings e join videos v on v.id = e.video_id
+        where e.set_id = {int(set_id)} and {_unseen(exclude)} and {_fitting(genres, without_genres, available)}
+        order by e.embedding <#> cast(:vector as vector), e.video_id limit :limit
+    """  # noqa: S608 - words of this file
+    given = _given(vector, limit, exclude, genres, without_genres)
+    found = [Near(*row) for row in session.execute(text(query), given)]
+    if len(found) < limit:
+        _refuse_dropped(session, set_id)
+    return found
+
+
+def _by_index(
+    session: Session,
+    set_id: int,
+    vector: NDArray[np.float32],
+    limit: int,
+    exclude: Sequence[UUID],
+    genres: Sequence[str],
+    without_genres: Sequence[str],
+    available: bool,
+) -> list[Near]:
+    # The scan itself goes on until enough videos fit; what was seen is mostly near, so it begins with room for it.
+    ef_search = min(EF_SEARCH_MOST, max(100, limit + SPARE + len(exclude)))
+    settings = {"hnsw.iterative_scan": "relaxed_order", "hnsw.max_scan_tuples": SCAN_MOST, "hnsw.ef_search": ef_search}
+    named = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    session.execute(text(f"select {named}"))
+    # A subquery for the video, not a join: nothing may come between the index's order and the limit.
+    query = f"""
+        with found as materialized (
+            select e.video_id, -(e.embedding <#> cast(:vector as vector)) as score
+            from video_embeddings e
+            where e.set_id = {int(set_id)} and {_unseen(exclude)}
+                and (select {_fitting(genres, without_genres, available)} from videos v where v.id = e.video_id)
+            order by e.embedding::halfvec({DIMENSIONS}) <#> cast(:vector as halfvec({DIMENSIONS}))
+            limit :more
+        )
+        select video_id, score from found order by score desc, video_id limit :limit
+    """  # noqa: S608 - words of this file
+    given = _given(vector, limit, exclude, genres, without_genres) | {"more": limit + SPARE}
+    return [Near(*row) for row in session.execute(text(query), given)]
+
+
+def _unseen(exclude: Sequence[UUID]) -> str:
+    return "e.video_id <> all(:exclude)" if exclude else "true"
+
+
+def _fitting(genres: Sequence[str], without: Sequence[str], available: bool) -> str:
+    parts = [
+        "v.genres && :genres" if genres else "",
+        "not v.genres && :without" if without else "",
+        "v.available" if available else "",
+    ]
+    return " and ".join(part for part in parts if part) or "true"
+
+
+def _given(
+    vector: NDArray[np.float32], limit: int, exclude: Sequence[UUID], genres: Sequence[str], without: Sequence[str]
+) -> dict[str, Any]:
+    given: dict[str, Any] = {"vector": written(vector), "limit": limit}
+    if exclude:
+        given["exclude"] = list(exclude)
+    if genres:
+        given["genres"] = list(genres)
+    if without:
+        given["without"] = list(without)
+    return given
+
+
+def written(vector: NDArray[np.float32]) -> str:
+    """As pgvector reads it."""
+    return str(np.asarray(vector, np.float32).tolist())
+
+
+def user_vector(session: Session, set_id: int, user_id: UUID) -> NDArray[np.float32] | None:
+    """float32[768], None for a viewer who has none in this set."""
+    return vectors_of(session, "user", set_id, [user_id]).get(user_id)
+
+
+def vectors_of(session: Session, kind: Kind, set_id: int, ids: Sequence[UUID]) -> dict[UUID, NDArray[np.float32]]:
+    """float32[768] by id, without those that have none in this set."""
+    wanted = ", ".join(f"'{one}'" for one in ids)
+    if not wanted:
+        return {}
+    query = f"""
+        select {kind}_id, embedding from {kind}_embeddings where set_id = {int(set_id)} and {kind}_id in ({wanted})
+    """  # noqa: S608 - UUIDs and words of this file
+    found, vectors = embedding_rows.ids_and_vectors(session, query)
+    return dict(zip(to_uuids(found), vectors, strict=True))
+
+
+def whole(session: Session, kind: Kind, set_id: int) -> tuple[list[UUID], NDArray[np.float32]]:
+    """(n ids, float32[n, 768]) of a set, in the order of the ids. Unavailable when the set was dropped."""
+    query = f"""
+        select {kind}_id, embedding from {kind}_embeddings where set_id = {int(set_id)} order by {kind}_id
+    """  # noqa: S608 - words of this file
+    ids, vectors = embedding_rows.ids_and_vectors(session, query)
+    if not len(ids):
+        _refuse_dropped(session, set_id)
+    return to_uuids(ids), vectors
+
+
+def lock_viewers(session: Session, *, shared: bool) -> None:
+    """Held until the transaction ends: who forgets viewers and who is about to show a new set wait for each other, so
+    that no set comes to light with a viewer who was forgotten while it was loaded."""
+    shape = "_shared" if shared else ""
+    session.execute(text(f"select pg_advisory_xact_lock{shape}(hashtextextended('viewers of embeddings', 7))"))
+
+
+def forget(session: Session, user_ids: Sequence[UUID]) -> int:
+    """Deletes viewers from every set at once; how many rows that were."""
+    if not user_ids:
+        return 0
+    lock_viewers(session, shared=False)
+    query = "delete from user_embeddings where user_id = any(:ids)"
+    return session.execute(text(query), {"ids": list(user_ids)}).rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+def _refuse_dropped(session: Session, set_id: int) -> None:
+    if session.get(EmbeddingSet, set_id, populate_existing=True) is None:
+        raise Unavailable(f"embedding set {set_id}", "was replaced", 0)
