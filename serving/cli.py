@@ -64,7 +64,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    from serving import commands, governance_commands, mastering_commands, model_commands
+    from serving import commands, governance_commands, mastering_commands, model_commands, recommending_commands
 
     root = _Parser(prog="orimono", description="A studio's uploads become features, models and finished work.")
     subparsers = root.add_subparsers(required=True, metavar="COMMAND")
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     edit.add_argument("--out", required=True, help="folder for the results")
 
     _add_mastering(functools.partial(command, module=mastering_commands))
+    _add_recommending(functools.partial(command, module=recommending_commands))
     _add_models(functools.partial(command, module=model_commands))
     _add_governance(functools.partial(command, module=governance_commands))
 
@@ -141,6 +142,39 @@ def _add_mastering(command: Command) -> None:
     answer.add_argument("--preset")
     answer.add_argument("--alignment", choices=("right", "wrong"), help="whether the lag that was found is right")
     answer.add_argument("--settings", type=float, nargs=4, metavar=("LOW_DB", "HIGH_DB", "COMP_DB", "LUFS"))
+
+
+def _share(text: str) -> float:
+    """argparse words the ValueError."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError
+    return value
+
+
+_share.__name__ = "number from 0 to 1"
+
+
+def _add_recommending(command: Command) -> None:
+    recommend = command("recommend", "a viewer's list: videos, scores, reasons, and the version that chose them")
+    recommend.add_argument("user", help="the viewer's name or id; somebody unknown gets what is popular")
+    recommend.add_argument("--limit", type=_count, default=20, help="places (default: %(default)s)")
+    recommend.add_argument("--genre", action="append", default=[], help="only videos of this genre; may be repeated")
+    recommend.add_argument("--without-genre", action="append", default=[], help="none of this genre; may be repeated")
+    recommend.add_argument("--unavailable-too", action="store_true", help="also videos that cannot be watched now")
+    recommend.add_argument("--diversity", type=_share, default=0.0, help="0: the best, 1: as unlike as possible")
+    recommend.add_argument("--exploration", type=_share, default=0.0, help="how much chance has a say, 0 to 1")
+    recommend.add_argument("--seed", type=int, help="makes a list with exploration repeatable")
+
+    decide = command("decide", "keeps what a viewer decided about a video; their next list knows it")
+    decide.add_argument("user", help="the viewer's name or id")
+    decide.add_argument("video", help="as the studio calls it, or its id")
+    decide.add_argument("decision", choices=("like", "watch", "skip", "dislike"))
+    decide.add_argument("--rating", type=float)
+    decide.add_argument("--at", help="when, such as 2026-11-21T18:30; now by default")
+    decide.add_argument(
+        "--limit", type=_count, default=5, help="places of the list that is shown (default: %(default)s)"
+    )
 
 
 def _add_models(command: Command) -> None:
