@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ITEM_COLUMNS = ("item_id", "title", "genres", "year", "category", "duration_s", "performers", "tags", "description")
 LISTS, NUMBERS, TEXTS = ("genres", "performers", "tags"), ("year", "duration_s"), ("title", "category", "description")
+_ANY_TIME = 1 << 62
 _SKEW = 86_400  # s: as far ahead as time zones and clocks are wrong
 _TITLE_YEAR = re.compile(r"[(（]\s*((?:1[89]|20|21)\d\d)(?:\s*[-–]\s*(?:\d{4})?)?\s*[)）]\s*$")
 _NO_GENRES = "(no genres listed)"  # MovieLens' own word
@@ -104,13 +105,10 @@ def interactions_of(
         "bad_times": int(((users >= 0) & (chosen >= 0) & ~timed).sum()),
     }
     keep = (users >= 0) & (chosen >= 0) & timed
-    if now is not None:
-        moment = int(now.timestamp())
-        ahead = keep & (times > moment)
-        far = ahead & (times > moment + _SKEW)
-        counts |= {"far_future": int(far.sum()), "near_future": int((ahead & ~far).sum())}
-        times = np.where(ahead, moment, times)
-        keep &= ~far
+    moment = _ANY_TIME if now is None else int(now.timestamp())
+    far, near = keep & (times > moment + _SKEW), keep & (times > moment)
+    keep &= ~far
+    counts |= {"far_future": int(far.sum()), "near_future": int((near & keep).sum())}
     if not keep.any():
         reason = "have no rows" if not rows else f"have no usable row among {rows:,} ({_why(counts)})"
         raise BadInput("interactions", reason, "give rows with user_id, item_id and a timestamp that is not ahead")
@@ -123,9 +121,16 @@ def interactions_of(
     by_name = np.argsort(user_of, kind="stable")
     order = order[by_name]
     found = Interactions(
-        user_of[by_name], item_of[by_name], times[order], ratings[order], wanted[order], kept_users, kept_items
+        users=user_of[by_name],
+        items=item_of[by_name],
+        times=np.minimum(times[order], moment),  # only now: until here they had the order that they came in
+        ratings=ratings[order],
+        wanted=wanted[order],
+        user_ids=kept_users,
+        item_ids=kept_items,
     )
-    counts |= gone | {"bad_ratings": bad_ratings, "unknown_items": len(kept_items) - len(catalogue) if catalogue else 0}
+    counts |= gone | {"bad_ratings": int(bad_ratings[order].sum())}
+    counts["unknown_items"] = 0 if items is None else found.n_items - len(catalogue)
     return found, Cleaning(rows, len(found), found.n_users, found.n_items, unit=unit, **counts)
 
 
@@ -241,6 +246,9 @@ def _require(frame: pd.DataFrame, what: str, names: tuple[str, ...]) -> None:
     if lacking:
         held = ", ".join(map(str, frame.columns)) or "none"
         raise BadInput(what, f"have no column {' or '.join(lacking)} (columns: {held})", "name the columns so")
+    twice = [str(name) for name in frame.columns[frame.columns.duplicated()]]
+    if twice:
+        raise BadInput(what, f"have two columns {twice[0]}", "give each column a name of its own")
 
 
 def _why(counts: dict[str, int]) -> str:

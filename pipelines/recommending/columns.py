@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEVER = int(np.iinfo(np.int64).min)  # in place of a time that is none
+_NOTHING = ("NAType", "NaTType")  # pandas' own
 _LONGEST_ID = 200  # characters: ids become one array of fixed width, which a single long one would blow up
 _ANY_TIME = 1 << 40  # s on either side of 1970
 _UNITS = ((1e16, 1_000_000_000, "nanoseconds"), (1e13, 1_000_000, "microseconds"), (1e11, 1_000, "milliseconds"))
@@ -36,13 +37,16 @@ def ids_of(values: pd.Series[Any], what: str) -> tuple[NDArray[np.int64], list[s
     texts: dict[str, int] = {}
     renamed = np.full(len(distinct) + 1, -1, np.int64)  # the last is for what pandas numbers -1
     for code, value in enumerate(distinct.tolist()):
-        text = _id_text(value)
+        text = id_text(value)
         if text:
             renamed[code] = texts.setdefault(text, len(texts))
     return renamed[codes], list(texts)
 
 
-def _id_text(value: object) -> str:
+def id_text(value: object) -> str:
+    """One id as text, as `ids_of` has it; empty where it is missing."""
+    if value is None:
+        return ""
     if isinstance(value, float):
         if not np.isfinite(value):
             return ""
@@ -87,20 +91,22 @@ def _seconds(values: pd.Series[Any]) -> NDArray[np.int64]:
     return np.where(np.isnat(stamps), NEVER, stamps.astype(np.int64))
 
 
-def ratings_of(frame: pd.DataFrame) -> tuple[NDArray[np.float32], int]:
+def ratings_of(frame: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(ratings, NaN where there is none; where something stands that is not a number)."""
     import pandas as pd
 
     if "rating" not in frame.columns:
-        return np.full(len(frame), np.nan, np.float32), 0
+        return np.full(len(frame), np.nan, np.float32), np.zeros(len(frame), np.bool_)
     given = frame["rating"]
     found = pd.to_numeric(given, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     with np.errstate(over="ignore"):
         ratings = found.astype(np.float32)
     ratings[~np.isfinite(ratings)] = np.nan
-    return ratings, int((np.isnan(ratings) & given.notna().to_numpy()).sum())
+    return ratings, np.isnan(ratings) & given.notna().to_numpy(np.bool_)
 
 
 def wanted_of(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """The column wanted, true where it is missing; BadInput for other words than true and false."""
     if "wanted" not in frame.columns:
         return np.ones(len(frame), np.bool_)
     values = frame["wanted"]
@@ -113,10 +119,9 @@ def wanted_of(frame: pd.DataFrame) -> NDArray[np.bool_]:
 
 def text_of(value: object) -> str | None:
     """A cell as text; None where nothing stands in it."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in _NOTHING:
         return None
-    text = str(value).strip()
-    return text if text and text not in ("<NA>", "NaT") else None
+    return str(value).strip() or None
 
 
 def words_of(value: object) -> list[str]:
