@@ -22,6 +22,7 @@ NEVER = int(np.iinfo(np.int64).min)  # in place of a time that is none
 _NOTHING = ("NAType", "NaTType")  # pandas' own
 _LONGEST_ID = 200  # characters: ids become one array of fixed width, which a single long one would blow up
 _ANY_TIME = 1 << 40  # s on either side of 1970
+_NO_UNIT = 9e18  # more than nanoseconds ever are
 _UNITS = ((1e16, 1_000_000_000, "nanoseconds"), (1e13, 1_000_000, "microseconds"), (1e11, 1_000, "milliseconds"))
 
 
@@ -64,9 +65,9 @@ def times_of(values: pd.Series[Any]) -> tuple[NDArray[np.int64], str]:
         return _seconds(values), unit
     numbers = pd.to_numeric(values if values.dtype != object else values.mask(_dates(values)), errors="coerce")
     found = numbers.to_numpy(np.float64, na_value=np.nan)
-    finite = np.isfinite(found)
+    finite = np.abs(found) < _NO_UNIT  # and no NaN
     typical = float(np.median(np.abs(found[finite]))) if finite.any() else 0.0
-    for least, divisor, name in _UNITS:
+    for least, divisor, name in _UNITS:  # seconds reach 1e11 in the year 5138
         if typical > least:
             found, unit = found / divisor, name
             break
@@ -114,7 +115,7 @@ def wanted_of(frame: pd.DataFrame) -> NDArray[np.bool_]:
     if not distinct <= {True, False}:  # 1 and 0 are these, too
         strange = sorted(map(str, distinct - {True, False}))[0]
         raise BadInput("interactions", f"have {strange!r} in their column wanted", "give true or false there")
-    return np.array(values.fillna(True), np.bool_) if values.isna().any() else values.to_numpy(np.bool_)
+    return values.astype(object).where(values.notna(), True).to_numpy(np.bool_)
 
 
 def text_of(value: object) -> str | None:
