@@ -42,13 +42,17 @@ def decisions(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio
     kinds={"python", "parquet"},
     code_version="1",
     description="All decisions that may be learned from at this moment (training allowed, not withdrawn), cleaned, "
-    "with the catalogue as it is now: two Parquet files that the model's registry row names by their hashes.",
+    "with the catalogue as it is now: two Parquet files that the model's registry row names by their hashes. Where "
+    "there is nothing to learn from, the run ends here, and well.",
+    output_required=False,
 )
-def interactions(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
+def interactions(studio: dg.ResourceParam[Studio]) -> Iterator[dg.MaterializeResult[None]]:
     from pipelines.recommending import learning
 
     with failures_told_apart():
-        return dg.MaterializeResult(metadata=told(learning.assemble(studio)))
+        summary = learning.assemble(studio)
+    if summary is not None:
+        yield dg.MaterializeResult(metadata=told(summary))
 
 
 @dg.asset(

@@ -58,17 +58,10 @@ def recommending_checks() -> list[dg.AssetChecksDefinition]:
         ),
         check_of(
             "recommendation_report",
-            "better_than_recent_popularity",
+            "may_be_rolled_out",
             "By each viewer's last choice it ranks better than what was popular lately, beyond chance; by the last "
-            "days it is at least level with it.",
-            _find("against_popularity"),
-            blocking=True,
-        ),
-        check_of(
-            "recommendation_report",
-            "no_worse_than_live",
-            "Not below the version that serves now, beyond chance.",
-            _find("against_live"),
+            "days it is at least level with it; and it is not below the version that serves now, beyond chance.",
+            _find("against_the_bars"),
             blocking=True,
         ),
         check_of(
@@ -77,8 +70,8 @@ def recommending_checks() -> list[dg.AssetChecksDefinition]:
             "The newest version's user tower and the towers beside it are those of their hashes, and load.",
             _find("broken_artefacts"),
         ),
-        check_of("user_embeddings", "as_the_model_says", same, _find("user_embeddings"), blocking=True),
-        check_of("video_embeddings", "as_the_model_says", same, _find("video_embeddings"), blocking=True),
+        check_of("user_embeddings", "as_the_model_says", same, _find("embeddings"), blocking=True),
+        check_of("video_embeddings", "as_the_model_says", same, _find("embeddings"), blocking=True),
         check_of(
             "two_tower_rollout",
             "embeddings_whole",

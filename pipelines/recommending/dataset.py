@@ -17,6 +17,7 @@ from pipelines.recommending.interactions import Interactions
 if TYPE_CHECKING:
     import pandas as pd
 
+FEATURE_VERSION = "viewing-1"  # what the towers read; a program with another one refuses a version
 _LISTS = ("genres", "performers", "tags")
 
 

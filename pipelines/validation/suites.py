@@ -55,3 +55,27 @@ def check_shared_features(frame: pd.DataFrame, docs: Path | None = None) -> Verd
         gxe.ExpectColumnValuesToBeBetween(column="confidence", min_value=0.0, max_value=1.0),
     ]
     return validate(frame, "shared_features", rules, docs)
+
+
+def check_interactions(frame: pd.DataFrame, n_users: int, n_items: int, docs: Path | None = None) -> Verdict:
+    """Events that a recommender learns from: ``user`` and ``item`` (rows of their ids), ``time`` (s), ``wanted``,
+    ``in_order`` (not before the same viewer's event above).
+
+    Every event has its viewer, its item and a time since 1970, no viewer decides twice about an item, each viewer's
+    events are in order, several viewers and items are there, and something is wanted.
+    """
+    import great_expectations.expectations as gxe
+
+    rules = [
+        gxe.ExpectTableRowCountToBeBetween(min_value=2),
+        *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in ("user", "item", "time", "wanted")),
+        gxe.ExpectColumnValuesToBeBetween(column="user", min_value=0, max_value=n_users - 1),
+        gxe.ExpectColumnValuesToBeBetween(column="item", min_value=0, max_value=n_items - 1),
+        gxe.ExpectColumnValuesToBeBetween(column="time", min_value=0),
+        gxe.ExpectColumnValuesToBeInSet(column="in_order", value_set=[True]),
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=["user", "item"]),
+        gxe.ExpectColumnUniqueValueCountToBeBetween(column="user", min_value=2),
+        gxe.ExpectColumnUniqueValueCountToBeBetween(column="item", min_value=2),
+        gxe.ExpectColumnMaxToBeBetween(column="wanted", min_value=1),
+    ]
+    return validate(frame, "interactions", rules, docs)

@@ -1,0 +1,175 @@
+"""The candidate held against the simple scorers and the live version, on what it did not learn from; the report of it.
+
+Figures are evaluation.py's, the bars baselines.py's, what follows gates.py's. Judged once, it is read again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import BadInput
+from pipelines.models import rollout
+from pipelines.recommending import baselines, candidates, evaluation, gates, report, report_pictures
+from pipelines.recommending.candidates import NAME
+from pipelines.recommending.popularity import Scorer
+from pipelines.recommending.splits import Split
+from pipelines.recommending.two_tower import TwoTower
+from pipelines.storage import models as registry_table
+from pipelines.storage.tables import ModelVersion, TrainingSnapshot
+from pipelines.studio import Studio
+
+SPLITS = ("leave_last_out", "global_time")
+PICTURES = ("comparison",)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """``evaluations``: Evaluation.to_json() by split. ``problems``: why it must not be rolled out."""
+
+    evaluations: dict[str, Any]
+    problems: tuple[str, ...]
+    live: str | None  # the version it was held against
+    report_key: str
+    pictures: dict[str, bytes]
+
+    def figures(self) -> dict[str, float | int | str]:
+        """One stable key a figure, and a table of all scorers a split."""
+        found: dict[str, float | int | str] = {}
+        for split, judged in self.evaluations.items():
+            own = judged["scorers"][NAME]
+            known = {"recall_at_20": own["recall"]["mean"], "ndcg_at_20": own["ndcg"]["mean"]}
+            known |= {"coverage": own["coverage"], "novelty_bits": own["novelty_bits"]}
+            found |= {f"{split}_{name}": value for name, value in known.items() if value is not None}
+            found |= {f"{split}_viewers": judged["n_warm_users"], f"{split}_cold_viewers": judged["n_cold_users"]}
+            found[split] = _table(judged)
+        return found
+
+    def metrics(self) -> dict[str, Any]:
+        """What the registry keeps of it: read by the next judgement, by `orimono models` and in the trail."""
+        last = self.evaluations["leave_last_out"]
+        own, best = last["scorers"][NAME], last["scorers"].get(last["best_simple"])
+        compared = {
+            f"{name}@{last['k']}": {"model": own[key]["mean"], "baseline": best[key]["mean"] if best else None}
+            for key, name in (("recall", "Recall"), ("ndcg", "NDCG"))
+        }
+        headline = {"measure": f"NDCG@{last['k']}", "value": own["ndcg"]["mean"]}
+        return {"evaluations": self.evaluations, "compared": compared, "headline": headline}
+
+
+def judge(studio: Studio) -> Judgement:
+    """Of the present candidate, from what was stored where it was judged before (against the same live version)."""
+    snapshot = candidates.chosen(studio)
+    live = live_version(studio)
+    found = stored(studio, snapshot, live)
+    if found is not None:
+        return found
+    data = candidates.load(studio, snapshot)
+    evaluations, curves, examples = {}, {}, {}
+    for name in SPLITS:
+        try:
+            split = candidates.split_of(data, name)
+        except BadInput as error:
+            log.warning("not judged by %s: %s", name, error)
+            continue
+        part = candidates.trained(studio, name)
+        fitted = baselines.weekly(split)
+        scorers = {**fitted.scorers, NAME: scorer(part.model, split)}
+        if live is not None and _knew_nothing(live, split):
+            scorers[gates.LIVE] = scorer(_towers(studio, live), split)
+        judged = evaluation.evaluate(split, scorers)
+        evaluations[name], curves[name] = judged.to_json(), part.facts["curves"]
+        if name == SPLITS[0]:
+            examples = report.examples(split, judged, data.items)
+    before = None if live is None else live.metrics.get("evaluations")
+    problems = tuple(gates.problems(evaluations, before))
+    facts = {"live": None if live is None else live.version, "snapshot": snapshot.provenance}
+    page = report.html(evaluations, curves=curves, problems=problems, examples=examples, facts=facts)
+    pictures = {"comparison": report_pictures.comparison(evaluations)}
+    for name, png in pictures.items():
+        studio.objects.put_named(_key(studio, snapshot, live, f".{name}.png"), png)
+    studio.objects.put_named(_key(studio, snapshot, live, ".html"), page.encode())
+    text = json.dumps({"evaluations": evaluations, "problems": problems})
+    studio.objects.put_named(_key(studio, snapshot, live, ".json"), text.encode())  # last: it says that all is there
+    made = stored(studio, snapshot, live)
+    assert made is not None
+    return made
+
+
+def stored(studio: Studio, snapshot: TrainingSnapshot, live: ModelVersion | None) -> Judgement | None:
+    text = studio.objects.get_named(_key(studio, snapshot, live, ".json"))
+    if text is None:
+        return None
+    facts = json.loads(text)
+    pictures = {n: studio.objects.get_named(_key(studio, snapshot, live, f".{n}.png")) or b"" for n in PICTURES}
+    return Judgement(
+        facts["evaluations"],
+        tuple(facts["problems"]),
+        None if live is None else live.version,
+        _key(studio, snapshot, live, ".html"),
+        {name: png for name, png in pictures.items() if png},
+    )
+
+
+def judged(studio: Studio) -> Judgement:
+    """As ``judge``, but BadInput when that is still to be done."""
+    found = stored(studio, candidates.chosen(studio), live_version(studio))
+    if found is None:
+        raise BadInput(f"model {NAME}", "has not been judged", "materialize recommendation_report")
+    return found
+
+
+def live_version(studio: Studio) -> ModelVersion | None:
+    with studio.database.session() as session:
+        live = rollout.current(session, NAME).live
+        return None if live is None else registry_table.get(session, live)
+
+
+def scorer(model: TwoTower, split: Split) -> Scorer:
+    """The model over the split's whole catalogue: one dot product a viewer and item."""
+    table = model.catalogue_vectors(split.train.item_ids)
+    lengths = np.bincount(split.train.users, minlength=split.train.n_users).astype(np.int32)
+
+    def score(users: NDArray[np.int32]) -> NDArray[np.float32]:
+        inputs = model.user_inputs(split.train, users, lengths[users])
+        return np.asarray(model.user_vectors(inputs) @ table.T, np.float32)
+
+    return score
+
+
+def _knew_nothing(live: ModelVersion, split: Split) -> bool:
+    """Whether all that the version learned from was over when the held-out days began."""
+    newest = live.provenance.get("newest_event")
+    return split.at is not None and newest is not None and newest < split.at
+
+
+def _towers(studio: Studio, row: ModelVersion) -> TwoTower:
+    return TwoTower.from_bytes(studio.objects.get(row.provenance["bundle"]["key"]))
+
+
+def _key(studio: Studio, snapshot: TrainingSnapshot, live: ModelVersion | None, suffix: str) -> str:
+    return candidates.key(studio, snapshot, f"judged-{live.id if live else 0}", suffix)
+
+
+def _table(judged: Mapping[str, Any]) -> str:
+    """Markdown: every scorer, the best first."""
+    k = judged["k"]
+    lines = [f"| scorer | Recall@{k} | NDCG@{k} | 95 % | coverage |", "|---|---|---|---|---|"]
+    ranked = sorted(judged["scorers"].items(), key=lambda named: -(named[1]["ndcg"]["mean"] or 0.0))
+    for name, one in ranked:
+        ndcg = one["ndcg"]
+        between = "" if ndcg["low"] is None else f"{ndcg['low']:.3f} to {ndcg['high']:.3f}"
+        cells = [_shown(one["recall"]["mean"]), _shown(ndcg["mean"]), between, _shown(one["coverage"])]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -1,0 +1,255 @@
+"""Recommending's part of the model life cycle, step by step as the assets ask for it: interactions, features, training,
+evaluation, release, embeddings, rollout, lists. Each returns what a person may want to read.
+
+How each is done is left to the modules it calls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from pipelines import clock
+from pipelines.errors import BadInput
+from pipelines.models import artefacts, drift, registry, rollout, snapshots
+from pipelines.models import candidates as life_cycle
+from pipelines.recommending import (
+    candidates,
+    cleaning,
+    dataset,
+    describing,
+    judging,
+    prefixes,
+    report_pictures,
+    syncing,
+)
+from pipelines.recommending.candidates import NAME
+from pipelines.storage import decisions, embedding_sets, recommended, rollouts, videos, viewers
+from pipelines.storage import models as registry_table
+from pipelines.storage.recommended import Place
+from pipelines.storage.tables import ModelVersion, TrainingSnapshot
+from pipelines.studio import Studio
+
+if TYPE_CHECKING:
+    from pipelines.recommending.two_tower import TwoTower
+
+Summary = dict[str, float | int | str]
+LICENCES = ("GroupLens (sample decisions: no commercial use)", "consented decisions")
+BY = "training"
+LENGTH = 20  # places of a list
+_AT_ONCE = 1000  # viewers whose lists are made together
+_REFERENCE = 5000  # viewers that drift is measured against
+_WATCHED_OUTPUTS = tuple(range(0, 768, 48))
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    summary: Summary
+    pictures: dict[str, bytes]
+    report: str | None = None  # path of the page to open
+
+
+def assemble(studio: Studio) -> Summary | None:
+    """Keeps the decisions that may be learned from, and the catalogue, as they are now. None when there are none."""
+    now = clock.now()
+    with studio.database.session() as session:
+        frame = decisions.events(session)
+        catalogue = videos.frame(session)
+        people = viewers.pseudonyms(session, frame["user_id"].unique().tolist())
+        everybody = decisions.count(session)
+    if not len(frame):
+        log.warning("nothing is learned: of %d decisions none may be learned from", everybody)
+        return None
+    interactions, cleaned = cleaning.interactions_of(frame, catalogue, now=now)
+    items = cleaning.aligned(catalogue, interactions.item_ids)
+    page = dataset.items_to_parquet(items)
+    key, digest = artefacts.store(studio.objects, page, ".parquet")
+    provenance = {
+        "catalogue": {"key": key, "sha256": digest},
+        "events": len(interactions),
+        "viewers": interactions.n_users,
+        "videos": interactions.n_items,
+        "newest_event": int(interactions.times.max()),
+        "cleaning": list(cleaned.sentences()),
+    }
+    content = dataset.events_to_parquet(interactions)
+    about = (NAME, dataset.FEATURE_VERSION, len(interactions), people, provenance)
+    row = snapshots.keep(studio, content, *about, now, assembled_at=now)
+    life_cycle.choose_snapshot(studio, row)
+    times = (int(interactions.times.min()), provenance["newest_event"])
+    first, last = (datetime.fromtimestamp(t, UTC).date().isoformat() for t in times)
+    return {
+        "decisions": everybody,
+        "learned_from": len(interactions),
+        "viewers": interactions.n_users,
+        "videos": interactions.n_items,
+        "from": first,
+        "to": last,
+        "cleaning": " ".join(cleaned.sentences()),
+        "snapshot": f"{row.uri} ({row.sha256[:12]})",
+    }
+
+
+def describe_features(studio: Studio) -> Summary:
+    """What the towers will read of the chosen interactions: groups of features, what was missing or unknown."""
+    return describing.describe(candidates.load(studio, candidates.chosen(studio))).summary()
+
+
+def train(studio: Studio) -> Made:
+    """The candidate's three trainings; see candidates.train."""
+    parts = candidates.train(studio)
+    summary: Summary = {}
+    for part in parts:
+        last = part.facts["curves"][-1]
+        summary |= {f"{part.name}_epochs": part.facts["epochs"], f"{part.name}_seconds": part.facts["seconds"]}
+        summary |= {f"{part.name}_loss": last["loss"], f"{part.name}_parity": part.facts["parity"]}
+    notes = dict.fromkeys(note for part in parts for note in part.facts["notes"])
+    if notes:
+        summary["notes"] = "\n".join(f"- {note}" for note in notes)
+    curves = {part.name: part.facts["curves"] for part in parts}
+    return Made(summary, {"training_curves": report_pictures.curves(curves)})
+
+
+def evaluate(studio: Studio) -> Made:
+    """The candidate beside the simple scorers and, where it saw nothing of what is held out, the live version."""
+    found = judging.judge(studio)
+    verdict = "\n".join(f"- {problem}" for problem in found.problems) or "nothing stands against a rollout"
+    summary = {"verdict": verdict, "held_against": found.live or "no live version", **found.figures()}
+    page = studio.objects.local_named(found.report_key)
+    return Made(summary, found.pictures, None if page is None else str(page))
+
+
+def register(studio: Studio) -> Summary:
+    """The candidate as a version, which nobody gets yet; the same candidate is the same version.
+
+    BadInput, and nothing changed, when something stands against it or somebody withdrew since its snapshot.
+    """
+    found = judging.judged(studio)
+    if found.problems:
+        remedy = "read the report; gather decisions or mend the tables, and train again"
+        raise BadInput(f"model {NAME}", found.problems[0], remedy)
+    part, snapshot = candidates.trained(studio), candidates.chosen(studio)
+    model = part.model
+    digest = hashlib.sha256(model.user_onnx).hexdigest()
+    with studio.database.session() as session:
+        gone = life_cycle.withdrawn_since_last_version(session, NAME)
+        known = life_cycle.released(session, NAME, digest)
+    if known is not None:
+        row, why = known
+        told = why.sentence if why is not None else "the same model serves already: nothing to release"
+        return {"version": row.version, "decision": told}
+    key, sha256 = artefacts.store(studio.objects, part.bundle, candidates.BUNDLE)
+    provenance = life_cycle.origin(snapshot, gone) | {"bundle": {"key": key, "sha256": sha256}}
+    row = registry.register(
+        studio,
+        name=NAME,
+        trained_onnx=model.user_onnx,
+        framework="keras",
+        metrics={**found.metrics(), "parity": part.facts["parity"], "n": snapshot.n_rows},
+        reference=_reference(studio, snapshot, model),
+        feature_version=dataset.FEATURE_VERSION,
+        code_version=candidates.code_version(),
+        snapshot_id=snapshot.id,
+        licences=LICENCES,
+        provenance=provenance,
+        now=clock.now(),
+        created_by=BY,
+    )
+    told = f"{row.version} is registered; nobody gets it before its embeddings are whole"
+    return {"version": row.version, "sha256": row.sha256, "decision": told, "scores": life_cycle.told(row.metrics)}
+
+
+def _reference(studio: Studio, snapshot: TrainingSnapshot, model: TwoTower) -> dict[str, Any]:
+    """What viewers look like to this version, on what it learned from: a few outputs stand for all 768."""
+    interactions = candidates.load(studio, snapshot).interactions
+    users, lengths = prefixes.whole(interactions)
+    inputs = model.user_inputs(interactions, users[:_REFERENCE], lengths[:_REFERENCE])
+    return drift.reference(
+        inputs,
+        model.user_vectors(inputs),
+        model.input_names,
+        input_columns=model.monitored,
+        output_columns=_WATCHED_OUTPUTS,
+    )
+
+
+def sync(studio: Studio) -> dict[str, Summary]:
+    """Embeddings of every version in use, and of the newest one if that was never rolled out: by asset."""
+    now = clock.now()
+    found: dict[str, Summary] = {"user_embeddings": {}, "video_embeddings": {}}
+    rows = versions_to_embed(studio)
+    if not rows:
+        return {name: {"note": "no version of two_tower is registered yet"} for name in found}
+    for row in rows:
+        synced = syncing.sync(studio, row, now)
+        for name, part in (("user_embeddings", synced.users), ("video_embeddings", synced.videos)):
+            prefix = "" if len(rows) == 1 else f"{row.version}_"
+            found[name] |= {f"{prefix}{key}": value for key, value in part.summary().items()}
+    return found
+
+
+def versions_to_embed(studio: Studio) -> list[ModelVersion]:
+    """Those that serve somebody or may have to again, and the newest while it waits for its rollout; oldest first."""
+    with studio.database.session() as session:
+        routes = rollout.current(session, NAME)
+        wanted = {routes.live, routes.previous, routes.running[0] if routes.running else None} - {None}
+        rows = registry_table.of_ids(session, [model_id for model_id in wanted if model_id is not None])
+        newest = registry_table.latest(session, NAME)
+        if newest is not None and all(r.model_id != newest.id for r in rollouts.history(session, NAME)):
+            rows[newest.id] = newest
+    return [rows[model_id] for model_id in sorted(rows)]
+
+
+def begin(studio: Studio) -> Summary:
+    """Begins the rollout of the newest version, whose embeddings are whole; nothing when it was begun before."""
+    with studio.database.session() as session:
+        row = registry_table.latest(session, NAME)
+        if row is None:
+            return {"decision": "no version of two_tower is registered yet"}
+        begun = [r for r in rollouts.history(session, NAME) if r.model_id == row.id]
+        if begun:
+            return {"version": row.version, "decision": f"was begun before and is {begun[0].status}"}
+        if embedding_sets.current_set(session, row.id) is None:
+            raise BadInput(f"model {NAME} {row.version}", "has no embeddings yet", "materialize them first")
+        reason = f"trained from {row.provenance['events']} decisions, {life_cycle.told(row.metrics)}"
+        decision = rollout.begin(session, NAME, row.id, clock.now(), BY, reason)
+    return {"version": row.version, "stage": decision.after, "decision": decision.sentence}
+
+
+def recommend_all(studio: Studio) -> Summary:
+    """Everybody's list, in place of all before."""
+    from pipelines.recommending.serving import LiveRecommender
+
+    now = clock.now()
+    with studio.database.session() as session:
+        people = viewers.ids(session)
+    paths: Counter[str] = Counter()
+    with LiveRecommender(studio) as recommender:
+        lists = [
+            (user, found)
+            for start in range(0, len(people), _AT_ONCE)
+            for user, found in zip(
+                people[start : start + _AT_ONCE],
+                recommender.recommend_many(people[start : start + _AT_ONCE], LENGTH),
+                strict=True,
+            )
+        ]
+    paths.update(found.path for _, found in lists)
+    places = (
+        Place(UUID(user), rank, UUID(item.video_id), item.score, item.reason, found.version)
+        for user, found in lists
+        for rank, item in enumerate(found.items, start=1)
+    )
+    with studio.database.session() as session:
+        recommended.replace(session, places, now)
+        n_viewers, n_places, n_videos = recommended.counts(session)
+        catalogue = videos.count(session)
+    summary: Summary = {"viewers": n_viewers, "places": n_places, "videos_shown": n_videos}
+    summary |= {"coverage": n_videos / catalogue if catalogue else 0.0, "seconds": (clock.now() - now).total_seconds()}
+    return summary | {f"by_{path}": n for path, n in sorted(paths.items())}
