@@ -119,6 +119,17 @@ def delete(session: Session, kind: Kind, set_id: int, ids: Sequence[UUID]) -> in
     return session.execute(text(query), {"ids": list(ids)}).rowcount  # type: ignore[attr-defined, no-any-return]
 
 
+def delete_lost(session: Session, set_id: int) -> int:
+    """Deletes the vectors of viewers who withdrew or went, and of videos that went."""
+    users, videos = partition("user", set_id), partition("video", set_id)
+    withdrawn = f"""
+        delete from {users} e
+        where not exists (select from viewers v where v.user_id = e.user_id and v.withdrawn_at is null)
+    """  # noqa: S608 - names of this file
+    gone = f"delete from {videos} e where not exists (select from videos v where v.id = e.video_id)"  # noqa: S608
+    return sum(session.execute(text(query)).rowcount for query in (withdrawn, gone))  # type: ignore[attr-defined]
+
+
 def stored_digests(session: Session, kind: Kind, set_id: int) -> dict[bytes, bytes]:
     """Digest by id, both of 16 bytes."""
     query = f"select {kind}_id, digest from {partition(kind, set_id)}"  # noqa: S608
@@ -132,6 +143,7 @@ def index(session: Session, set_id: int, *, indexed_from: int = INDEXED_FROM) ->
     for kind in embedding_sets.KINDS:
         name = partition(kind, set_id)
         session.execute(text(f"alter table {name} add constraint {name}_pkey primary key (set_id, {kind}_id)"))
+        session.execute(text(f"analyze {name} (set_id, {kind}_id)"))
     users = partition("user", set_id)
     session.execute(text(f"create index {users}_user_id on {users} (user_id)"))
     n = session.execute(text(f"select count(*) from {partition('video', set_id)}")).scalar_one()  # noqa: S608

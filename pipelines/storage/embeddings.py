@@ -79,12 +79,16 @@ def nearest_exactly(
     available: bool = True,
 ) -> list[Near]:
     """As ``nearest``, by looking at every video of the set."""
+    # Fenced in by the offset, what is sorted is an id and a number, and not the vector with them.
     query = f"""
-        select e.video_id, -(e.embedding <#> cast(:vector as vector)) as score
-        from video_embeddings e join videos v on v.id = e.video_id
-        where e.set_id = {int(set_id)} and {_unseen(exclude)} and {_fitting(genres, without_genres, available)}
-        order by e.embedding <#> cast(:vector as vector), e.video_id limit :limit
+        select video_id, score from (
+            select e.video_id, -(e.embedding <#> cast(:vector as vector)) as score
+            from video_embeddings e join videos v on v.id = e.video_id
+            where e.set_id = {int(set_id)} and {_unseen(exclude)} and {_fitting(genres, without_genres, available)}
+            offset 0
+        ) as scored order by score desc, video_id limit :limit
     """  # noqa: S608 - words of this file
+    _configure(session, {})
     given = _given(vector, limit, exclude, genres, without_genres)
     found = [Near(*row) for row in session.execute(text(query), given)]
     if len(found) < limit:
@@ -105,8 +109,7 @@ def _by_index(
     # The scan itself goes on until enough videos fit; what was seen is mostly near, so it begins with room for it.
     ef_search = min(EF_SEARCH_MOST, max(100, limit + SPARE + len(exclude)))
     settings = {"hnsw.iterative_scan": "relaxed_order", "hnsw.max_scan_tuples": SCAN_MOST, "hnsw.ef_search": ef_search}
-    named = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-    session.execute(text(f"select {named}"))
+    _configure(session, settings | {"enable_sort": "off"})  # the planner thinks too well of sorting everything
     # A subquery for the video, not a join: nothing may come between the index's order and the limit.
     query = f"""
         with found as materialized (
@@ -121,6 +124,13 @@ def _by_index(
     """  # noqa: S608 - words of this file
     given = _given(vector, limit, exclude, genres, without_genres) | {"more": limit + SPARE}
     return [Near(*row) for row in session.execute(text(query), given)]
+
+
+def _configure(session: Session, settings: dict[str, Any]) -> None:
+    """For this transaction. A plan kept for any values would read the vector's text anew for every row."""
+    wanted = {"plan_cache_mode": "force_custom_plan", "enable_sort": "on"} | settings
+    named = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in wanted.items())
+    session.execute(text(f"select {named}"))
 
 
 def _unseen(exclude: Sequence[UUID]) -> str:
