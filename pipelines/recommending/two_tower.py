@@ -1,0 +1,150 @@
+"""The model that is served: two ONNX towers and what turns histories and videos into their inputs, without TensorFlow.
+
+Scores are dot products of its unit vectors. How it is trained is training.py's; where it is kept, learning.py's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.models import sessions
+from pipelines.recommending import bundles, pools, prefixes
+from pipelines.recommending.interactions import Interactions
+from pipelines.recommending.item_features import ItemEncoder
+from pipelines.recommending.prior import popularity as popularity_of
+from pipelines.recommending.recipe import Recipe
+from pipelines.recommending.viewers import Viewers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class TwoTower:
+    """Thread-safe. ``table`` [n_items, width] are the items' rows that histories are pooled from, ``popularity``
+    [n_items] how popular each was at the end of training."""
+
+    user_onnx: bytes
+    item_onnx: bytes
+    item_ids: tuple[str, ...]
+    items: ItemEncoder
+    viewers: Viewers
+    table: NDArray[np.float32]
+    popularity: NDArray[np.float32]
+    recipe: Recipe
+    notes: tuple[str, ...] = ()
+    _rows: dict[str, int] = field(init=False, repr=False, compare=False)
+    _warm: dict[str, sessions.Warm] = field(init=False, repr=False, compare=False)
+    _lock: threading.Lock = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rows", {name: row for row, name in enumerate(self.item_ids)})
+        object.__setattr__(self, "_warm", {})
+        object.__setattr__(self, "_lock", threading.Lock())
+
+    @property
+    def dims(self) -> int:
+        return self.recipe.dims
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Of the user tower's columns."""
+        width = self.table.shape[1]
+        pooled = (f"pool {pool}:{column}" for pool in range(self.viewers.n_pools) for column in range(width))
+        return (*pooled, *self.viewers.names)
+
+    @property
+    def monitored(self) -> tuple[int, ...]:
+        """The columns whose drift means something to a person: features, not pooled vectors."""
+        pooled = self.viewers.n_pools * self.table.shape[1]
+        return tuple(range(pooled, pooled + len(self.viewers.names)))
+
+    def user_inputs(
+        self,
+        interactions: Interactions,
+        users: NDArray[np.int32] | None = None,
+        lengths: NDArray[np.int32] | None = None,
+    ) -> NDArray[np.float32]:
+        """[n, len(input_names)] of the prefixes ``(users, lengths)``, or of everybody's whole history; a viewer without
+        events is a new one. The interactions may count their items differently from the training's."""
+        if users is None or lengths is None:
+            everybody, whole = prefixes.whole(interactions)
+            users = everybody if users is None else users
+            lengths = whole[users] if lengths is None else lengths
+        if not len(users):
+            return np.zeros((0, len(self.input_names)), np.float32)
+        rows = np.array([self._rows.get(name, -1) for name in interactions.item_ids.tolist()], np.int32)
+        pooled = self.viewers.pools_of(self.table, interactions, rows[interactions.items], users, lengths)
+        return np.concatenate([pooled, self.viewers.features_of(interactions, users, lengths)], axis=1)
+
+    def user_input_of(
+        self,
+        item_ids: Sequence[str],
+        times: NDArray[np.int64],
+        ratings: NDArray[np.float32],
+        wanted: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        """[len(input_names)] of one viewer's events, oldest first. Items that training did not meet take no part in the
+        pools; ``unknown`` counts them."""
+        window = self.viewers.window
+        rows = np.array([self._rows.get(name, -1) for name in item_ids[-window:]], np.int64)
+        kept = rows >= 0
+        unwanted = ~wanted[-window:][kept] if self.viewers.unwanted else None
+        pooled = pools.pooled(self.table[rows[kept]], self.viewers.taus, unwanted)
+        return np.concatenate([pooled, self.viewers.features_of_events(item_ids, times, ratings, wanted)])
+
+    def unknown(self, item_ids: Sequence[str]) -> int:
+        """How many of these the model has no row for."""
+        return sum(name not in self._rows for name in item_ids)
+
+    def user_vectors(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[n, dims], unit norm."""
+        return self._run("user tower", self.user_onnx, inputs)
+
+    def item_inputs(
+        self,
+        items: pd.DataFrame,
+        counts: NDArray[np.int64] | None = None,
+        recent: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float32]:
+        """[m, 2 + item features] of videos known or new: a row of training or 0, recent popularity, features.
+
+        ``counts`` [m] of decisions, by default none; ``recent`` [m] decayed counts over the whole catalogue (prior.py),
+        by default popularity as training left it, 0 for a new video.
+        """
+        names = [str(name) for name in items["item_id"]]
+        rows = np.array([self._rows.get(name, -1) for name in names], np.int64)
+        known = np.append(self.popularity, np.float32(0))[rows]
+        popularity = known if recent is None else popularity_of(np.asarray(recent, np.float64))
+        features = self.items.transform(items, counts).matrix
+        return np.concatenate(
+            [(rows + 1).astype(np.float32)[:, None], popularity.astype(np.float32)[:, None], features], axis=1
+        )
+
+    def item_vectors(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[m, dims], unit norm."""
+        return self._run("item tower", self.item_onnx, inputs)
+
+    def to_bytes(self) -> bytes:
+        """The whole model in one file, the same bytes for the same model."""
+        return bundles.pack(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> TwoTower:
+        """Raises BadInput when the bytes are damaged or no such model."""
+        return bundles.unpack(data)
+
+    def _run(self, name: str, onnx: bytes, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        with self._lock:
+            warm = self._warm.get(name)
+            if warm is None:
+                warm = self._warm[name] = sessions.warm(onnx, name, output_dim=self.dims)
+        if not len(inputs):
+            return np.zeros((0, self.dims), np.float32)
+        return warm.run(np.ascontiguousarray(inputs, np.float32))
