@@ -36,6 +36,9 @@ PERIODS: Mapping[str, timedelta | None] = {  # None: until its owner withdraws
     "mix": None,
     "melody": None,
     "sheet": None,
+    "videos": None,
+    "decisions": None,  # but for what a viewer's withdrawal takes with it
+    "tags": None,
 }
 OPENED = timedelta(seconds=120)  # how long a copy that was handed out is to be read
 MIXDOWNS = "features/mixdown"  # no features, but the stems in another form

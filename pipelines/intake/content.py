@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.errors import BadInput
+from pipelines.recommending import headings, reading
 from pipelines.settings import Settings
 
 SOUND = ("music", "inst", "vocal", "mix")
+TABLES = headings.KINDS
 _MB = 1 << 20
 _LIMITS = {"lyrics": 1 * _MB, "melody": 16 * _MB, "sheet": 512 * _MB}  # bytes
+_LIMITS |= dict.fromkeys(TABLES, reading.MAX_BYTES)
 _MEDIA_LIMIT = 64 << 30  # bytes: four hours at 35 Mbit/s
 
 
@@ -31,6 +34,8 @@ def check(path: Path, kind: str, settings: Settings) -> None:
                 raise BadInput(path.name, "is not a MIDI file", "export the melody as Standard MIDI (.mid)")
     elif kind == "lyrics" and not path.read_bytes().strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
         raise BadInput(path.name, "holds no words", "leave it out or give the lyrics (.lrc, .srt, .txt)")
+    elif kind in TABLES:
+        reading.check(path, kind)
 
 
 def _check_media(path: Path, kind: str, max_hours: float) -> None:
@@ -55,13 +60,17 @@ def check_job(name: str, kinds: Sequence[str], refused: Sequence[str]) -> None:
     """Raises BadInput when the sound files (their ``kinds``) are not enough for any work, or for what they begin;
     ``refused``: sentences on the others."""
     because = f" ({refused[0]})" if refused else ""
-    if not set(kinds) & {"music", "clip", "lyrics", "mix", "inst", "vocal"}:
+    if not set(kinds) & {"music", "clip", "lyrics", "mix", "inst", "vocal", *TABLES}:
         reason = f"has nothing to work on{because}"
-        raise BadInput(name, reason, "give a song (music) with clips, a mix, or stems (inst and vocal)")
+        remedy = "give a song (music) with clips, a mix, stems (inst and vocal), or tables (videos, decisions)"
+        raise BadInput(name, reason, remedy)
+    if "tags" in kinds and "videos" not in kinds:
+        # They are kept with the videos, so that whoever takes the catalogue back takes them back, too.
+        raise BadInput(name, f"has tags, but no usable catalogue{because}", "give tags with their file of kind videos")
     for kind in ("music", "lyrics", "inst", "vocal"):
         if kinds.count(kind) > 1:
             raise BadInput(name, f"has more than one file of kind {kind}", "list one; make a job for each")
-    whole = {"music", "clip"} <= set(kinds) or "mix" in kinds or {"inst", "vocal"} <= set(kinds)
+    whole = {"music", "clip"} <= set(kinds) or {"mix", *TABLES} & set(kinds) or {"inst", "vocal"} <= set(kinds)
     if whole and refused:
         return  # what a refused file belonged to is left out, and the refusal is told; the rest is worked on
     if {"music", "clip", "lyrics"} & set(kinds):

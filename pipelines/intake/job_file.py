@@ -40,7 +40,7 @@ def _line(text: str) -> str:
     return text
 
 
-Kind = Literal["music", "clip", "lyrics", "inst", "vocal", "mix", "melody", "sheet"]
+Kind = Literal["music", "clip", "lyrics", "inst", "vocal", "mix", "melody", "sheet", "videos", "decisions", "tags"]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_line)]
 _nothing = BeforeValidator(lambda value: [] if value is None else value)
 

@@ -28,7 +28,7 @@ def ensure(session: Session, user_id: UUID, person: str) -> Viewer:
     new = insert(Viewer).values(user_id=user_id, pseudonym=person)
     session.execute(new.on_conflict_do_nothing())
     held = select(Viewer).where(or_(Viewer.user_id == user_id, Viewer.pseudonym == person))
-    held = held.with_for_update(key_share=True, read=True).execution_options(populate_existing=True)
+    held = held.with_for_update(read=True).execution_options(populate_existing=True)
     rows = {row.user_id: row for row in session.execute(held).scalars()}
     if user_id not in rows:
         raise BadInput(f"viewer {user_id}", "has the pseudonym of another viewer", "name the viewer as before")

@@ -1,0 +1,138 @@
+"""A job's catalogue, decisions and tags, from its files into the tables: one transaction, the same however often.
+
+How a file is read is reading.py's, what a row says rows.py's, the statements storage/imports.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from pipelines import clock
+from pipelines.errors import BadInput
+from pipelines.recommending import reading
+from pipelines.recommending.headings import KINDS
+from pipelines.recommending.rows import Reader, Tally
+from pipelines.storage import imports, jobs
+from pipelines.studio import Studio
+
+VERSION = "1"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Rows that were not taken, or cells that were left out, for one reason."""
+
+    reason: str
+    n: int
+    lines: tuple[int, ...]  # the first few
+
+    def __str__(self) -> str:
+        where = ", ".join(map(str, self.lines)) + (", ..." if self.n > len(self.lines) else "")
+        return f"{self.reason}: {self.n} (line {where})"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a job's tables. Counts by kind: ``rows`` that were usable, ``new`` ones among them, and so on."""
+
+    counts: dict[str, dict[str, int]]  # kind -> what -> how many
+    refused: dict[str, tuple[Refused, ...]]  # file -> reasons
+    left_out: dict[str, tuple[Refused, ...]]  # file -> cells not understood, in rows that were taken
+    seconds: float = 0.0
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def n_refused(self) -> int:
+        return sum(each.n for found in self.refused.values() for each in found)
+
+    def summary(self) -> dict[str, float | int | str]:
+        """For a table: counts, and why rows were refused."""
+        counts = {f"{kind} {what}": n for kind, found in self.counts.items() for what, n in found.items()}
+        told: dict[str, float | int | str] = {**counts, "refused": self.n_refused, "seconds": round(self.seconds, 2)}
+        if said := self.lines():
+            told["notes"] = "; ".join(said)
+        return told
+
+    def lines(self) -> list[str]:
+        """One line a reason."""
+        refused = [f"{name}: refused: a row {each}" for name, found in self.refused.items() for each in found]
+        left = [f"{name}: left out: {each}" for name, found in self.left_out.items() for each in found]
+        return [*refused, *left, *self.notes]
+
+
+def load(studio: Studio, job_id: int, now: datetime | None = None) -> Imported:
+    """Takes the job's uploads of kinds videos, decisions and tags over, the catalogue first. Run again, it changes
+    nothing. Rows that cannot be used are left out and counted.
+
+    BadInput, and nothing is taken, for a file that cannot be read, lacks a column, or has rows but no usable one.
+    """
+    now = now or clock.now()
+    began = time.perf_counter()
+    with studio.database.session() as session:
+        uploads = [u for u in jobs.get(session, job_id).uploads if u.kind in KINDS and u.object_key]
+    files = [(u.kind, u.name, studio.objects.local(str(u.object_key))) for u in uploads]
+    counts: dict[str, dict[str, int]] = {}
+    refused: dict[str, Tally] = {}
+    left_out: dict[str, Tally] = {}
+    with studio.database.session() as session:
+        imports.begin(session)
+        for kind in KINDS:
+            last = ""
+            for _, name, path in (file for file in files if file[0] == kind):
+                reader = _copy(session, kind, name, path, now)
+                refused[name], left_out[name] = reader.refused, reader.left_out
+                last = name
+            if last:
+                counts[kind], more = _take(session, kind, job_id, now)
+                for reason, (n, lines) in more.items():
+                    refused[last].add_many(reason, n, lines)
+    found = Imported(counts, _told(refused), _told(left_out), time.perf_counter() - began, _notes(counts))
+    log.info("job %d: %s", job_id, ", ".join(f"{n} {what}" for what, n in found.summary().items() if what != "notes"))
+    return found
+
+
+def _copy(session: Session, kind: str, name: str, path: Path, now: datetime) -> Reader:
+    reader = Reader(now)
+    usable = 0
+    for block in reading.blocks(path, kind, name):
+        rows = reader.read(kind, block)
+        usable += len(rows)
+        imports.copy_in(session, kind, rows)
+    if not reader.rows:
+        raise BadInput(name, "holds no rows below its header", f"give {kind}, or leave the file out")
+    if not usable:
+        reason = next(iter(_told({name: reader.refused})[name]))
+        raise BadInput(name, f"has no usable row; a row {reason}", "mend it, or leave the file out")
+    return reader
+
+
+def _take(session: Session, kind: str, job_id: int, now: datetime) -> tuple[dict[str, int], dict[str, imports.Refused]]:
+    if kind == "videos":
+        return imports.take_videos(session, job_id, now), {}
+    if kind == "decisions":
+        return imports.take_decisions(session, job_id, now)
+    return imports.take_tags(session, job_id)
+
+
+def _told(found: dict[str, Tally]) -> dict[str, tuple[Refused, ...]]:
+    return {
+        name: tuple(Refused(reason, n, tuple(lines)) for reason, (n, lines) in tally.found.items())
+        for name, tally in found.items()
+        if tally.found
+    }
+
+
+def _notes(counts: dict[str, dict[str, int]]) -> tuple[str, ...]:
+    notes = []
+    if bare := counts.get("decisions", {}).get("videos"):
+        notes.append(f"{bare} videos were decided about that no catalogue names yet: they have no title")
+    if older := counts.get("videos", {}).get("older"):
+        notes.append(f"{older} videos are described by a job that came later, and stay as that one says")
+    return tuple(notes)
