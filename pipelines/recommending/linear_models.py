@@ -93,7 +93,7 @@ def decayed_ridge(train: Interactions, *, tau: float = 3.0, regularisation: floa
 
     def histories(ends: NDArray[np.int64]) -> csr_matrix:
         """float32[len(ends), n + 1]: the decayed history up to and with each of these events, and the constant."""
-        at = ends[:, None] - lags
+        at = np.maximum(ends[:, None] - lags, 0)
         real = lags <= place[ends][:, None]
         where = np.where(real, columns[at], -1)
         rows, lag = np.nonzero(where >= 0)

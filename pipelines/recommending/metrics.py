@@ -48,7 +48,7 @@ def top(scores: Scores, k: int, users: NDArray[np.int32], seed: int = 0) -> NDAr
     values = np.take_along_axis(values, order, axis=1)
     out[:, :k_here][np.isneginf(values)] = -1
     last = values[:, -1]
-    inside = (np.diff(values, axis=1) == 0) & np.isfinite(values[:, 1:])
+    inside = (values[:, 1:] == values[:, :-1]) & np.isfinite(values[:, 1:])
     beyond = np.isfinite(last) & ((scores == last[:, None]).sum(axis=1) > (values == last[:, None]).sum(axis=1))
     for row in np.flatnonzero(inside.any(axis=1) | beyond):
         among = np.flatnonzero(scores[row] >= last[row]) if np.isfinite(last[row]) else out[row][out[row] >= 0]

@@ -99,6 +99,14 @@ def global_time(interactions: Interactions, *, share: float = SHARE, at: int | N
     )
 
 
+def validation(split: Split) -> Split:
+    """The split to choose settings by for ``split``, cut the same way from what it learns from. Raises BadInput when
+    that is too little."""
+    if split.at is not None:
+        return global_time(split.train)
+    return _leave_last(split.train, "leave_last_two")
+
+
 def _leave_last(interactions: Interactions, name: str) -> Split:
     offsets = interactions.offsets
     place = np.arange(len(interactions)) - offsets[interactions.users]
