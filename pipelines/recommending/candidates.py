@@ -10,26 +10,23 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 import shutil
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipelines.errors import BadInput
-from pipelines.models import artefacts, registry, rollout, snapshots
 from pipelines.models import candidates as life_cycle
+from pipelines.models import registry, snapshots
 from pipelines.recommending import dataset
 from pipelines.recommending.dataset import Dataset
-from pipelines.storage import models as registry_table
-from pipelines.storage.tables import ModelVersion, TrainingSnapshot
+from pipelines.storage.tables import TrainingSnapshot
 from pipelines.studio import Studio
 
 if TYPE_CHECKING:
+    from pipelines.recommending.recipe import Recipe
     from pipelines.recommending.splits import Split
-    from pipelines.recommending.training import Recipe
     from pipelines.recommending.two_tower import TwoTower
 
 NAME = "two_tower"
@@ -37,6 +34,7 @@ SEED = 0
 PARTS = ("leave_last_out", "global_time", "whole")
 SOURCES = ("pipelines.recommending", "pipelines.models")
 BUNDLE = ".towers"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +69,12 @@ def train(studio: Studio) -> list[Part]:
     """
     snapshot = chosen(studio)
     data = functools.cache(lambda: load(studio, snapshot))
-    found = []
+    found: list[Part] = []
     for name in PARTS:
         part = stored(studio, snapshot, name)
         if part is None:
+            if name == "global_time" and not _divisible(data()):
+                continue
             epochs = found[0].facts["epochs"] if found else None
             part = _train(studio, snapshot, data(), name, epochs)
         found.append(part)
@@ -90,7 +90,7 @@ def _train(studio: Studio, snapshot: TrainingSnapshot, data: Dataset, name: str,
         interactions = split_of(data, name).train
     if epochs is None:
         last_two = splits.leave_last_two(data.interactions)
-        validation = (last_two.users, last_two.target_items)
+        validation = (last_two.users, [last_two.targets(j) for j in range(len(last_two))])
         interactions = last_two.train
     recipe = recipe_of(studio, data, epochs)
     folder = _checkpoints(studio) / f"{snapshot.sha256[:16]}-{name}"
@@ -101,9 +101,10 @@ def _train(studio: Studio, snapshot: TrainingSnapshot, data: Dataset, name: str,
         "epochs": trained.epochs,
         "seconds": trained.seconds,
         "parity": trained.parity,
-        "curves": trained.curves,
+        "curves": [asdict(epoch) for epoch in trained.curves],
         "notes": list(trained.notes),
-        "recipe": asdict(trained.recipe),
+        "recipe": trained.recipe.to_json(),
+        "peak_memory_mb": trained.peak_memory_mb,
     }
     bundle = trained.model.to_bytes()
     studio.objects.put_named(key(studio, snapshot, name, BUNDLE), bundle)
@@ -113,16 +114,27 @@ def _train(studio: Studio, snapshot: TrainingSnapshot, data: Dataset, name: str,
 
 
 def split_of(data: Dataset, name: str) -> Split:
-    """What a part is judged by."""
+    """What a part is judged by. BadInput where the decisions cannot be divided so."""
     from pipelines.recommending import splits
 
-    return splits.leave_last_out(data.interactions) if name == "leave_last_out" else splits.global_time(data.interactions)
+    cut = splits.leave_last_out if name == "leave_last_out" else splits.global_time
+    return cut(data.interactions)
+
+
+def _divisible(data: Dataset) -> bool:
+    """Whether there is a moment with decisions on both sides: without one, nobody is judged by time."""
+    try:
+        split_of(data, "global_time")
+    except BadInput as error:
+        log.warning("%s", error)
+        return False
+    return True
 
 
 def recipe_of(studio: Studio, data: Dataset, epochs: int | None = None) -> Recipe:
     from dataclasses import replace
 
-    from pipelines.recommending.training import Recipe
+    from pipelines.recommending.recipe import Recipe
 
     recipe = Recipe.for_catalogue(data.interactions.n_items, len(data.interactions))
     return replace(recipe, epochs=epochs or studio.settings.whole("recommender_epochs"))

@@ -6,7 +6,7 @@ import hashlib
 
 from pipelines.errors import BadInput
 from pipelines.models import overview, rollout
-from pipelines.recommending import candidates, describing, judging, learning, syncing
+from pipelines.recommending import candidates, describing, judging, learning
 from pipelines.recommending.candidates import NAME
 from pipelines.storage import embedding_sets, recommended
 from pipelines.storage import models as registry_table
@@ -80,7 +80,7 @@ def embeddings(studio: Studio) -> list[str]:
     return [
         f"{NAME} {row.version}: {problem}"
         for row in learning.versions_to_embed(studio)
-        for problem in syncing.check(studio, row)
+        for problem in learning.differences(studio, row)
     ]
 
 

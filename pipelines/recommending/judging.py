@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import BadInput
 from pipelines.models import rollout
-from pipelines.recommending import baselines, candidates, evaluation, gates, report, report_pictures
+from pipelines.recommending import baselines, candidates, evaluation, gates, report, report_pictures, versions
 from pipelines.recommending.candidates import NAME
 from pipelines.recommending.popularity import Scorer
 from pipelines.recommending.splits import Split
@@ -81,9 +81,9 @@ def judge(studio: Studio) -> Judgement:
             continue
         part = candidates.trained(studio, name)
         fitted = baselines.weekly(split)
-        scorers = {**fitted.scorers, NAME: scorer(part.model, split)}
+        scorers = {**fitted.scorers, NAME: scorer(part.model, split, data)}
         if live is not None and _knew_nothing(live, split):
-            scorers[gates.LIVE] = scorer(_towers(studio, live), split)
+            scorers[gates.LIVE] = scorer(versions.towers(studio, live), split, data)
         judged = evaluation.evaluate(split, scorers)
         evaluations[name], curves[name] = judged.to_json(), part.facts["curves"]
         if name == SPLITS[0]:
@@ -132,9 +132,10 @@ def live_version(studio: Studio) -> ModelVersion | None:
         return None if live is None else registry_table.get(session, live)
 
 
-def scorer(model: TwoTower, split: Split) -> Scorer:
-    """The model over the split's whole catalogue: one dot product a viewer and item."""
-    table = model.catalogue_vectors(split.train.item_ids)
+def scorer(model: TwoTower, split: Split, data: Dataset) -> Scorer:
+    """The model over the whole catalogue as it was at the split: one dot product a viewer and item."""
+    counts = np.bincount(split.train.items, minlength=split.train.n_items)
+    table = model.item_vectors(model.item_inputs(data.items, counts))
     lengths = np.bincount(split.train.users, minlength=split.train.n_users).astype(np.int32)
 
     def score(users: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -148,10 +149,6 @@ def _knew_nothing(live: ModelVersion, split: Split) -> bool:
     """Whether all that the version learned from was over when the held-out days began."""
     newest = live.provenance.get("newest_event")
     return split.at is not None and newest is not None and newest < split.at
-
-
-def _towers(studio: Studio, row: ModelVersion) -> TwoTower:
-    return TwoTower.from_bytes(studio.objects.get(row.provenance["bundle"]["key"]))
 
 
 def _key(studio: Studio, snapshot: TrainingSnapshot, live: ModelVersion | None, suffix: str) -> str:

@@ -42,6 +42,7 @@ Summary = dict[str, float | int | str]
 LICENCES = ("GroupLens (sample decisions: no commercial use)", "consented decisions")
 BY = "training"
 LENGTH = 20  # places of a list
+_LOOKED_AT = 200  # viewers, and videos, whose vectors are compared
 _AT_ONCE = 1000  # viewers whose lists are made together
 _REFERENCE = 5000  # viewers that drift is measured against
 _WATCHED_OUTPUTS = tuple(range(0, 768, 48))
@@ -82,7 +83,7 @@ def assemble(studio: Studio) -> Summary | None:
     about = (NAME, dataset.FEATURE_VERSION, len(interactions), people, provenance)
     row = snapshots.keep(studio, content, *about, now, assembled_at=now)
     life_cycle.choose_snapshot(studio, row)
-    times = (int(interactions.times.min()), provenance["newest_event"])
+    times = (int(interactions.times.min()), int(interactions.times.max()))
     first, last = (datetime.fromtimestamp(t, UTC).date().isoformat() for t in times)
     return {
         "decisions": everybody,
@@ -185,13 +186,38 @@ def sync(studio: Studio) -> dict[str, Summary]:
     found: dict[str, Summary] = {"user_embeddings": {}, "video_embeddings": {}}
     rows = versions_to_embed(studio)
     if not rows:
-        return {name: {"note": "no version of two_tower is registered yet"} for name in found}
+        return {name: {"note": f"no version of {NAME} is registered yet"} for name in found}
     for row in rows:
-        synced = syncing.sync(studio, row, now)
-        for name, part in (("user_embeddings", synced.users), ("video_embeddings", synced.videos)):
-            prefix = "" if len(rows) == 1 else f"{row.version}_"
-            found[name] |= {f"{prefix}{key}": value for key, value in part.summary().items()}
+        model = versions.towers(studio, row)
+        with studio.database.session() as session:  # reads on while the sync writes in a transaction of its own
+            people, catalogue = (of(session, row, model) for of in (versions.viewer_vectors, versions.video_vectors))
+            synced = syncing.sync(studio, row, people, catalogue, now, actor=BY)
+        prefix = "" if len(rows) == 1 else f"{row.version}_"
+        common: Summary = {"set": synced.set_id, "done": synced.sentence, "index": synced.indexed}
+        common |= {f"{phase}_seconds": round(seconds, 3) for phase, seconds in synced.seconds.items()}
+        for name, n in (("user_embeddings", synced.users), ("video_embeddings", synced.videos)):
+            found[name] |= {f"{prefix}{key}": value for key, value in {"vectors": n, **common}.items()}
     return found
+
+
+def differences(studio: Studio, row: ModelVersion) -> list[str]:
+    """How the version's embeddings differ from what its towers say now, on a sample, and from what there is, in
+    number."""
+    model = versions.towers(studio, row)
+    with studio.database.session() as session:
+        people, catalogue = viewers.ids(session), videos.ids(session)
+        return syncing.check(
+            studio,
+            row,
+            versions.viewer_vectors(session, row, model, _sample(people)),
+            versions.video_vectors(session, row, model, _sample(catalogue)),
+            n_users=len(people),
+            n_videos=len(catalogue),
+        )
+
+
+def _sample(ids: list[str]) -> list[str]:
+    return ids[:: max(1, len(ids) // _LOOKED_AT)]
 
 
 def versions_to_embed(studio: Studio) -> list[ModelVersion]:

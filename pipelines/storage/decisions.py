@@ -203,6 +203,17 @@ def popularity(
     return [Popular(i, e, t, tuple(g), float(s), n) for i, e, t, g, s, n in session.execute(query)]
 
 
+def weights(session: Session, days: float) -> dict[str, tuple[int, float]]:
+    """Of each video that anybody wanted: how many viewers did, and that sum with each counted exp(-age / ``days``), the
+    age being that of the decision when the newest of all was made."""
+    inner = _newest().subquery()
+    newest = select(func.max(inner.c.at)).scalar_subquery()
+    age = func.least((newest - inner.c.at) / (days * 86_400.0), 600.0)  # exp(-600) is 0 all the same, and no error
+    query = select(inner.c.video_id, func.count(), func.sum(func.exp(-age)))
+    rows = session.execute(query.where(inner.c.decision.in_(WANTED)).group_by(inner.c.video_id))
+    return {video_id: (n, float(recent)) for video_id, n, recent in rows}
+
+
 def count(session: Session, *, trainable_only: bool = False) -> int:
     """Decisions of viewers who have not withdrawn, the replaced ones too."""
     query = select(func.count()).select_from(Decision).join(Viewer, Viewer.user_id == Decision.user_id)

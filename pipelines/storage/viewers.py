@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Text, Uuid, and_, any_, func, literal, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Text, Uuid, and_, any_, cast, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -78,6 +78,13 @@ def consent(session: Session, user_id: UUID, *, training: bool, actor: str, now:
     session.flush()
     detail = {"before": {"training": before}, "after": {"training": training}, "owner": row.pseudonym}
     audit.write(session, actor=actor, action="consent.set", subject=f"user:{row.pseudonym}", detail=detail)
+
+
+def ids(session: Session) -> list[str]:
+    """Of all who have decided anything and have not withdrawn, in order."""
+    decided = select(Decision.user_id).where(Decision.user_id == Viewer.user_id).exists()
+    query = select(cast(Viewer.user_id, Text)).where(Viewer.withdrawn_at.is_(None), decided)
+    return list(session.execute(query.order_by(Viewer.user_id)).scalars())
 
 
 def withdraw(session: Session, user_ids: Collection[str | UUID], now: datetime) -> int:

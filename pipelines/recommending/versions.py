@@ -1,0 +1,75 @@
+"""A registered version of the two towers: its model, verified, and everybody's vectors as they are now.
+
+Where vectors are kept and what of them moves is syncing.py's, who gets which version models/rollout.py's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from pipelines.errors import BadInput
+from pipelines.models import artefacts
+from pipelines.recommending import embedding, prior
+from pipelines.recommending.embedding import Batch
+from pipelines.recommending.two_tower import TwoTower
+from pipelines.storage import decisions, videos
+from pipelines.storage.tables import ModelVersion
+from pipelines.studio import Studio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def towers(studio: Studio, row: ModelVersion) -> TwoTower:
+    """The version's whole model. BadInput, naming the version, when its bytes are gone or have changed."""
+    bundle = row.provenance["bundle"]
+    remedy = "restore the object, or roll back to a version that has its bytes"
+    try:
+        data = studio.objects.get(bundle["key"])
+    except BadInput as error:
+        raise BadInput(artefacts.named(row), f"has lost its towers ({error.what}: {error.reason})", remedy) from error
+    if hashlib.sha256(data).hexdigest() != bundle["sha256"]:
+        raise BadInput(artefacts.named(row), f"has other bytes in {bundle['key']} than were registered", remedy)
+    return TwoTower.from_bytes(data)
+
+
+def viewer_vectors(
+    session: Session, row: ModelVersion, model: TwoTower, ids: Collection[str] | None = None
+) -> Iterator[Batch]:
+    """Of everybody who has decided anything (or of these viewers), from their histories as they are now."""
+    histories = decisions.histories(session, ids, model.recipe.window)
+    return embedding.of_users(model, histories, version=row.version)
+
+
+def video_vectors(
+    session: Session, row: ModelVersion, model: TwoTower, ids: Collection[str] | None = None
+) -> Iterator[Batch]:
+    """Of the whole catalogue (or of these videos), with how popular each is now."""
+    frame = videos.frame(session)
+    weights = decisions.weights(session, model.recipe.prior_days)
+    found = [weights.get(video_id, (0, 0.0)) for video_id in frame["item_id"]]
+    frame["decided"] = np.array([n for n, _ in found], np.int64)
+    frame["popularity"] = prior.popularity(np.array([recent for _, recent in found], np.float64))
+    if ids is not None:
+        frame = frame[frame["item_id"].isin(list(ids))].reset_index(drop=True)
+    return embedding.of_videos(_Now(model), frame, version=row.version)
+
+
+class _Now:
+    """The video tower over rows that say how often and how lately each video was wanted."""
+
+    def __init__(self, model: TwoTower) -> None:
+        self._model = model
+
+    def item_inputs(self, items: pd.DataFrame, /) -> NDArray[np.float32]:
+        decided, popularity = items["decided"].to_numpy(np.int64), items["popularity"].to_numpy(np.float32)
+        return self._model.item_inputs(items, decided, popularity)
+
+    def item_vectors(self, inputs: NDArray[np.float32], /) -> NDArray[np.float32]:
+        return self._model.item_vectors(inputs)
