@@ -18,6 +18,7 @@ from pipelines.errors import BadInput
 from pipelines.models import rollout
 from pipelines.recommending import baselines, candidates, evaluation, gates, report, report_pictures, versions
 from pipelines.recommending.candidates import NAME
+from pipelines.recommending.dataset import Dataset
 from pipelines.recommending.popularity import Scorer
 from pipelines.recommending.splits import Split
 from pipelines.recommending.two_tower import TwoTower

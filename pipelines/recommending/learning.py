@@ -27,6 +27,7 @@ from pipelines.recommending import (
     prefixes,
     report_pictures,
     syncing,
+    versions,
 )
 from pipelines.recommending.candidates import NAME
 from pipelines.storage import decisions, embedding_sets, recommended, rollouts, videos, viewers
