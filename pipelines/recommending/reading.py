@@ -242,8 +242,6 @@ def _readable(path: Path, name: str | None = None) -> Iterator[None]:
         raise BadInput(name or path.name, error.reason, error.remedy) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadInput(name or path.name, "is damaged gzip, or only a part of it", "copy the file again") from error
-    except UnicodeError as error:
-        raise BadInput(name or path.name, "is no text in UTF-8 or UTF-16", "save it as UTF-8") from error
     except Exception as error:
         import pyarrow as pa
 
