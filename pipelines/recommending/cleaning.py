@@ -137,16 +137,16 @@ def interactions_of(
 def items_of(frame: pd.DataFrame) -> pd.DataFrame:
     """The items in `ITEM_COLUMNS`: ids as text, lists of words (an "A|B" is split), numbers as float64 (NaN: unknown),
     texts or None. Rows without an id go, of rows with one id the last stays; both are counted in ``attrs``
-    ("missing_ids", "duplicates"). A year that only the title names, "Heat (1995)", is read from there.
+    ("missing_ids", "duplicates"). A year that only the title names, "Heat (1995)", is read from there, and MovieLens'
+    "(no genres listed)" is none.
     Raises BadInput without a column item_id.
     """
     import pandas as pd
 
     _require(frame, "items", ("item_id",))
     codes, ids = ids_of(frame["item_id"], "item_id")
-    last = np.full(len(ids), -1, np.int64)
-    last[codes[codes >= 0]] = np.flatnonzero(codes >= 0)  # of repeated indices numpy keeps the last assignment
-    rows = last  # in order of each id's first row
+    rows = np.full(len(ids), -1, np.int64)  # in the order of each id's first row
+    rows[codes[codes >= 0]] = np.flatnonzero(codes >= 0)  # the last one: numpy keeps the last of such assignments
     columns: dict[str, Any] = {"item_id": pd.Series(ids, dtype="str")}
     for name in ITEM_COLUMNS[1:]:
         values = frame[name].iloc[rows] if name in frame.columns else pd.Series([None] * len(rows), dtype=object)
@@ -157,9 +157,9 @@ def items_of(frame: pd.DataFrame) -> pd.DataFrame:
             read = words_of if name in LISTS else text_of
             columns[name] = pd.Series([read(value) for value in values.tolist()], dtype=object)
     columns["genres"] = columns["genres"].map(lambda genres: [genre for genre in genres if genre != _NO_GENRES])
-    years = columns["year"]
+    years, titles = columns["year"], columns["title"].tolist()
     for row in np.flatnonzero(np.isnan(years)):
-        if found := _TITLE_YEAR.search(columns["title"].iloc[row] or ""):
+        if found := _TITLE_YEAR.search(titles[row] or ""):
             years[row] = float(found.group(1))
     cleaned = pd.DataFrame(columns)
     missing = int((codes < 0).sum())

@@ -76,6 +76,9 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words)
 
+    def __contains__(self, word: str) -> bool:
+        return folded(word) in self._index
+
     @property
     def columns(self) -> tuple[str, ...]:
         return (*self.words, "(other)", "(none)")

@@ -44,8 +44,9 @@ _YEAR_AT_END = re.compile(r"[(（]\d{4}(?:\s*[-–]\s*(?:\d{4})?)?[)）]\s*$")
 
 @dataclass(frozen=True, slots=True)
 class ItemEncoder:
-    """Columns in four groups: "tfidf" (title, description and tags), "categories" (genres, category, performers),
-    "numbers" (standardised; missing: 0 and an indicator) and "counts" (of decisions)."""
+    """Reads the columns that cleaning.items_of gives, or as many of them as there are, into four groups: "tfidf"
+    (title, description and tags), "categories" (genres, category, performers), "numbers" (standardised; missing: 0 and
+    an indicator) and "counts" (of decisions)."""
 
     terms: Terms
     genres: Vocabulary
@@ -93,8 +94,9 @@ class ItemEncoder:
     def transform(self, items: pd.DataFrame, counts: NDArray[np.int64] | None = None) -> Encoded:
         """Features of items [n, d], known or new; without ``counts``, of items that nobody decided on yet.
 
-        A row depends on its own item only. Missing: rows without a title, text, genre ...; unknown: genres,
-        categories and performers without a column, and texts with no known term."""
+        A row depends on its own item only, so that a large catalogue can be done in parts (4 kB an item). Missing:
+        rows without a title, text, genre ...; unknown: genres, categories and performers without a column, and texts
+        with no known term."""
         cells = _Cells.of(items)
         n = len(items)
         matrix = np.zeros((n, len(self.names)), np.float32)
@@ -108,8 +110,9 @@ class ItemEncoder:
             at += hot.shape[1]
         if self.buckets:
             for row, cell in enumerate(cells.performers):
-                for performer in cell:
-                    matrix[row, at + zlib.crc32(folded(performer).encode()) % self.buckets] = 1
+                for name in cell:
+                    if name not in self.performers:
+                        matrix[row, at + zlib.crc32(folded(name).encode()) % self.buckets] = 1
             at += self.buckets
         numbers = cells.numbers()
         matrix[:, at : at + len(_NUMBERS)] = self.numbers.transform(numbers)

@@ -222,6 +222,16 @@ def test_items_in_canonical_columns() -> None:
     pd.testing.assert_frame_equal(items_of(items), items)
 
 
+def test_the_frames_own_index_does_not_matter() -> None:
+    rows = frame((2, "b", "2020-01-01", 1.0), (1, "a", 7, 2.0), (1, None, 8, 3.0))
+    rows.index = pd.Index([5, 5, 0])
+    found, _ = interactions_of(rows, None)
+    assert told(found) == [("1", "a", 7), ("2", "b", 1577836800)]
+    assert found.ratings.tolist() == [2, 1]
+    items = pd.DataFrame({"item_id": ["a", "b", "a"], "title": ["x", "y", "z"]}, index=[3, 3, 3])
+    assert items_of(items)["title"].tolist() == ["z", "y"]
+
+
 def test_items_without_ids_are_bad_input() -> None:
     with pytest.raises(BadInput, match="items: have no column item_id"):
         items_of(pd.DataFrame({"title": ["a"]}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +31,9 @@ ITEMS = pd.DataFrame(
 )
 
 
-def history(rows: list[tuple[str, str, int, float | None, bool]], items: pd.DataFrame | None = ITEMS) -> Interactions:
+def history(
+    rows: Sequence[tuple[str, str, int, float | None, bool]], items: pd.DataFrame | None = ITEMS
+) -> Interactions:
     columns = ("user_id", "item_id", "timestamp", "rating", "wanted")
     return interactions_of(pd.DataFrame(rows, columns=columns), items, repeated=True)[0]
 
