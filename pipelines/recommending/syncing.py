@@ -77,21 +77,15 @@ def sync(
     live set is as it was.
     """
     sweep(studio, now, grace)
-    with studio.database.session() as session:
-        embedding_sets.lock(session, model.id, patience)
+    with studio.database.session() as session, embedding_sets.patient(session, model.id, patience):
         run = _Run(session, model, now, few, embedding_sets.current_set(session, model.id), indexed_from)
         run.take("video", videos)
         run.take("user", users)
         synced = run.end()
         if synced.moved or synced.deleted:
             detail = {"version": model.version, "set": synced.set_id, "new": synced.new_set, "moved": synced.moved}
-            audit.write(
-                session,
-                actor=actor,
-                action="embeddings.sync",
-                subject=f"model:{model.name}",
-                detail=detail | {"deleted": synced.deleted, "users": synced.users, "videos": synced.videos},
-            )
+            detail |= {"deleted": synced.deleted, "users": synced.users, "videos": synced.videos}
+            audit.write(session, actor=actor, action="embeddings.sync", subject=f"model:{model.name}", detail=detail)
         started = time.perf_counter()
     synced.seconds["flip"] += time.perf_counter() - started
     log.info("%s", synced.sentence)
@@ -286,7 +280,8 @@ class _Run:
         written = time.perf_counter()
         embedding_loads.index(self.session, set_id, indexed_from=self.indexed_from)
         indexed = time.perf_counter()
-        lost = self._lost(set_id)
+        embeddings.lock_viewers(self.session, shared=True)
+        lost = embedding_loads.delete_lost(self.session, set_id)
         embedding_sets.finish(self.session, set_id, self.now)
         self.seconds["write"] += written - started
         self.seconds["index"] += indexed - written
@@ -295,6 +290,7 @@ class _Run:
 
     def _patch(self, live: EmbeddingSet, changes: int) -> int:
         deleted = 0
+        embeddings.lock_viewers(self.session, shared=True)
         for kind, held in self.held.items():
             if held.waiting:
                 ids = [one for block in held.waiting for one in block[0]]
@@ -305,15 +301,10 @@ class _Run:
                 )
             if held.gone:
                 deleted += embedding_loads.delete(self.session, kind, live.id, held.gone)
-        deleted += self._lost(live.id)
+        deleted += embedding_loads.delete_lost(self.session, live.id)
         if changes or deleted:
             live.n_users = embedding_sets.contents(self.session, "user", live.id).rows
             live.n_videos = embedding_sets.contents(self.session, "video", live.id).rows
             live.detail = live.detail | {"patched": int(live.detail.get("patched", 0)) + changes}
             self.session.flush()
         return deleted
-
-    def _lost(self, set_id: int) -> int:
-        """Viewers and videos that went while their vectors were made."""
-        embeddings.lock_viewers(self.session, shared=True)
-        return embedding_loads.delete_lost(self.session, set_id)

@@ -6,8 +6,9 @@ Its rows go in by embedding_loads.py, are read by embeddings.py; what is to be l
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -26,7 +27,6 @@ KINDS: tuple[Kind, ...] = ("user", "video")
 NORM_TOLERANCE = 1e-3
 GRACE = timedelta(minutes=5)  # a reader that learned a set's id goes on reading it for so long after two flips
 BRIEFLY = 20  # ms for which readers may wait behind a drop, which waits for those before it
-log = logging.getLogger(__name__)
 _LOCKED = "55P03"  # SQLSTATE lock_not_available
 
 
@@ -48,16 +48,19 @@ def partition(kind: Kind, set_id: int) -> str:
     return f"{kind}_embeddings_{int(set_id)}"
 
 
-def lock(session: Session, model_id: int, wait_s: float) -> None:
-    """One load of a version at a time, until the transaction ends. Unavailable when another lasts longer than this
-    waits."""
+@contextlib.contextmanager
+def patient(session: Session, model_id: int, wait_s: float) -> Iterator[None]:
+    """One load of a version at a time, until the transaction ends; within, no lock is waited for longer than
+    ``wait_s``. Unavailable when another load lasts longer."""
+    what = f"the embeddings of {version_of(session, model_id)}"
     session.execute(text("select set_config('lock_timeout', :wait, true)"), {"wait": f"{max(1, int(wait_s * 1000))}ms"})
     try:
         session.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 7))"), {"name": _lock(model_id)})
+        yield
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == _LOCKED:
-            raise Unavailable("the embeddings of this version", "are being synced by another run", 30) from error
-        raise
+        if not _locked(error):
+            raise
+        raise Unavailable(what, "are being synced by another run", 30) from error
 
 
 def create_set(session: Session, model_id: int) -> int:
@@ -96,7 +99,7 @@ def finish(session: Session, set_id: int, now: datetime) -> EmbeddingSet:
     for kind, held in found.items():
         if not held.normal:
             reason = f"has {kind} vectors of length {held.shortest:.4f} to {held.longest:.4f}"
-            raise BadInput(f"the embeddings of {version(session, row.model_id)}", reason, "normalise them to 1")
+            raise BadInput(f"the embeddings of {version_of(session, row.model_id)}", reason, "normalise them to 1")
     for kind in KINDS:
         name = partition(kind, set_id)
         session.execute(text(f"alter table {kind}_embeddings attach partition {name} for values in ({set_id})"))
@@ -133,7 +136,7 @@ def back(session: Session, model_id: int, now: datetime) -> int:
     return pointer.set_id
 
 
-def version(session: Session, model_id: int) -> str:
+def version_of(session: Session, model_id: int) -> str:
     model = session.get(ModelVersion, model_id)
     return f"model {model_id}" if model is None else model.version
 
@@ -167,12 +170,12 @@ def drop(session: Session, set_id: int) -> bool:
         if not session.execute(text("select pg_try_advisory_xact_lock(hashtextextended(:name, 7))"), name).scalar_one():
             return False
     try:
-        for kind in KINDS:
-            session.execute(text(f"drop table if exists {partition(kind, set_id)}"))
+        with session.begin_nested():
+            for kind in KINDS:
+                session.execute(text(f"drop table if exists {partition(kind, set_id)}"))
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _LOCKED:
+        if not _locked(error):
             raise
-        session.rollback()
         return False
     if row is not None:
         session.delete(row)
@@ -198,6 +201,10 @@ def _point(session: Session, model_id: int, set_id: int, now: datetime) -> None:
         .values(status="retired", detail=detail)
         .execution_options(synchronize_session=False)
     )
+
+
+def _locked(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == _LOCKED
 
 
 def _lock(model_id: int) -> str:

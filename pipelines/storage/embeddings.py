@@ -22,6 +22,7 @@ from pipelines.storage.embedding_rows import to_uuids
 from pipelines.storage.embedding_sets import Kind
 from pipelines.storage.recommending_tables import DIMENSIONS, EmbeddingSet
 
+EF_SEARCH_LEAST = 200
 EF_SEARCH_MOST = 1000  # pgvector's own limit
 SPARE = 20  # more than asked for, ranked again by whole numbers
 SCAN_MOST = 5_000  # entries of the index looked at before all videos are: a rare genre is found quicker so
@@ -107,7 +108,7 @@ def _by_index(
     available: bool,
 ) -> list[Near]:
     # The scan itself goes on until enough videos fit; what was seen is mostly near, so it begins with room for it.
-    ef_search = min(EF_SEARCH_MOST, max(100, limit + SPARE + len(exclude)))
+    ef_search = min(EF_SEARCH_MOST, max(EF_SEARCH_LEAST, 2 * (limit + SPARE) + 3 * len(exclude) // 2))
     settings = {"hnsw.iterative_scan": "relaxed_order", "hnsw.max_scan_tuples": SCAN_MOST, "hnsw.ef_search": ef_search}
     _configure(session, settings | {"enable_sort": "off"})  # the planner thinks too well of sorting everything
     # A subquery for the video, not a join: nothing may come between the index's order and the limit.
