@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.settings import Settings
+from pipelines.storage.cache import Cache
+from pipelines.storage.database import Database
+from pipelines.storage.objects import Objects
+from pipelines.studio import Studio
+
+
+@pytest.fixture
+def studio(settings: Settings, database: Database, objects: Objects) -> Studio:
+    """A studio with nothing in it."""
+    return Studio(settings, database, objects, Cache(objects))
