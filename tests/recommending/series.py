@@ -1,5 +1,5 @@
-"""Viewers who watch series, episode by episode: a small world in which the order of a history tells what comes next, and
-what is popular does not. Two towers learn it in seconds."""
+"""Viewers who watch series, episode by episode: a small world in which the order of a history tells what comes next,
+and what is popular does not. Two towers learn it in seconds."""
 
 from __future__ import annotations
 
