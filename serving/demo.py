@@ -17,6 +17,7 @@ from pipelines.settings import Settings
 from pipelines.studio import Studio
 from resources import instance
 
+VIEWER = "15"  # of the sample's decisions
 Answer = tuple[dict[str, Any], list[str]]
 
 
@@ -37,15 +38,16 @@ def demo(settings: Settings, samples: Path) -> tuple[dict[str, Any], str]:
         keys = [b.key for b in batches.listed(session, "planned", "requested", "failed")]
     for key in keys:
         _run_batch(studio, key)
-    found, lines = _results(settings, names)
+    found, lines = _results(studio, names)
     if keys or not _versions(studio):
         _train()
     models, told = _models(studio)
+    listed, shown = _lists(studio)
     seconds = time.monotonic() - began
     head = f"Made in {seconds:.0f} s" if keys else "Everything had been made before:"
     tail = "`make dev` opens the Dagster UI with these runs, their pictures and checks."
-    result = {"seconds": round(seconds, 1), "batches": keys, "jobs": found, "models": models}
-    return result, "\n".join([head, "", *lines, *told, tail])
+    result = {"seconds": round(seconds, 1), "batches": keys, "jobs": found, "models": models, "lists": listed}
+    return result, "\n".join([head, "", *lines, *told, *shown, tail])
 
 
 def _run_batch(studio: Studio, key: str) -> None:
@@ -84,17 +86,19 @@ def _execute(dagster: Any, job: str, partition: str | None = None) -> tuple[str,
     return done.run_id, done.success
 
 
-def _results(settings: Settings, names: Sequence[str]) -> Answer:
+def _results(studio: Studio, names: Sequence[str]) -> Answer:
     jobs: dict[str, Any] = {}
     lines: list[str] = []
     missing = []
     for name in names:
-        out = settings.home_path / "results" / name
+        out = studio.settings.home_path / "results" / name
         found, told = _edits(out)
         for master in sorted(out.glob("*.master.json")):
             facts, said = _master(out, master)
             found.setdefault("masters", {})[master.name.removesuffix(".master.json")] = facts
             told += said
+        if not found:
+            found, told = _decisions(studio, name)
         if not found:
             missing.append(name)
         jobs[name] = {"folder": str(out), **found}
@@ -132,6 +136,34 @@ def _master(out: Path, file: Path) -> Answer:
             0, f"  alignment  {found['verdict']}: the vocal lies {found['lag_s']:+.3f} s in, {found['reasons'][0]}"
         )
     return {"file": str(out / f"{stem}.master.wav"), **facts}, lines
+
+
+def _decisions(studio: Studio, name: str) -> Answer:
+    from pipelines.storage import decisions
+
+    with studio.database.session() as session:
+        n, viewers = decisions.of_job(session, name)
+    if not n:
+        return {}, []
+    return {"decisions": n, "viewers": viewers}, [f"  decisions  {n:,} of {viewers:,} viewers, in user_video_decisions"]
+
+
+def _lists(studio: Studio) -> Answer:
+    """The recommender's report and one viewer's list, as `orimono recommend` gives it."""
+    from pipelines.recommending import judging
+    from pipelines.recommending.serving import LiveRecommender
+
+    try:
+        page = studio.objects.local_named(judging.judged(studio).report_key)
+    except BadInput:  # the samples held no decisions
+        return {}, []
+    with LiveRecommender(studio) as recommender:
+        found = recommender.recommend(VIEWER, 5)
+    lines = [f"recommendations for viewer {VIEWER} ({found.path}, {found.version}, {found.latency_ms:.0f} ms)"]
+    lines += [f"  {rank}. {item.title}  ({item.reason})" for rank, item in enumerate(found.items, start=1)]
+    lines += [f"  report     {page}", f"  ask        orimono recommend {VIEWER}", ""]
+    items = [{"title": item.title, "score": item.score, "reason": item.reason} for item in found.items]
+    return {"viewer": VIEWER, "path": found.path, "version": found.version, "items": items, "report": str(page)}, lines
 
 
 def _chooser(by: str) -> str:

@@ -25,6 +25,7 @@ from pipelines.errors import BadInput
 from pipelines.governance.people import pseudonym
 from pipelines.storage import viewers
 from pipelines.storage.recommending_tables import DECISIONS, WANTED, Decision, Video, Viewer
+from pipelines.storage.tables import Job
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -220,6 +221,14 @@ def count(session: Session, *, trainable_only: bool = False) -> int:
     allowed = viewers.learnable() if trainable_only else Viewer.withdrawn_at.is_(None)
     n: int = session.execute(query.where(allowed)).scalar_one()
     return n
+
+
+def of_job(session: Session, name: str) -> tuple[int, int]:
+    """(decisions, viewers) that came with the jobs of this name."""
+    columns = (func.count(), func.count(Decision.user_id.distinct()))
+    query = select(*columns).select_from(Decision).join(Job, Job.id == Decision.job_id).where(Job.name == name)
+    n, people = session.execute(query).one()
+    return n, people
 
 
 def _newest(*more: Any) -> Select[Any]:
