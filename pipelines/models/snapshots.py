@@ -7,8 +7,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -210,7 +212,13 @@ def _erase(studio: Studio, row: TrainingSnapshot, reason: str, now: datetime) ->
         storage_use.remove(studio.objects, learned)
     for suffix in (".safetensors", ".json"):  # the model that learns on begins anew by itself
         studio.objects.delete(f"incremental/{row.task}{suffix}")
+    shutil.rmtree(checkpoints(studio, row.task), ignore_errors=True)  # of a training that was cut off
     row.erased_at, row.erased_reason = now, reason
+
+
+def checkpoints(studio: Studio, task: str) -> Path:
+    """Where a training of this task may leave what it needs to go on after it was killed."""
+    return studio.settings.home_path / "checkpoints" / task
 
 
 def _refuse_erased(row: TrainingSnapshot) -> None:

@@ -13,7 +13,6 @@ import json
 import logging
 import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import BadInput
@@ -78,7 +77,7 @@ def train(studio: Studio) -> list[Part]:
             epochs = found[0].facts["epochs"] if found else None
             part = _train(studio, snapshot, data(), name, epochs)
         found.append(part)
-    shutil.rmtree(_checkpoints(studio), ignore_errors=True)
+    shutil.rmtree(snapshots.checkpoints(studio, NAME), ignore_errors=True)
     return found
 
 
@@ -93,7 +92,7 @@ def _train(studio: Studio, snapshot: TrainingSnapshot, data: Dataset, name: str,
         validation = (last_two.users, [last_two.targets(j) for j in range(len(last_two))])
         interactions = last_two.train
     recipe = recipe_of(studio, data, epochs)
-    folder = _checkpoints(studio) / f"{snapshot.sha256[:16]}-{name}"
+    folder = snapshots.checkpoints(studio, NAME) / f"{snapshot.sha256[:16]}-{name}"
     trained = training.train(
         interactions, data.items, recipe=recipe, seed=SEED, validation=validation, checkpoints=folder
     )
@@ -167,7 +166,3 @@ def key(studio: Studio, snapshot: TrainingSnapshot, part: str, suffix: str) -> s
 
 def code_version() -> str:
     return registry.code_version(SOURCES)
-
-
-def _checkpoints(studio: Studio) -> Path:
-    return studio.settings.home_path / "checkpoints" / NAME
