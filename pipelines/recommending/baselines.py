@@ -51,11 +51,11 @@ BASELINES: Mapping[str, Baseline] = {
     "item_knn": Baseline(
         item_knn,
         quick={"neighbours": 20, "shrink": 0.0},
-        quick_by_split={"global_time": {"neighbours": 300, "shrink": 10.0}},
+        quick_by_split={"global_time": {"neighbours": 100, "shrink": 50.0}},
         tried={"neighbours": (20, 50, 100, 300), "shrink": (0.0, 10.0, 50.0)},
     ),
     "ease": Baseline(
-        ease, quick={"regularisation": 100.0}, tried={"regularisation": (50.0, 100.0, 200.0, 400.0, 800.0)}
+        ease, quick={"regularisation": 50.0}, tried={"regularisation": (50.0, 100.0, 200.0, 400.0, 800.0)}
     ),
     "ials": Baseline(
         ials,
@@ -65,8 +65,8 @@ BASELINES: Mapping[str, Baseline] = {
     ),
     "decayed_ridge": Baseline(
         decayed_ridge,
-        quick={"tau": 5.0, "regularisation": 300.0},
-        quick_by_split={"global_time": {"tau": 10.0}},
+        quick={"tau": 10.0, "regularisation": 1000.0},
+        quick_by_split={"global_time": {"regularisation": 100.0}},
         tried={"tau": (3.0, 5.0, 10.0), "regularisation": (100.0, 300.0, 1000.0)},
     ),
 }
