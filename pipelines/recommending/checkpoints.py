@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,10 @@ def newest(folder: Path, mark: str) -> tuple[dict[str, Any], list[NDArray[Any]]]
     """(facts, arrays) of the last whole state of this very training; None when there is none."""
     for path in sorted(folder.glob("epoch-*.npz"), reverse=True):
         try:
-            with np.load(path) as stored:
+            with path.open("rb") as file, np.load(file) as stored:
                 facts: dict[str, Any] = json.loads(str(stored["facts"]))
                 if facts["mark"] == mark:
                     return facts, [stored[name] for name in sorted(stored.files) if name != "facts"]
-        except (OSError, ValueError, KeyError, EOFError):  # cut short by whatever ended the machine
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # cut short by whatever ended the machine
             continue
     return None
