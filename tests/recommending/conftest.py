@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipelines.settings import Settings
@@ -12,4 +14,5 @@ from pipelines.studio import Studio
 @pytest.fixture
 def studio(settings: Settings, database: Database, objects: Objects) -> Studio:
     """A studio with nothing in it."""
-    return Studio(settings, database, objects, Cache(objects))
+    found = replace(settings, database_url=database.settings.database_url)  # for steps that open it themselves
+    return Studio(found, database, objects, Cache(objects))
