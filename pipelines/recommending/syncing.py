@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, Unavailable
 from pipelines.recommending.embedding import Batch
 from pipelines.storage import audit, embedding_loads, embedding_sets, embeddings
 from pipelines.storage.embedding_sets import GRACE, KINDS, Kind
@@ -289,6 +289,10 @@ class _Run:
         return lost + sum(len(held.gone) for held in self.held.values())
 
     def _patch(self, live: EmbeddingSet, changes: int) -> int:
+        now_live = embedding_sets.current_set(self.session, self.model.id, hold=True)
+        if now_live is None or now_live.id != live.id:
+            what = f"the embeddings of {self.model.version}"
+            raise Unavailable(what, "were rolled back while they were being synced", 1)
         deleted = 0
         embeddings.lock_viewers(self.session, shared=True)
         for kind, held in self.held.items():

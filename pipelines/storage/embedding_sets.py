@@ -110,13 +110,16 @@ def finish(session: Session, set_id: int, now: datetime) -> EmbeddingSet:
     return row
 
 
-def current_set(session: Session, model_id: int) -> EmbeddingSet | None:
-    """The set that serves the version now, None when there is none yet."""
+def current_set(session: Session, model_id: int, *, hold: bool = False) -> EmbeddingSet | None:
+    """The set that serves the version now, None when there is none yet. ``hold``: and nobody points the version
+    elsewhere until the transaction ends."""
     query = (
         select(EmbeddingSet)
         .join(EmbeddingPointer, EmbeddingPointer.set_id == EmbeddingSet.id)
         .where(EmbeddingPointer.model_id == model_id)
     )
+    if hold:
+        query = query.with_for_update(of=EmbeddingPointer)
     return session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
 
 
