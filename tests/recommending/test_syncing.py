@@ -96,6 +96,15 @@ def test_nothing_changed_and_nothing_happens(studio: Studio, model: ModelVersion
         assert len(audit.of_subject(session, "model:two_tower")) == 1
 
 
+def test_the_last_bits_of_a_number_are_no_change(studio: Studio, model: ModelVersion) -> None:
+    """A tower gives them otherwise in a batch of another size."""
+    sync(studio, model)
+    nearly = np.nextafter(vectors(VIDEOS, 2), np.float32(1))
+    nearly[7, 100] += np.float32(1e-4)
+    again = sync(studio, model, videos=nearly, now=LATER)
+    assert (again.moved, again.unchanged) == (1, USERS + VIDEOS - 1)
+
+
 def test_few_changes_go_into_the_live_set(studio: Studio, model: ModelVersion) -> None:
     first = sync(studio, model, few=0.05)
     changed = vectors(VIDEOS, 2)
