@@ -20,6 +20,7 @@ from pipelines.recommending.searching import Ids
 from pipelines.recommending.shelves import Shelf, State, uuids
 from pipelines.storage import embeddings, videos
 from pipelines.storage.recommendations import Decided
+from pipelines.storage.recommending_tables import DIMENSIONS
 from pipelines.storage.videos import Card
 
 MOST = 1000  # places of a list
@@ -123,7 +124,7 @@ def nearest(
     )
     ids = [one.video_id for one in near]
     by_id = embeddings.vectors_of(session, "video", shelf.serving.set_id, ids)
-    vectors = np.array([by_id[one] for one in ids], np.float32).reshape(len(ids), -1)
+    vectors = np.array([by_id[one] for one in ids], np.float32).reshape(len(ids), DIMENSIONS)
     return Found(
         np.array([one.bytes for one in ids], "S16"), np.array([one.score for one in near], np.float32), vectors
     )
@@ -190,7 +191,7 @@ def _liked(
         asked = [UUID(name) for name in uuids(newest)]
         by_id = embeddings.vectors_of(session, "video", shelf.serving.set_id, asked)
         names, usual = [str(one) for one in by_id], USUAL
-        vectors = np.array(list(by_id.values()), np.float32).reshape(len(names), -1)
+        vectors = np.array(list(by_id.values()), np.float32).reshape(len(names), DIMENSIONS)
     if not names or found.vectors is None:
         return names, [-1] * len(order)
     return names, reasons.nearest_liked(found.vectors[order], vectors, usual).tolist()

@@ -37,8 +37,6 @@ from pipelines.studio import Studio
 log = logging.getLogger(__name__)
 
 NAME = "two_tower"
-HISTORY = 500  # newest videos that the tower is told of
-MOST = 1000  # places of a list
 SEEN_KEPT = 1000  # viewers whose seen videos are remembered while the database is away
 AWAY_S = 1.0  # for which a database that did not answer is not asked again
 
@@ -224,12 +222,12 @@ class LiveRecommender:
         """The vector to search with; why there is none, otherwise."""
         if not self._predictor.enabled:
             return ("an operator has switched the models off",)
-        history = decided.history(HISTORY)
-        names = uuids(history.video_ids)
 
         def inputs(row: ModelVersion) -> NDArray[np.float32]:
             self._shelves.shelf(state, row)
             tower = self._shelves.tower(row)
+            history = decided.history(tower.recipe.window)
+            names = uuids(history.video_ids)
             if tower.unknown(names) == len(names):
                 raise Unavailable(
                     f"{row.name} {row.version}", "knows none of the videos that this viewer decided on", 60

@@ -6,7 +6,6 @@ Which version a viewer gets is models/inference.py's, what is done with the stat
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from pipelines import clock
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.models import artefacts
+from pipelines.recommending import versions
 from pipelines.recommending.catalogue import Catalogue, Filters
 from pipelines.recommending.searching import HEAD, Ids, Index, Rows
 from pipelines.storage import recommendations, videos
@@ -89,18 +89,11 @@ class Shelves:
     def prepare(self, row: ModelVersion) -> None:
         """Loads what belongs to a version beside its user tower. BadInput when it is gone or damaged, Unavailable when
         the store is away."""
-        from pipelines.recommending.two_tower import TwoTower
-
-        what, remedy = artefacts.named(row), "train it again, or roll back to a version that has its towers"
-        named = row.provenance.get("bundle")
-        if not isinstance(named, dict) or not {"key", "sha256"} <= set(named):
-            raise BadInput(what, "names no towers", remedy)
-        data = self._studio.objects.get_named(named["key"])
-        if data is None:
-            raise BadInput(what, f"has lost its towers ({named['key']})", remedy)
-        if hashlib.sha256(data).hexdigest() != named["sha256"]:
-            raise BadInput(what, f"has other bytes in {named['key']} than were registered", remedy)
-        tower = TwoTower.from_bytes(data)
+        if "bundle" not in row.provenance:
+            raise BadInput(
+                artefacts.named(row), "names no towers", "train it again, or roll back to a version that has them"
+            )
+        tower = versions.towers(self._studio, row)
         with self._lock:
             self._towers[row.id] = tower
             for old in list(self._towers)[:-TOWERS]:
@@ -133,7 +126,7 @@ class Shelves:
             if changed != self._changed or due:
                 columns, wanted = recommendations.catalogue(session), recommendations.wanted(session, clock.now())
                 catalogue = Catalogue.of(columns, wanted)
-                best = np.argsort(-catalogue.popular, kind="stable")[:REMEMBERED]
+                best = np.lexsort((catalogue.ids, -catalogue.popular))[:REMEMBERED]
                 cards = videos.cards(session, uuids(catalogue.ids[best]))
                 popular = tuple(cards[i] for i in uuids(catalogue.ids[best]) if i in cards)
         with self._lock:
