@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 _SHOWN = 10  # places of an example's list
 _HISTORY = 8
+_FEW = 10  # viewers below which cold ones are not shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,9 @@ def _section(one: Mapping[str, Any], candidate: str) -> dict[str, Any]:
     """Everything that the page shows of one split, the best first."""
     scorers = one["scorers"]
     names = sorted(scorers, key=lambda name: -(scorers[name]["ndcg"]["mean"] or 0.0))
+    compared = one["differences"].get(candidate, {})
     quality = {key: drawings.intervals({n: scorers[n][key] for n in names}, BAR) for key in ("recall", "ndcg")}
-    cold = [n for n in names if scorers[n]["cold_users"]["recall"]["n"] or scorers[n]["cold_items"]["recall"]["n"]]
+    cold = [("cold_users", "recall"), ("cold_users", "ndcg"), ("cold_items", "recall")]
     return {
         "title": wording.SPLITS[one["split"]][0],
         "asks": wording.SPLITS[one["split"]][1],
@@ -125,25 +127,23 @@ def _section(one: Mapping[str, Any], candidate: str) -> dict[str, Any]:
         "quality": quality,
         "best": {key: _best({n: scorers[n][key]["mean"] for n in names}) for key in ("recall", "ndcg")}
         | {key: _best({n: scorers[n][key] for n in names}) for key in ("coverage", "novelty_bits")},
-        "cold": cold,
-        "best_cold": {
-            (group, key): _best({n: scorers[n][group][key]["mean"] for n in names})
-            for group, key in (("cold_users", "recall"), ("cold_users", "ndcg"), ("cold_items", "recall"))
-        },
+        # A handful of cold items are no column.
+        "cold_columns": [(g, key) for g, key in cold if scorers[names[0]][g][key]["n"] >= _FEW],
+        "best_cold": {(group, key): _best({n: scorers[n][group][key]["mean"] for n in names}) for group, key in cold},
         "differences": [
             (other, wording.difference(pair["recall"]), wording.difference(pair["ndcg"]))
-            for other, pair in one["differences"].get(candidate, {}).items()
+            for other, pair in sorted(compared.items(), key=lambda named: names.index(named[0]))
         ],
         "simple": SIMPLE,
     }
 
 
-def _best(values: Mapping[str, float | None]) -> str | None:
-    """The name with the highest value; None when there is nothing to choose between."""
-    known = {name: value for name, value in values.items() if value is not None}
-    if len(known) < 2 or max(known.values()) == min(known.values()):
-        return None
-    return max(known, key=lambda name: known[name])
+def _best(values: Mapping[str, float | None]) -> set[str]:
+    """The names with the highest value; none when there is nothing to choose between."""
+    known = {name: round(value, 3) for name, value in values.items() if value is not None}
+    if len(set(known.values())) < 2:
+        return set()
+    return {name for name, value in known.items() if value == max(known.values())}
 
 
 def _example(split: Split, evaluation: Evaluation, titles: list[str], names: list[str], row: int) -> Example:

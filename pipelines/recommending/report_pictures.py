@@ -55,31 +55,41 @@ def curves(trainings: Mapping[str, Sequence[Any]]) -> bytes:
 
 
 def comparison(evaluations: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """PNG, 1500 wide: NDCG and recall of every scorer with 95 % intervals, a column a split, the best at the top."""
-    columns = [(one, key) for one in evaluations.values() for key in ("ndcg", "recall")]
+    """PNG, 1500 wide: recall and NDCG of every scorer with 95 % intervals, side by side for each split, the best NDCG
+    at the top. Dashes: recent popularity."""
     tallest = max((len(one["scorers"]) for one in evaluations.values()), default=1)
-    figure, axes = _figure(15, 1.9 + 0.46 * tallest, max(len(columns), 1))
-    for column, (one, key) in zip(axes, columns, strict=False):
-        scorers = {name: s[key] for name, s in one["scorers"].items() if s[key]["mean"] is not None}
-        ranked = sorted(scorers, key=lambda name: one["scorers"][name]["ndcg"]["mean"])
-        for y, name in enumerate(ranked):
-            low, mean, high = (scorers[name][part] for part in ("low", "mean", "high"))
-            colour = _OURS if name == CANDIDATE else _FAINT
-            column.plot([low, high], [y, y], color=colour, lw=2.4, solid_capstyle="round")
-            column.plot([mean], [y], "o", color=colour, ms=7)
-            column.annotate(
-                f"{mean:.3f}", (mean, y), (0, 7), textcoords="offset points", ha="center", color=_INK, fontsize=9
-            )
-        if BAR in scorers:
-            column.axvline(scorers[BAR]["mean"], color=_SECOND, lw=1.2, ls="--")
-        column.set_yticks(range(len(ranked)), [NAMES.get(name, name) for name in ranked])
-        column.set_ylim(-0.6, len(ranked) - 0.2)
-        column.set_xlim(left=0)
-        column.grid(axis="x", color=_GRID, lw=0.8)
-        measure = "NDCG" if key == "ndcg" else "Recall"
-        column.set_title(f"{SPLITS[one['split']][0]}: {measure}@{one['k']}", color=_INK, fontsize=11)
-    viewers = ", ".join(f"{one['n_warm_users']:,}" for one in evaluations.values())
-    return _png(figure, f"Every scorer with its 95 % interval   ·   {viewers} viewers   ·   dashes: recent popularity")
+    height = 1.7 + 0.46 * tallest
+    figure, axes = _figure(15, height, 2 * max(len(evaluations), 1))
+    low, high = 0.45 / height, 1 - 0.85 / height
+    room = 1 / max(len(evaluations), 1)
+    for i, one in enumerate(evaluations.values()):
+        scorers = {name: s for name, s in one["scorers"].items() if s["ndcg"]["mean"] is not None}
+        ranked = sorted(scorers, key=lambda name: scorers[name]["ndcg"]["mean"])
+        wide = (room - 0.135) / 2
+        for j, (key, measure) in enumerate((("recall", "Recall"), ("ndcg", "NDCG"))):
+            column = axes[2 * i + j]
+            column.set_position((i * room + 0.105 + j * (wide + 0.016), low, wide, high - low))
+            _intervals(column, {name: scorers[name][key] for name in ranked})
+            column.set_yticks(range(len(ranked)), [NAMES.get(name, name) for name in ranked] if j == 0 else [])
+            column.set_title(f"{SPLITS[one['split']][0]}: {measure}@{one['k']}", color=_INK, fontsize=11)
+    viewers = " and ".join(f"{one['n_warm_users']:,}" for one in evaluations.values()) or "no"
+    caption = f"Every scorer with its 95 % interval   ·   {viewers} viewers   ·   dashes: recent popularity"
+    return _png(figure, caption, tight=False)
+
+
+def _intervals(axes: Any, scorers: Mapping[str, Mapping[str, Any]]) -> None:
+    if BAR in scorers:
+        axes.axvline(scorers[BAR]["mean"], color=_SECOND, lw=1.2, ls="--", zorder=1)
+    for y, (name, one) in enumerate(scorers.items()):
+        colour = _OURS if name == CANDIDATE else _FAINT
+        axes.plot([one["low"], one["high"]], [y, y], color=colour, lw=2.4, solid_capstyle="round")
+        axes.plot([one["mean"]], [y], "o", color=colour, ms=7)
+        text = {"textcoords": "offset points", "ha": "center", "color": _INK, "fontsize": 9}
+        box = {"facecolor": _PAPER, "edgecolor": "none", "pad": 0.6}  # the dashes pass behind the figure
+        axes.annotate(f"{one['mean']:.3f}", (one["mean"], y), (0, 7), bbox=box, **text)
+    axes.set_ylim(-0.6, len(scorers) - 0.2)
+    axes.set_xlim(left=0)
+    axes.grid(axis="x", color=_GRID, lw=0.8)
 
 
 def _figure(width: float, height: float, columns: int) -> tuple[Figure, Any]:
@@ -103,8 +113,9 @@ def _legend(axes: Any) -> None:
     axes.legend(loc="best", facecolor=_PAPER, edgecolor=_GRID, labelcolor=_INK, fontsize=9)
 
 
-def _png(figure: Figure, caption: str) -> bytes:
-    figure.tight_layout(rect=(0, 0, 1, 0.92))
+def _png(figure: Figure, caption: str, *, tight: bool = True) -> bytes:
+    if tight:
+        figure.tight_layout(rect=(0, 0, 1, 0.92))
     figure.text(0.012, 0.945, caption, color=_INK, fontsize=14, fontweight="bold")
     out = io.BytesIO()
     figure.savefig(out, format="png", facecolor=_PAPER)

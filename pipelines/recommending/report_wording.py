@@ -1,4 +1,4 @@
-"""What the report says: names, explanations and sentences made of figures. What stands against a model is gates.py's."""
+"""What the report says: names, explanations, sentences made of figures. What speaks against a model is gates.py's."""
 
 from __future__ import annotations
 
@@ -123,15 +123,19 @@ def summary(one: Mapping[str, Any], candidate: str) -> str:
     pair = one["differences"].get(candidate, {}).get(best)
     if pair is None:
         return f"{said}; {held}."
-    words = {1: "clearly better than", -1: "clearly worse than", 0: "not to be told apart from"}[_sign(pair["ndcg"])]
-    return f"{said}; {held}. By NDCG it is {words} the best simple scorer, {_inside(best)}."
+    words = {1: "clearly better than", -1: "clearly worse than", 0: "not to be told apart from"}
+    recall, ndcg = words[_sign(pair["recall"])], words[_sign(pair["ndcg"])]
+    told = f"It is {ndcg} the best simple scorer, {_inside(best)}"
+    if recall != ndcg:
+        told = f"By NDCG it is {ndcg} the best simple scorer, {_inside(best)}; by recall {recall} it"
+    return f"{said}; {held}. {told}."
 
 
 def numbers(one: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the judgement rests on, as label and value."""
     found = [
         ("viewers with a history", f"{one['n_warm_users']:,}"),
-        ("viewers without", f"{one['n_cold_users']:,}"),
+        ("viewers without one", f"{one['n_cold_users']:,}"),
         ("hidden choices", f"{one['n_targets']:,}"),
         ("events learned from", f"{one['n_learned']:,}"),
         ("items ranked", f"{one['n_items']:,}"),
@@ -153,9 +157,9 @@ def facts(given: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     """Label and value of everything worth reading; mappings are laid flat, keys of stored bytes left out."""
     found: list[tuple[str, str]] = []
     for key, value in given.items():
-        label = f"{before}{key.replace('_', ' ')}"
+        label = f"{before}{'version in service' if key == 'live' else key.replace('_', ' ')}"
         if isinstance(value, Mapping):
-            found += facts(value, f"{label}, ")
+            found += facts(value, "" if key == "snapshot" else f"{label}, ")
         elif key in ("key", "sha256", "uri"):
             continue
         elif key == "newest_event" and isinstance(value, int):
