@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.governance.people import Actor, needs, pseudonym
-from pipelines.storage import audit, consents, withdrawals
+from pipelines.storage import audit, consents, viewers, withdrawals
 from pipelines.storage.tables import Consent, Job
 
 
@@ -27,6 +27,17 @@ class Given:
     quality: bool
     training: bool
     granted_at: datetime
+    withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenByViewer:
+    """What a viewer allows at this moment. ``training``: None where they said nothing, so that the word of the owner of
+    each job of decisions counts."""
+
+    user_id: str
+    training: bool | None
+    granted_at: datetime | None
     withdrawn_at: datetime | None
 
 
@@ -43,6 +54,30 @@ def give(session: Session, actor: Actor, job_id: int, *, quality: bool, training
         remedy = "the owner may give the same files anew, in a folder of another name"
         raise BadInput(f"job {job_id}", "was withdrawn by its owner", remedy)
     _set(session, actor, row, quality=quality, training=training)
+
+
+def give_viewer(session: Session, actor: Actor, name: str, *, training: bool, now: datetime | None = None) -> None:
+    """Sets whether models may learn from what a viewer decided; theirs or, for them, an operator's to do. It goes
+    before what the owner of a job of decisions allowed. What is taken back counts from this moment, as for ``give``.
+    BadInput for somebody who decided nothing, and after a withdrawal."""
+    if actor.pseudonym != pseudonym(name):
+        needs(actor, "operator")
+    rows = viewers.of_name(session, name)
+    if not rows:
+        raise BadInput(name, "decided nothing that is here", "name the viewer as the decisions do")
+    for row in rows:
+        viewers.consent(
+            session, row.user_id, training=training, actor=actor.pseudonym, now=now or clock.of_database(session)
+        )
+
+
+def show_viewer(session: Session, name: str) -> list[GivenByViewer]:
+    """What this person allows as a viewer; empty for somebody who decided nothing."""
+    rows = viewers.of_name(session, name)
+    return [
+        GivenByViewer(str(r.user_id), None if r.granted_at is None else r.training, r.granted_at, r.withdrawn_at)
+        for r in rows
+    ]
 
 
 def follow_folder(session: Session, name: str, owner: str, *, quality: bool, training: bool) -> bool:

@@ -18,7 +18,7 @@ from pipelines.governance.people import pseudonym
 from pipelines.intake import folder as folders
 from pipelines.intake import job_file
 from pipelines.media.hashing import content_hash
-from pipelines.storage import claims, jobs, storage_use, withdrawals
+from pipelines.storage import claims, jobs, storage_use, viewers, withdrawals
 from pipelines.storage.storage_use import HASH, Stored
 from pipelines.storage.tables import InboxFolder
 from pipelines.studio import Studio
@@ -42,18 +42,29 @@ class Trace:
     held: tuple[int, ...] = ()
     folders: tuple[str, ...] = ()  # of the inbox, not taken when they withdrew
     edited: bool = False  # there was a song or a clip, of which segments may be encoded
+    viewers: tuple[str, ...] = ()  # ids of theirs as somebody who decides
+    aliases: tuple[str, ...] = ()  # pseudonyms of those, where an id was given in place of the name
+    exports: tuple[str, ...] | None = None  # hashes of others' files that name the viewer; None: not searched yet
     cleared: tuple[str, ...] = ()  # places that are others' again, and not to be cleared twice
     asked: bool = True  # False: only foreseen
 
     def to_dict(self) -> dict[str, Any]:
         parts = ("spellings", "jobs", "names", "batches", "hashes", "keys", "held", "folders", "cleared")
-        return {"until": self.until.isoformat(), "edited": self.edited} | {n: list(getattr(self, n)) for n in parts}
+        told = {"until": self.until.isoformat(), "edited": self.edited}
+        told |= {n: list(getattr(self, n)) for n in (*parts, "viewers", "aliases")}
+        return told if self.exports is None else told | {"exports": list(self.exports)}
 
     @property
     def rows(self) -> withdrawals.Rows:
         return withdrawals.Rows(
-            self.jobs, self.names, self.batches, self.hashes, self.keys, self.held, self.folders, self.edited
+            *(self.jobs, self.names, self.batches, self.hashes, self.keys, self.held, self.folders, self.edited),
+            viewers=self.viewers,
         )
+
+    @property
+    def persons(self) -> tuple[str, ...]:
+        """All pseudonyms under which rows of theirs were learned from."""
+        return tuple(dict.fromkeys((self.person, *self.aliases)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ def follow(session: Session, person: str, until: datetime, keep: bool, before: d
     """What the database tells now, and what was known ``before`` (a Trace's dictionary)."""
     spellings = withdrawals.spellings(session, person)
     found = withdrawals.rows(session, spellings, until, before.get("folders", ()))
+    watching = tuple(str(row.user_id) for row in viewers.of_pseudonyms(session, [person]))
 
     def both(name: str, now: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(sorted({*before.get(name, ()), *now}))
@@ -92,6 +104,9 @@ def follow(session: Session, person: str, until: datetime, keep: bool, before: d
         held=both("held", found.held),
         folders=both("folders", found.folders),
         edited=found.edited or before.get("edited", False),
+        viewers=both("viewers", watching),
+        aliases=both("aliases", ()),
+        exports=tuple(before["exports"]) if "exports" in before else None,
         cleared=tuple(before.get("cleared", ())),
     )
 
@@ -155,6 +170,13 @@ def untaken(studio: Studio, session: Session, person: str) -> dict[str, list[str
             folder_names.append(path.name)
             hashes += [content_hash(file) for file in path.iterdir() if file.is_file() and not file.is_symlink()]
     return {"folders": folder_names, "hashes": hashes}
+
+
+def watching(session: Session, name: str) -> dict[str, list[str]]:
+    """Who decides under this name or has this id, as "viewers"; their pseudonyms where others, as "aliases"."""
+    rows = viewers.of_name(session, name)
+    others = [row.pseudonym for row in rows if row.pseudonym != pseudonym(name)]
+    return {"viewers": [str(row.user_id) for row in rows], "aliases": others}
 
 
 def put_aside(studio: Studio, names: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,11 +17,12 @@ from sqlalchemy.orm import Session
 
 from pipelines import clock
 from pipelines.errors import BadInput, OrimonoError, Unavailable
-from pipelines.governance import retention, traces
+from pipelines.governance import exports, retention, traces
 from pipelines.governance.people import Actor, needs, pseudonym
+from pipelines.governance.plans import Plan
 from pipelines.governance.traces import Places, Trace
 from pipelines.intake import batches as intake
-from pipelines.storage import audit, batches, claims, snapshots, withdrawals
+from pipelines.storage import audit, batches, claims, forgetting, snapshots, viewers, withdrawals
 from pipelines.storage.tables import Withdrawal
 from pipelines.studio import Studio
 
@@ -30,51 +30,6 @@ DUE = timedelta(hours=24)
 PRESSING = timedelta(hours=6)  # before it is due: from then on running batches are not waited for
 PASSES = 3  # looks in one run; what still comes after them is left to the next run
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that a withdrawal deletes, and what it leaves and why."""
-
-    person: str  # pseudonym
-    rows: dict[str, int]  # table -> rows
-    objects: tuple[tuple[str, int], ...]  # key, bytes
-    files: tuple[tuple[str, int], ...]  # path below the home, bytes
-    snapshots: tuple[int, ...]  # training snapshots that hold rows of theirs
-    shared: tuple[str, ...]  # objects that stay: another person gave the same content
-    kept: tuple[str, ...]  # objects that stay: originals left with us, or under a legal hold
-    held: tuple[int, ...]  # vault items under a legal hold
-    batches: tuple[str, ...]  # whose records in the orchestrator name the jobs
-
-    def summary(self) -> dict[str, Any]:
-        """Counts by kind, without a name, a key or a hash."""
-        objects: dict[str, dict[str, int]] = {}
-        for key, size in self.objects:
-            kind = "/".join(key.split("/")[: 2 if key.startswith("features/") else 1])
-            before = objects.get(kind, {"n": 0, "bytes": 0})
-            objects[kind] = {"n": before["n"] + 1, "bytes": before["bytes"] + size}
-        files = Counter(path.split("/")[0] for path, _ in self.files)
-        return {
-            "rows": self.rows,
-            "objects": objects,
-            "files": dict(sorted(files.items())),
-            "snapshots": list(self.snapshots),
-            "shared": len(self.shared),
-            "kept": len(self.kept),
-            "held": list(self.held),
-            "batches": list(self.batches),
-        }
-
-    def lines(self) -> list[str]:
-        """One line a thing, for a person to read."""
-        return [
-            *(f"delete {n} rows of {table}" for table, n in sorted(self.rows.items())),
-            *(f"delete {key} ({size} bytes)" for key, size in self.objects),
-            *(f"delete {path} ({size} bytes)" for path, size in self.files),
-            *(f"erase training snapshot {snapshot}" for snapshot in self.snapshots),
-            *(f"leave {key}: another person gave the same content" for key in self.shared),
-            *(f"leave {key}: it was left with us or is under a legal hold" for key in self.kept),
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +63,24 @@ def request(
         row = withdrawals.of_person(session, person)
         keep = keep_originals and (row is None or row.keep_originals)
         before = row.report.get("trace", {}) if row is not None else {}
-        trace = traces.follow(session, person, until, keep, _with(before, traces.untaken(studio, session, person)))
+        known = traces.untaken(studio, session, person) | traces.watching(session, owner)
+        trace = replace(traces.follow(session, person, until, keep, _with(before, known)), exports=None)
         if row is None:
-            if not trace.spellings and not trace.folders and not snapshots.holding(session, person):
-                raise BadInput(owner, "gave nothing that is here", "name the person as job.yaml's owner does")
+            nothing = not (trace.spellings or trace.folders or trace.viewers)
+            if nothing and not any(snapshots.holding(session, one) for one in trace.persons):
+                remedy = "name the person as job.yaml's owner does, or as decisions do"
+                raise BadInput(owner, "gave nothing that is here", remedy)
             row = Withdrawal(user_id=owner.strip(), keep_originals=keep, requested_by=by.name, due_at=now + DUE)
             session.add(row)
         row.keep_originals = keep
         row.requested_at = max(now, until)  # consents are dated by the database's clock, snapshots by ours
         row.report = {"trace": trace.to_dict()}
         withdrawals.exclude(session, trace.jobs, until)
+        viewers.withdraw(session, trace.viewers, until)
+        forgetting.hide(session, trace.viewers)
         traces.put_aside(studio, trace.folders)
         detail = {"keep_originals": keep, "jobs": len(trace.jobs), "due_at": row.due_at.isoformat()}
+        detail |= {"viewers": len(trace.viewers)} if trace.viewers else {}
         audit.write(session, actor=by.pseudonym, action="withdrawal.request", subject=f"user:{person}", detail=detail)
     log.info("user:%s withdrew: %d jobs excluded, to be deleted by %s", person, len(trace.jobs), row.due_at)
     return row
@@ -129,7 +90,7 @@ def plan(studio: Studio, withdrawal: Withdrawal) -> Plan:
     """What ``carry_out`` would delete now. Changes nothing."""
     if withdrawal.completed_at is not None:
         raise BadInput(f"withdrawal {withdrawal.id}", "is completed", "read its report")
-    trace = _follow(studio, withdrawal)
+    trace = _searched(studio, _follow(studio, withdrawal))
     return _planned(studio, trace, traces.look(studio, trace))
 
 
@@ -138,8 +99,9 @@ def foresee(studio: Studio, owner: str, *, keep_originals: bool = False) -> Plan
     with studio.database.session() as session:
         until = clock.of_database(session)
         person = pseudonym(owner)
-        trace = traces.follow(session, person, until, keep_originals, traces.untaken(studio, session, person))
-    trace = replace(trace, asked=False)
+        known = traces.untaken(studio, session, person) | traces.watching(session, owner)
+        trace = traces.follow(session, person, until, keep_originals, known)
+    trace = _searched(studio, replace(trace, asked=False))
     return _planned(studio, trace, traces.look(studio, trace))
 
 
@@ -168,7 +130,7 @@ def carry_out(studio: Studio, now: datetime | None = None) -> list[Report]:
 
 
 def _carry_out(studio: Studio, row: Withdrawal, now: datetime) -> Report:
-    trace = _follow(studio, row)
+    trace = _searched(studio, _follow(studio, row))
     left: str | None = None
     for _ in range(PASSES):
         places = traces.look(studio, trace)
@@ -197,6 +159,11 @@ def _follow(studio: Studio, row: Withdrawal) -> Trace:
         return traces.follow(session, pseudonym(row.user_id), until, row.keep_originals, before)
 
 
+def _searched(studio: Studio, trace: Trace) -> Trace:
+    """The trace with others' files that name the viewer; they are read once, before the tables forget."""
+    return trace if trace.exports is not None else replace(trace, exports=exports.naming(studio, trace))
+
+
 def _with(before: dict[str, Any], found: dict[str, list[str]]) -> dict[str, Any]:
     return before | {name: sorted({*before.get(name, ()), *values}) for name, values in found.items()}
 
@@ -215,7 +182,9 @@ def _note(studio: Studio, row: Withdrawal, trace: Trace, places: Places) -> dict
 def _delete(studio: Studio, row: Withdrawal, trace: Trace, places: Places, now: datetime, *, calm: bool) -> Trace:
     from pipelines.models import snapshots as training
 
-    training.erase(studio, trace.person, "withdrawn", now)
+    for person in trace.persons:
+        training.erase(studio, person, "withdrawn", now)
+    exports.drop(studio, trace, now)
     with studio.database.session() as session:
         for name, job_id in traces.claimants(session, trace).items():
             if studio.settings.home_path / "results" / name in places.folders:
@@ -229,6 +198,7 @@ def _delete(studio: Studio, row: Withdrawal, trace: Trace, places: Places, now: 
     with studio.database.session() as session:
         claims.read_again(session, [item.key for item in places.objects if item.key.startswith("media/")])
         mine = _mine(session, row)
+        forgetting.hide(session, trace.viewers)
         withdrawals.erase(session, trace.rows, trace.spellings, trace.until, now, keep=trace.keep)
         mine.report = mine.report | {"trace": trace.to_dict()}
     return trace
@@ -240,9 +210,15 @@ def _left(studio: Studio, trace: Trace, *, calm: bool) -> str | None:
     with studio.database.session() as session:
         found = traces.follow(session, trace.person, trace.until, trace.keep, trace.to_dict())
         rows = withdrawals.counts(session, found.rows, found.spellings, found.until, keep=found.keep)
-        sets = len(snapshots.holding(session, trace.person))
-    objects = len(places.objects) + (len(places.orphans) if calm else 0)
-    left = {"rows": sum(rows.values()), "objects": objects, "folders": len(places.folders), "training snapshots": sets}
+        sets = sum(len(snapshots.holding(session, person)) for person in trace.persons)
+        videos = forgetting.left(session, trace.jobs)
+    objects = len(places.objects) + (len(places.orphans) if calm else 0) + len(exports.items(studio, trace))
+    left = {
+        "rows": sum(rows.values()) + videos,
+        "objects": objects,
+        "folders": len(places.folders),
+        "training snapshots": sets,
+    }
     if not any(left.values()):
         return None
     return f"{', '.join(f'{n} {what}' for what, n in left.items() if n)} appeared while it was deleted"
@@ -253,6 +229,8 @@ def _complete(studio: Studio, row: Withdrawal, trace: Trace, summary: dict[str, 
     with studio.database.session() as session:
         mine = _mine(session, row)
         mine.completed_at, mine.user_id, mine.report = now, trace.person, summary
+        if trace.aliases:
+            mine.report = summary | {"aliases": list(trace.aliases)}
         late = now > mine.due_at
         audit.write(
             session,
@@ -277,8 +255,9 @@ def _planned(studio: Studio, trace: Trace, places: Places) -> Plan:
     home = studio.settings.home_path
     with studio.database.session() as session:
         rows = withdrawals.counts(session, trace.rows, trace.spellings, trace.until, keep=trace.keep)
-        sets = tuple(row.id for row in snapshots.holding(session, trace.person))
-    doomed = sorted((item.key, item.size) for item in places.objects)
+        sets = tuple(sorted({row.id for person in trace.persons for row in snapshots.holding(session, person)}))
+    named = {(item.object_key, item.size) for item in exports.items(studio, trace)}
+    doomed = sorted(named | {(item.key, item.size) for item in places.objects})
     files = sorted((path.relative_to(home).as_posix(), path.lstat().st_size) for path in places.files())
     return Plan(
         trace.person, rows, tuple(doomed), tuple(files), sets, places.shared, places.kept, trace.held, trace.batches

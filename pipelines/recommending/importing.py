@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -17,6 +19,7 @@ from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.recommending import reading
 from pipelines.recommending.headings import KINDS
+from pipelines.recommending.people import viewer_id
 from pipelines.recommending.rows import Reader, Tally
 from pipelines.storage import imports, jobs
 from pipelines.studio import Studio
@@ -96,6 +99,28 @@ def load(studio: Studio, job_id: int, now: datetime | None = None) -> Imported:
     found = Imported(counts, _told(refused), _told(left_out), time.perf_counter() - began, _notes(counts))
     log.info("job %d: %s", job_id, ", ".join(f"{n} {what}" for what, n in found.summary().items() if what != "notes"))
     return found
+
+
+def names_any(path: Path, kind: str, people: Collection[UUID]) -> bool:
+    """Whether a file of this kind names one of these viewers. BadInput for a file that cannot be read."""
+    known: set[object] = set()
+    for block in reading.blocks(path, kind, path.name):
+        for cell in set(block.columns.get("user_id", ())) - known:
+            if cell is not None and str(cell).strip() and viewer_id(str(cell)) in people:
+                return True
+            known.add(cell)
+    return False
+
+
+def count_tags_anew(studio: Studio, job_id: int, now: datetime) -> None:
+    """The tags of the job's own videos, as its files give them without those of viewers who withdrew."""
+    with studio.database.session() as session:
+        uploads = [u for u in jobs.get(session, job_id).uploads if u.kind in ("videos", "tags") and u.object_key]
+        imports.begin(session)
+        for upload in uploads:
+            _copy(session, upload.kind, upload.name, studio.objects.local(str(upload.object_key)), now)
+        imports.drop_tags(session, job_id)
+        imports.take_tags(session, job_id)
 
 
 def _copy(session: Session, kind: str, name: str, path: Path, now: datetime) -> Reader:

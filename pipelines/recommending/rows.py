@@ -124,8 +124,8 @@ class Reader:
         tag = _text(cells.get("tag"), "tag", LENGTHS["word"])
         if tag is None:
             raise Unusable("has no tag")
-        who = self._viewer(cells["user_id"])[0] if cells.get("user_id") is not None else None
-        return video, who, tag.casefold()
+        user, person = self._viewer(cells["user_id"]) if cells.get("user_id") is not None else (None, None)
+        return video, user, person, tag.casefold()
 
     def _viewer(self, cell: Any) -> tuple[UUID, str]:
         if (known := self._viewers.get(cell)) is None:

@@ -8,10 +8,25 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, String, and_, any_, cast, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    String,
+    Text,
+    and_,
+    any_,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from pipelines.governance.people import pseudonym
+from pipelines.storage.recommending_tables import Viewer
 from pipelines.storage.tables import AuditLog, Consent, Job, TrainingSnapshot, Withdrawal
 
 # The audit trail is where it stands when a consent was taken back: its row only says what is allowed now.
@@ -45,10 +60,9 @@ def withdrawn_pseudonyms(session: Session, users: Collection[str], since: dateti
     """Those of these pseudonyms from whom nothing may be learned: they withdrew, or took every consent to training
     back, and have allowed nothing anew. With ``since`` also who withdrew after that moment and then came back, or took
     training back for one of their jobs: what was read before holds those rows. A pseudonym of which nothing is known
-    has not withdrawn."""
+    has not withdrawn. What somebody says as a viewer, of their decisions, goes before what they say as an owner."""
     wanted = set(users)
-    requests = session.execute(select(Withdrawal.user_id, Withdrawal.completed_at, Withdrawal.requested_at)).all()
-    asked = {(user if done else pseudonym(user)): at for user, done, at in requests}
+    asked = withdrawals(session)
     known = {pseudonym(owner) for owner in session.execute(select(Consent.owner).distinct()).scalars()}
     live = select(Consent.owner, func.max(Consent.granted_at)).where(Consent.job_id.in_(trainable_jobs()))
     learned = set()
@@ -56,11 +70,26 @@ def withdrawn_pseudonyms(session: Session, users: Collection[str], since: dateti
         person = pseudonym(owner)
         if person not in asked or asked[person] < granted:
             learned.add(person)
-    gone = (set(asked) | known) - learned
+    told = [Viewer.pseudonym, Viewer.training, Viewer.granted_at, Viewer.withdrawn_at]
+    viewing = session.execute(select(*told).where(Viewer.pseudonym == any_(literal(list(wanted), ARRAY(Text()))))).all()
+    refusing = {row[0] for row in viewing if row[3] is not None or (row[2] is not None and not row[1])}
+    # Somebody who withdrew and is a viewer now has decided anew: their former row went with the withdrawal.
+    gone = (known - learned) | refusing | (set(asked) - known - {row[0] for row in viewing})
+    gone -= {row[0] for row in viewing if row[1] and row[3] is None}
     if since is not None:
-        gone |= {(user if done else pseudonym(user)) for user, done, at in requests if at >= since}
+        gone |= {person for person, at in asked.items() if at >= since}
         gone |= set(session.execute(select(_OWNER).where(_TAKEN_BACK, AuditLog.at >= since)).scalars())
     return wanted & gone
+
+
+def withdrawals(session: Session) -> dict[str, datetime]:
+    """By pseudonym, when each person last withdrew, and so each viewer whose id stood in place of a name."""
+    query = select(Withdrawal.user_id, Withdrawal.completed_at, Withdrawal.requested_at, Withdrawal.report)
+    found: dict[str, datetime] = {}
+    for user, done, at, report in session.execute(query.order_by(Withdrawal.id)):
+        others = report.get("aliases", ()) or report.get("trace", {}).get("aliases", ())
+        found |= dict.fromkeys((user if done else pseudonym(user), *others), at)
+    return found
 
 
 def of_job(session: Session, job_id: int) -> Consent | None:

@@ -24,6 +24,7 @@ from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.governance.people import pseudonym
 from pipelines.storage import viewers
+from pipelines.storage.consents import trainable_jobs
 from pipelines.storage.recommending_tables import DECISIONS, WANTED, Decision, Video, Viewer
 from pipelines.storage.tables import Job
 
@@ -144,8 +145,8 @@ def events(session: Session, *, trainable_only: bool = True) -> DataFrame:
     """The newest decision per viewer and video, by viewer, then time: columns ``user_id`` and ``item_id`` (str(uuid)),
     ``timestamp`` (int64 s), ``rating`` (float32, NaN where none), ``wanted`` (bool), ``decision``.
 
-    Only what may be learned from (see viewers.learnable), unless ``trainable_only`` is False: for figures that no model
-    learns from. Of two decisions about a video the newest rules even where only the older may be learned from.
+    Only what may be learned from (see viewers.learnable, and viewers.refusing), unless ``trainable_only`` is False: for
+    figures that no model learns from. The newest rules even where only an older one may be learned from.
     """
     import pandas as pd
 
@@ -154,6 +155,9 @@ def events(session: Session, *, trainable_only: bool = True) -> DataFrame:
     if trainable_only:
         query = query.where(inner.c.learnable)
     rows = session.execute(query.order_by(inner.c.user_id, inner.c.at, inner.c.id)).all()
+    if trainable_only:
+        refusing = viewers.refusing(session, {row[0] for row in rows})
+        rows = [row for row in rows if row[0] not in refusing]
     columns = list(zip(*rows, strict=True)) if rows else [()] * 5
     decided = np.asarray(columns[4], dtype=object)
     return pd.DataFrame(
@@ -221,6 +225,14 @@ def count(session: Session, *, trainable_only: bool = False) -> int:
     allowed = viewers.learnable() if trainable_only else Viewer.withdrawn_at.is_(None)
     n: int = session.execute(query.where(allowed)).scalar_one()
     return n
+
+
+def givers(session: Session) -> list[str]:
+    """Pseudonyms, sorted, of the owners of jobs whose decisions are learned from on their word: a snapshot's ``users``,
+    beside the viewers themselves, since it goes when an owner takes training back."""
+    query = select(Job.owner).join(Decision, Decision.job_id == Job.id).where(Job.owner.is_not(None))
+    owners = session.execute(query.where(Job.id.in_(trainable_jobs())).distinct()).scalars()
+    return sorted({pseudonym(owner) for owner in owners if owner})
 
 
 def of_job(session: Session, name: str) -> tuple[int, int]:

@@ -13,8 +13,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from pipelines.governance.people import pseudonym
-from pipelines.storage.tables import Withdrawal
+from pipelines.storage import consents
 
 LOCK = 5_283_114_911  # one import at a time: two that name the same videos in another order would wait for each other
 
@@ -23,7 +22,7 @@ _TABLES: Mapping[str, str] = {
         genres text[], year bigint, duration_s real, available boolean, performers text[], tags text[]""",
     "decisions": """line bigint, user_id uuid, pseudonym text, video_id uuid, external_id text, decision text,
         rating real, decided_at timestamptz""",
-    "tags": "line bigint, video_id uuid, user_id uuid, tag text",
+    "tags": "line bigint, video_id uuid, user_id uuid, pseudonym text, tag text",
 }
 Refused = tuple[int, list[int]]  # rows, the first lines
 
@@ -93,10 +92,21 @@ def take_tags(session: Session, job_id: int) -> tuple[dict[str, int], dict[str, 
         {"job": job_id},
     )
     gone = _refuse(session, _TAGS_OF_WITHDRAWN)
+    _run(session, _NEW_TAGGERS)
     _run(session, "insert into tags (name) select distinct tag from import_tags order by 1 on conflict do nothing")
     counted = _run(session, _COUNTED_TAGS).rowcount
     refused = {"names a video that is not in this job's catalogue": strange}
     return {"rows": rows, "given": counted}, refused | {"was given by somebody who withdrew since": gone}
+
+
+def drop_tags(session: Session, job_id: int) -> None:
+    """Leaves the job's own videos the tags that the catalogue itself, as it was copied in, gives them."""
+    values = {"job": job_id}
+    _run(session, _LAST_ROW)
+    _run(session, _NOT_OURS, values)
+    _run(session, "delete from video_tags t using videos v where v.id = t.video_id and v.job_id = :job", values)
+    for statement in _WORDS:
+        _run(session, statement)
 
 
 def drop_unused_words(session: Session) -> None:
@@ -111,9 +121,7 @@ def drop_unused_words(session: Session) -> None:
 def _withdrawn(session: Session) -> None:
     """Until when each person has withdrawn, as a table."""
     _run(session, "truncate import_withdrawn")
-    asked = session.query(Withdrawal.user_id, Withdrawal.completed_at, Withdrawal.requested_at).all()
-    rows = [(user if done else pseudonym(user), at) for user, done, at in asked]
-    copy_in(session, "withdrawn", rows)
+    copy_in(session, "withdrawn", consents.withdrawals(session).items())
 
 
 def _refuse(session: Session, statement: str, values: dict[str, Any] | None = None) -> Refused:
@@ -171,8 +179,21 @@ _OF_WITHDRAWN = """
                 (select from import_withdrawn w where w.pseudonym = v.pseudonym and i.decided_at <= w.until)))
     returning line
 """
+# A tag has no moment: of somebody who withdrew it counts only once they have decided something anew.
 _TAGS_OF_WITHDRAWN = """
-    delete from import_tags i using viewers v where v.user_id = i.user_id and v.withdrawn_at is not null returning line
+    delete from import_tags i where
+        exists (select from viewers v where v.user_id = i.user_id and v.withdrawn_at is not null) or
+        (exists (select from import_withdrawn w where w.pseudonym = i.pseudonym)
+            and not exists (select from viewers v where v.user_id = i.user_id))
+    returning line
+"""
+_NEW_TAGGERS = """
+    insert into viewers (user_id, pseudonym)
+    select distinct on (user_id) user_id, pseudonym from import_tags where user_id is not null order by user_id
+    on conflict do nothing
+"""
+_NOT_OURS = """
+    delete from import_videos i where not exists (select from videos v where v.id = i.video_id and v.job_id = :job)
 """
 _NEW_VIEWERS = """
     insert into viewers (user_id, pseudonym)

@@ -18,7 +18,7 @@ from pipelines.errors import BadInput
 from pipelines.governance.people import pseudonym
 from pipelines.recommending.people import viewer_id
 from pipelines.storage import audit
-from pipelines.storage.consents import trainable_jobs
+from pipelines.storage.consents import trainable_jobs, withdrawn_pseudonyms
 from pipelines.storage.recommending_tables import Decision, Viewer
 
 
@@ -71,9 +71,9 @@ def consent(session: Session, user_id: UUID, *, training: bool, actor: str, now:
         raise BadInput(f"viewer {user_id}", "is not known", "name somebody whose decisions are here")
     if row.withdrawn_at is not None:
         raise BadInput(f"viewer {user_id}", "withdrew", "wait until the withdrawal is carried out, then decide anew")
-    before = row.training
-    if row.granted_at is not None and before == training:
+    if row.granted_at is not None and row.training == training:
         return
+    before = row.training or row.granted_at is None  # then the word of a job's owner counted until now
     row.training, row.granted_at = training, now
     session.flush()
     detail = {"before": {"training": before}, "after": {"training": training}, "owner": row.pseudonym}
@@ -92,6 +92,15 @@ def withdraw(session: Session, user_ids: Collection[str | UUID], now: datetime) 
     statement = update(Viewer).where(among(Viewer.user_id, user_ids), Viewer.withdrawn_at.is_(None))
     changed = statement.values(withdrawn_at=now, training=False).returning(Viewer.user_id)
     return len(session.execute(changed.execution_options(synchronize_session=False)).all())
+
+
+def refusing(session: Session, user_ids: Collection[str | UUID]) -> set[str]:
+    """Ids (str) of those from whom nothing may be learned whoever allows it: as the owner of jobs they allow no
+    training at all, or took it back, and as a viewer they said nothing."""
+    query = select(cast(Viewer.user_id, Text), Viewer.pseudonym).where(among(Viewer.user_id, user_ids))
+    people = dict(session.execute(query).all())
+    gone = withdrawn_pseudonyms(session, people.values())
+    return {user for user, person in people.items() if person in gone}
 
 
 def learnable() -> ColumnElement[bool]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pipelines.governance.people import pseudonym
+from pipelines.storage import forgetting
 from pipelines.storage.claims import HASHES, KEYS, among, of_jobs, texts
 from pipelines.storage.tables import (
     AccessRequest,
@@ -72,6 +73,7 @@ class Rows:
     held: tuple[int, ...]  # vault items under a legal hold
     folders: tuple[str, ...]  # of the inbox, that nobody has taken as a job yet
     edited: bool  # there is a song, a clip or an edit among them
+    viewers: tuple[str, ...] = ()  # ids of theirs as somebody who decides
 
 
 def lock(session: Session) -> bool:
@@ -179,7 +181,7 @@ def counts(session: Session, found: Rows, names: Collection[str], until: datetim
     """How many rows ``erase`` would delete, by table."""
     return {
         table.__tablename__: n
-        for table, where in _doomed(found, names, until, keep=keep)
+        for table, where in [*forgetting.doomed(found.viewers, found.jobs), *_doomed(found, names, until, keep=keep)]
         if (n := session.execute(select(func.count()).select_from(table).where(where)).scalar_one())
     }
 
@@ -192,6 +194,10 @@ def erase(
     deleted: dict[str, int] = {}
     if not keep:
         _set_free(session, found, names, now)
+    for table, where in forgetting.doomed(found.viewers, found.jobs):
+        if n := len(session.execute(delete(table).where(where).returning(text("1"))).all()):
+            deleted[table.__tablename__] = n
+    forgetting.strip(session, found.jobs)
     for table, where in _doomed(found, names, until, keep=keep):
         if n := len(session.execute(delete(table).where(where).returning(text("1"))).all()):
             deleted[table.__tablename__] = n
