@@ -211,6 +211,6 @@ class Load:
         if changes or deleted:
             live.n_users = embedding_sets.contents(self.session, "user", live.id).rows
             live.n_videos = embedding_sets.contents(self.session, "video", live.id).rows
-            live.detail = live.detail | {"patched": int(live.detail.get("patched", 0)) + changes}
+            live.detail = live.detail | {"patched": int(live.detail.get("patched", 0)) + max(changes, deleted)}
             self.session.flush()
         return deleted

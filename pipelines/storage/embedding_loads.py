@@ -25,7 +25,7 @@ from pipelines.storage.embedding_sets import NORM_TOLERANCE, Kind, partition
 from pipelines.storage.recommending_tables import DIMENSIONS, EmbeddingSet
 
 INDEXED_FROM = 5_000  # videos; below, looking at all of them is as quick
-HNSW_M, HNSW_EF = 16, 64
+HNSW_M, HNSW_EF = 16, 48  # a fifth quicker to build than 64; a search that looks at more candidates makes up for it
 _INDEX_BYTES = 2_700  # of memory that building takes for a halfvec(768) with its links
 _MOST_MEMORY = 2 << 30
 _COLUMNS = "set_id, {kind}_id, embedding, updated_at, model_version, digest"

@@ -53,6 +53,7 @@ def patient(session: Session, model_id: int, wait_s: float) -> Iterator[None]:
     """One load of a version at a time, until the transaction ends; within, no lock is waited for longer than
     ``wait_s``. Unavailable when another load lasts longer."""
     what = f"the embeddings of {version_of(session, model_id)}"
+    _end_with_client(session)
     session.execute(text("select set_config('lock_timeout', :wait, true)"), {"wait": f"{max(1, int(wait_s * 1000))}ms"})
     try:
         session.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 7))"), {"name": _lock(model_id)})
@@ -204,6 +205,13 @@ def _point(session: Session, model_id: int, set_id: int, now: datetime) -> None:
         .values(status="retired", detail=detail)
         .execution_options(synchronize_session=False)
     )
+
+
+def _end_with_client(session: Session) -> None:
+    """The server notices within seconds that this process was killed, instead of building its index to the end first
+    (where its system can tell; https://www.postgresql.org/docs/18/runtime-config-connection.html)."""
+    with contextlib.suppress(DBAPIError), session.begin_nested():
+        session.execute(text("set local client_connection_check_interval = '2s'"))
 
 
 def _locked(error: DBAPIError) -> bool:
