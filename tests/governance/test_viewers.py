@@ -20,7 +20,7 @@ from pipelines.governance.people import Actor, pseudonym
 from pipelines.models import snapshots
 from pipelines.recommending import importing
 from pipelines.recommending.people import video_id, viewer_id
-from pipelines.storage import consents, decisions, embedding_sets, storage_use, videos, viewers
+from pipelines.storage import consents, decisions, embedding_loads, embedding_sets, storage_use, videos, viewers
 from pipelines.storage import snapshots as snapshot_table
 from pipelines.storage.recommending_tables import Decision, Recommendation, UserEmbedding, Video, Viewer
 from pipelines.storage.tables import ModelVersion, TrainingSnapshot, Upload, Withdrawal
@@ -74,14 +74,14 @@ def embed(studio: Studio) -> int:
         people = list(session.execute(select(Viewer.user_id).order_by(Viewer.user_id)).scalars())
         vectors = np.zeros((len(people), 768), np.float32)
         vectors[:, 0] = 1
-        for who, vector in zip(people, vectors, strict=True):
-            session.execute(
-                text("insert into user_embeddings values (:set, :who, :vector, now(), 'v20261121', '\\x00')"),
-                {"set": made, "who": who, "vector": str(vector.tolist())},
-            )
+        digests = embedding_loads.digests(vectors)
+        embedding_loads.copy_in(session, "user", made, people, vectors, digests, version=row.version, now=NOW)
+        embedding_loads.index(session, made)
+        embedding_sets.finish(session, made, NOW)
+        for who in people:
             session.add(
                 Recommendation(
-                    user_id=who, rank=1, video_id=video_id("f5"), score=0.5, reason="popular", model_version="v20261121"
+                    user_id=who, rank=1, video_id=video_id("f5"), score=0.5, reason="popular", model_version=row.version
                 )
             )
     return made
