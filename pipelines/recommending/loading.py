@@ -191,26 +191,31 @@ class Load:
         return lost + sum(len(held.gone) for held in self.held.values())
 
     def _patch(self, live: EmbeddingSet, changes: int) -> int:
+        """Few changes, within the live set. Videos first, which take long under an index: nobody who forgets a viewer
+        or takes a set back waits for them."""
+        deleted = self._put(live, "video")
+        embeddings.lock_viewers(self.session, shared=True)
+        deleted += self._put(live, "user")
+        deleted += embedding_loads.delete_lost(self.session, live.id)
         now_live = embedding_sets.current_set(self.session, self.model.id, hold=True)
         if now_live is None or now_live.id != live.id:
             what = f"the embeddings of {self.model.version}"
             raise Unavailable(what, "were rolled back while they were being synced", 1)
-        deleted = 0
-        embeddings.lock_viewers(self.session, shared=True)
-        for kind, held in self.held.items():
-            if held.waiting:
-                ids = [one for block in held.waiting for one in block[0]]
-                vectors = np.concatenate([block[1] for block in held.waiting])
-                digests = np.concatenate([block[2] for block in held.waiting])
-                embedding_loads.upsert(
-                    self.session, kind, live.id, ids, vectors, digests, version=self.model.version, now=self.now
-                )
-            if held.gone:
-                deleted += embedding_loads.delete(self.session, kind, live.id, held.gone)
-        deleted += embedding_loads.delete_lost(self.session, live.id)
         if changes or deleted:
             live.n_users = embedding_sets.contents(self.session, "user", live.id).rows
             live.n_videos = embedding_sets.contents(self.session, "video", live.id).rows
             live.detail = live.detail | {"patched": int(live.detail.get("patched", 0)) + max(changes, deleted)}
             self.session.flush()
         return deleted
+
+    def _put(self, live: EmbeddingSet, kind: Kind) -> int:
+        """The changes of one kind; how many rows were deleted."""
+        held = self.held[kind]
+        if held.waiting:
+            ids = [one for block in held.waiting for one in block[0]]
+            vectors = np.concatenate([block[1] for block in held.waiting])
+            digests = np.concatenate([block[2] for block in held.waiting])
+            embedding_loads.upsert(
+                self.session, kind, live.id, ids, vectors, digests, version=self.model.version, now=self.now
+            )
+        return embedding_loads.delete(self.session, kind, live.id, held.gone) if held.gone else 0

@@ -52,20 +52,10 @@ def nearest(
     By the set's index where it has one, looking at all where that finds fewer than ``limit``. ``indexed`` False spares
     a search by an index that the caller knows is not there. Unavailable when the set was replaced and dropped.
     """
-    if indexed:
-        found = _by_index(session, set_id, vector, limit, exclude, genres, without_genres, available)
-        if len(found) >= limit:
-            return found
-    return nearest_exactly(
-        session,
-        set_id,
-        vector,
-        limit,
-        exclude=exclude,
-        genres=genres,
-        without_genres=without_genres,
-        available=available,
-    )
+    asked = _Question(set_id, vector, limit, exclude, genres, without_genres, available)
+    if indexed and len(found := _by_index(session, asked)) >= limit:
+        return found
+    return _by_looking_at_all(session, asked)
 
 
 def nearest_exactly(
@@ -80,51 +70,80 @@ def nearest_exactly(
     available: bool = True,
 ) -> list[Near]:
     """As ``nearest``, by looking at every video of the set."""
+    return _by_looking_at_all(session, _Question(set_id, vector, limit, exclude, genres, without_genres, available))
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    set_id: int
+    vector: NDArray[np.float32]
+    limit: int
+    exclude: Sequence[UUID]
+    genres: Sequence[str]
+    without: Sequence[str]
+    available: bool
+
+    @property
+    def of_set(self) -> str:
+        """On ``e``, a row of video_embeddings."""
+        return f"e.set_id = {int(self.set_id)}" + (" and e.video_id <> all(:exclude)" if self.exclude else "")
+
+    @property
+    def fitting(self) -> str:
+        """On ``v``, its row of videos."""
+        parts = [
+            "v.genres && :genres" if self.genres else "",
+            "not v.genres && :without" if self.without else "",
+            "v.available" if self.available else "",
+        ]
+        return " and ".join(part for part in parts if part) or "true"
+
+    @property
+    def given(self) -> dict[str, Any]:
+        lists = {"exclude": self.exclude, "genres": self.genres, "without": self.without}
+        given = {name: list(values) for name, values in lists.items() if values}
+        return {"vector": written(self.vector), "limit": self.limit, "more": self.limit + SPARE, **given}
+
+
+def _by_looking_at_all(session: Session, asked: _Question) -> list[Near]:
     # Fenced in by the offset, what is sorted is an id and a number, and not the vector with them.
     query = f"""
         select video_id, score from (
             select e.video_id, -(e.embedding <#> cast(:vector as vector)) as score
             from video_embeddings e join videos v on v.id = e.video_id
-            where e.set_id = {int(set_id)} and {_unseen(exclude)} and {_fitting(genres, without_genres, available)}
+            where {asked.of_set} and {asked.fitting}
             offset 0
         ) as scored order by score desc, video_id limit :limit
     """  # noqa: S608 - words of this file
     _configure(session, {})
-    given = _given(vector, limit, exclude, genres, without_genres)
-    found = [Near(*row) for row in session.execute(text(query), given)]
-    if len(found) < limit:
-        _refuse_dropped(session, set_id)
+    found = [Near(*row) for row in session.execute(text(query), asked.given)]
+    if len(found) < asked.limit:
+        _refuse_dropped(session, asked.set_id)
     return found
 
 
-def _by_index(
-    session: Session,
-    set_id: int,
-    vector: NDArray[np.float32],
-    limit: int,
-    exclude: Sequence[UUID],
-    genres: Sequence[str],
-    without_genres: Sequence[str],
-    available: bool,
-) -> list[Near]:
+def _by_index(session: Session, asked: _Question) -> list[Near]:
     # The scan itself goes on until enough videos fit; what was seen is mostly near, so it begins with room for it.
-    ef_search = min(EF_SEARCH_MOST, max(EF_SEARCH_LEAST, 2 * (limit + SPARE) + 3 * len(exclude) // 2))
-    settings = {"hnsw.iterative_scan": "relaxed_order", "hnsw.max_scan_tuples": SCAN_MOST, "hnsw.ef_search": ef_search}
-    _configure(session, settings | {"enable_sort": "off"})  # the planner thinks too well of sorting everything
+    room = 2 * (asked.limit + SPARE) + 3 * len(asked.exclude) // 2
+    settings = {
+        "hnsw.iterative_scan": "relaxed_order",
+        "hnsw.max_scan_tuples": SCAN_MOST,
+        "hnsw.ef_search": min(EF_SEARCH_MOST, max(EF_SEARCH_LEAST, room)),
+        "enable_sort": "off",  # the planner thinks too well of sorting everything
+    }
+    _configure(session, settings)
     # A subquery for the video, not a join: nothing may come between the index's order and the limit.
     query = f"""
         with found as materialized (
             select e.video_id, -(e.embedding <#> cast(:vector as vector)) as score
             from video_embeddings e
-            where e.set_id = {int(set_id)} and {_unseen(exclude)}
-                and (select {_fitting(genres, without_genres, available)} from videos v where v.id = e.video_id)
+            where {asked.of_set} and (select {asked.fitting} from videos v where v.id = e.video_id)
             order by e.embedding::halfvec({DIMENSIONS}) <#> cast(:vector as halfvec({DIMENSIONS}))
             limit :more
         )
         select video_id, score from found order by score desc, video_id limit :limit
     """  # noqa: S608 - words of this file
-    given = _given(vector, limit, exclude, genres, without_genres) | {"more": limit + SPARE}
-    return [Near(*row) for row in session.execute(text(query), given)]
+    return [Near(*row) for row in session.execute(text(query), asked.given)]
 
 
 def _configure(session: Session, settings: dict[str, Any]) -> None:
@@ -132,32 +151,6 @@ def _configure(session: Session, settings: dict[str, Any]) -> None:
     wanted = {"plan_cache_mode": "force_custom_plan", "enable_sort": "on"} | settings
     named = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in wanted.items())
     session.execute(text(f"select {named}"))
-
-
-def _unseen(exclude: Sequence[UUID]) -> str:
-    return "e.video_id <> all(:exclude)" if exclude else "true"
-
-
-def _fitting(genres: Sequence[str], without: Sequence[str], available: bool) -> str:
-    parts = [
-        "v.genres && :genres" if genres else "",
-        "not v.genres && :without" if without else "",
-        "v.available" if available else "",
-    ]
-    return " and ".join(part for part in parts if part) or "true"
-
-
-def _given(
-    vector: NDArray[np.float32], limit: int, exclude: Sequence[UUID], genres: Sequence[str], without: Sequence[str]
-) -> dict[str, Any]:
-    given: dict[str, Any] = {"vector": written(vector), "limit": limit}
-    if exclude:
-        given["exclude"] = list(exclude)
-    if genres:
-        given["genres"] = list(genres)
-    if without:
-        given["without"] = list(without)
-    return given
 
 
 def written(vector: NDArray[np.float32]) -> str:
