@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from pipelines.lyrics.keywords import language
 
 SAMPLE = Path("sample")
 JOBS = sorted(path.parent for path in SAMPLE.glob("jobs/*/job.yaml") if "kind: clip" in path.read_text("utf-8"))
-MASTERING = sorted({path.parent for path in SAMPLE.glob("jobs/*/job.yaml")} - set(JOBS))
+MOVIELENS = SAMPLE / "jobs/movielens"
+MASTERING = sorted({path.parent for path in SAMPLE.glob("jobs/*/job.yaml")} - {*JOBS, MOVIELENS})
 MEDIA = sorted(path for path in (SAMPLE / "media").iterdir() if path.suffix != ".md")
 LYRICS = sorted(SAMPLE.glob("jobs/*/*.lrc"))
 
@@ -108,4 +110,25 @@ def test_no_attribution_is_left_of_a_file_that_went() -> None:
 
 
 def test_the_library_stays_small() -> None:
-    assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) <= 12.25 * 2**20
+    assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) <= 13 * 2**20
+
+
+def test_the_decisions_are_movielens_with_its_terms_beside_them() -> None:
+    job = load(MOVIELENS)
+    assert {item.kind: item.file for item in job.files} == {
+        "videos": "movies.csv.gz", "decisions": "ratings.csv.gz", "tags": "tags.csv.gz"
+    }  # fmt: skip
+    assert job.consents.training
+    terms = (MOVIELENS / "README.txt").read_text("utf-8")
+    assert "100004 ratings and 1296 tag applications across 9125 movies" in terms
+    assert "any commercial or revenue-bearing purposes" in terms
+    lines = {item.kind: gzip.decompress((MOVIELENS / item.file).read_bytes()).splitlines()[1:] for item in job.files}
+    assert {kind: len(rows) for kind, rows in lines.items()} == {"videos": 9125, "decisions": 100_004, "tags": 1296}
+    assert len({row.split(b",")[0] for row in lines["decisions"]}) == 671
+    assert "removes the folder `sample/jobs/movielens`" in (SAMPLE / "jobs/ATTRIBUTION.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(MOVIELENS.glob("*.gz")), ids=lambda path: path.name)
+def test_the_packed_tables_are_the_same_wherever_they_are_made(path: Path) -> None:
+    head = path.read_bytes()[:10]
+    assert head[3] == 0 and head[4:8] == bytes(4), "no name, no time"
