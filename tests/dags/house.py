@@ -58,6 +58,21 @@ class House:
             assert time.monotonic() < end, f"no {count} runs {status}: {runs}\n{self.log()[-6000:]}"
             time.sleep(1)
 
+    def launch(self, job: str, partition: str) -> str:
+        """What the launchpad's button does; the run's id."""
+        (place,) = self.ask("{repositoriesOrError{... on RepositoryConnection{nodes{name location{name}}}}}")[
+            "repositoriesOrError"
+        ]["nodes"]
+        selector = {"repositoryName": place["name"], "repositoryLocationName": place["location"]["name"]}
+        mutation = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+          __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+        tags = [{"key": "dagster/partition", "value": partition}]
+        params = {"selector": {**selector, "jobName": job}, "runConfigData": {}, "executionMetadata": {"tags": tags}}
+        done = self.ask(mutation, params=params)["launchRun"]
+        assert done["__typename"] == "LaunchRunSuccess", done
+        run_id: str = done["run"]["runId"]
+        return run_id
+
     def log(self) -> str:
         return (self.home / "up.log").read_text()
 

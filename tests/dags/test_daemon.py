@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.dags.house import House, opened
+from tests.recommending import series
 
 PROJECT = Path(__file__).resolve().parents[2]
 MEDIA = PROJECT / "sample" / "media"
@@ -136,6 +137,20 @@ def test_a_person_backfills_a_batch(finished: House) -> None:
     assert done["__typename"] == "LaunchBackfillSuccess"
     runs = finished.wait_for("SUCCESS", before + 1)
     assert {"key": "dagster/backfill", "value": done["backfillId"]} in runs[0]["tags"]
+
+
+def test_decisions_become_a_served_model_when_a_person_asks_for_it(finished: House, tmp_path: Path) -> None:
+    before = len(finished.runs())
+    finished.orimono("ingest", str(series.job(tmp_path / "series")))
+    run = finished.wait_for("SUCCESS", before + 1)[0]
+    assert finished.orimono("recommend", "viewer 1")["path"] == "popular"
+    key = next(t["value"] for t in run["tags"] if t["key"] == "dagster/partition")
+    finished.launch("recommending", key)
+    finished.wait_for("SUCCESS", before + 2)
+    found = finished.orimono("recommend", "viewer 1", "--limit", "5")
+    assert (found["path"], len(found["items"])) == ("tower", 5)
+    told = finished.orimono("decide", "viewer 1", found["items"][0]["external_id"], "like")
+    assert found["items"][0]["id"] not in [item["id"] for item in told["items"]]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
