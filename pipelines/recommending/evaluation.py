@@ -203,8 +203,8 @@ def _checked(name: str, scores: metrics.Scores, shape: tuple[int, int]) -> metri
     if scores.shape != shape:
         reason = f"gave scores of shape {scores.shape}, not {shape} (viewers, items)"
         raise BadInput(f"scorer {name!r}", reason, "give one score for every item of the catalogue")
-    bad = np.isnan(scores) | np.isposinf(scores)
-    if bad.any():
+    if not scores.max(initial=0) < np.inf:  # one pass: NaN is the maximum wherever it is
+        bad = np.isnan(scores) | np.isposinf(scores)
         row, item = (int(x) for x in np.argwhere(bad)[0])
         what = "NaN" if np.isnan(scores[row, item]) else "infinite"
         reason = f"{int(bad.sum()):,} of {scores.size:,} scores are NaN or infinite, first item {item} ({what})"

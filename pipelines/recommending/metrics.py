@@ -41,7 +41,7 @@ def top(scores: Scores, k: int, users: NDArray[np.int32], seed: int = 0) -> NDAr
     out = np.full((n, k), -1, np.int32)
     if not k_here:
         return out
-    best = np.argpartition(-scores, k_here - 1, axis=1)[:, :k_here]
+    best = np.argpartition(scores, n_items - k_here, axis=1)[:, n_items - k_here :]
     values = np.take_along_axis(scores, best, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     out[:, :k_here] = np.take_along_axis(best, order, axis=1)
@@ -49,7 +49,8 @@ def top(scores: Scores, k: int, users: NDArray[np.int32], seed: int = 0) -> NDAr
     out[:, :k_here][np.isneginf(values)] = -1
     last = values[:, -1]
     inside = (values[:, 1:] == values[:, :-1]) & np.isfinite(values[:, 1:])
-    beyond = np.isfinite(last) & ((scores == last[:, None]).sum(axis=1) > (values == last[:, None]).sum(axis=1))
+    at_edge = np.count_nonzero(scores == last[:, None], axis=1)
+    beyond = np.isfinite(last) & (at_edge > np.count_nonzero(values == last[:, None], axis=1))
     for row in np.flatnonzero(inside.any(axis=1) | beyond):
         among = np.flatnonzero(scores[row] >= last[row]) if np.isfinite(last[row]) else out[row][out[row] >= 0]
         chance = np.random.default_rng((seed, int(users[row]))).random(len(among))

@@ -70,7 +70,9 @@ def comparison(evaluations: Mapping[str, Mapping[str, Any]]) -> bytes:
             column = axes[2 * i + j]
             column.set_position((i * room + 0.105 + j * (wide + 0.016), low, wide, high - low))
             _intervals(column, {name: scorers[name][key] for name in ranked})
-            column.set_yticks(range(len(ranked)), [NAMES.get(name, name) for name in ranked] if j == 0 else [])
+            column.set_yticks([])
+            if j == 0:
+                column.set_yticks(range(len(ranked)), [NAMES.get(name, name) for name in ranked])
             column.set_title(f"{SPLITS[one['split']][0]}: {measure}@{one['k']}", color=_INK, fontsize=11)
     viewers = " and ".join(f"{one['n_warm_users']:,}" for one in evaluations.values()) or "no"
     caption = f"Every scorer with its 95 % interval   ·   {viewers} viewers   ·   dashes: recent popularity"
@@ -89,6 +91,7 @@ def _intervals(axes: Any, scorers: Mapping[str, Mapping[str, Any]]) -> None:
         axes.annotate(f"{one['mean']:.3f}", (one["mean"], y), (0, 7), bbox=box, **text)
     axes.set_ylim(-0.6, len(scorers) - 0.2)
     axes.set_xlim(left=0)
+    axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="x", color=_GRID, lw=0.8)
 
 
