@@ -20,7 +20,7 @@ UNWANTED_TAU = 30.0
 
 def decays(ages: NDArray[np.int32], tau: float) -> NDArray[np.float32]:
     """exp(-age / tau), 0 where it is negligible; ``tau`` may be infinite."""
-    weights = np.exp(-ages.astype(np.float32) / np.float32(tau))
+    weights = np.asarray(np.exp(-ages.astype(np.float32) / np.float32(tau)), np.float32)
     weights[weights < _LEAST] = 0
     return weights
 

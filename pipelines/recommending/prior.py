@@ -38,7 +38,7 @@ def popularity(weights: NDArray[np.float64]) -> NDArray[np.float32]:
     """About 0..1 for decayed counts [..., n_items]: 0 for an item nobody chose, rising with its share's logarithm."""
     totals = np.maximum(weights.sum(axis=-1, keepdims=True), 1e-12)
     shares = weights / totals * weights.shape[-1]
-    return (np.log1p(_SHARPNESS * shares) / _REACH).astype(np.float32)
+    return np.asarray(np.log1p(_SHARPNESS * shares) / _REACH, np.float32)
 
 
 def prior_of(items: NDArray[np.int32], times: NDArray[np.int64], n_items: int, *, bins: int, days: float) -> Prior:

@@ -40,7 +40,8 @@ class Recipe:
     item_dropout: float = 0.0  # share of the items that a step knows by their features only
     taus: tuple[float, ...] = (0.7, 3.0, 10.0, 30.0, 100.0, float("inf"))  # events; the last: a plain mean
     window: int = 500  # newest events of a history that count
-    prior_bins: int = 0  # moments at which recent popularity is taken; 0: without it
+    returning: float = 0.2  # samples of viewers who come back later, for each that goes on at once
+    prior_bins: int = 64  # moments at which recent popularity is taken; 0: without it
     prior_days: float = 7.0  # an event counts 1/e of a new one then
     prior_now: float = 0.0  # share of the samples that meet the newest popularity, as they will when served
     id_width: int = 128

@@ -46,15 +46,21 @@ class Recommender:
         found[:] = [self._ids.get(name, name) for name in self.interactions.item_ids.tolist()]
         return found
 
-    def score(self, user_ids: Sequence[Hashable]) -> NDArray[np.float32]:
-        """float32[n_users, n_items]; seen items are scored, too. Raises BadInput, naming it, for an unknown user."""
+    def score(self, user_ids: Sequence[Hashable], asked: int | None = None) -> NDArray[np.float32]:
+        """float32[n_users, n_items]; seen items are scored, too. ``asked``: the moment of asking, s since the epoch; by
+        default right after each user's last event. Raises BadInput, naming it, for an unknown user."""
         rows = [self._row(user) for user in user_ids]
         for user, row in zip(user_ids, rows, strict=True):
             if row is None:
                 raise BadInput(
                     f"user {user!r}", "is not among those learned from", "ask for recommend(), which knows new ones"
                 )
-        found: NDArray[np.float32] = self.user_vectors[np.array(rows, np.int64)] @ self.item_vectors.T
+        at = np.array(rows, np.int32)
+        vectors = self.user_vectors[at]
+        if asked is not None:
+            lengths = np.diff(self.interactions.offsets)[at].astype(np.int32)
+            vectors = self.model.user_vectors(self.model.user_inputs(self.interactions, at, lengths, asked=asked))
+        found: NDArray[np.float32] = vectors @ self.item_vectors.T
         return found
 
     def recommend(self, user_id: Hashable, limit: int = 20) -> list[tuple[Any, float]]:

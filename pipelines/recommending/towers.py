@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipelines.recommending.prior import LIMIT
 from pipelines.recommending.recipe import Recipe
 
-CLIP = 6.0  # standard deviations of a viewer's feature
+CLIP = 1.2  # of a viewer's feature: six standard deviations, of 0.2
 _TRUST = 0.3  # in the prior, at first: atanh(q)
 
 
@@ -53,7 +53,7 @@ class Towers:
         self.ids = tf.Variable(initializers.RandomNormal(stddev=0.05, seed=next(seeds))(shape), name="ids")
         shape = (sizes.item_features, recipe.feature_width)
         self.mapping = tf.Variable(initializers.GlorotUniform(seed=next(seeds))(shape), name="mapping")
-        self.prior_scale = tf.Variable(0.8, name="prior_scale")
+        self.prior_scale = tf.Variable(0.6, name="prior_scale")
         self.features = tf.constant(item_features)
         self.user_mean, self.user_scale = tf.constant(user_mean), tf.constant(user_scale)
         own = recipe.dims - self.with_prior

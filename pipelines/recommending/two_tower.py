@@ -17,7 +17,6 @@ from pipelines.models import sessions
 from pipelines.recommending import bundles, pools, prefixes
 from pipelines.recommending.interactions import Interactions
 from pipelines.recommending.item_features import ItemEncoder
-from pipelines.recommending.prior import popularity as popularity_of
 from pipelines.recommending.recipe import Recipe
 from pipelines.recommending.viewers import Viewers
 
@@ -70,18 +69,23 @@ class TwoTower:
         interactions: Interactions,
         users: NDArray[np.int32] | None = None,
         lengths: NDArray[np.int32] | None = None,
+        *,
+        asked: int | None = None,
     ) -> NDArray[np.float32]:
         """[n, len(input_names)] of the prefixes ``(users, lengths)``, or of everybody's whole history; a viewer without
-        events is a new one. The interactions may count their items differently from the training's."""
+        events is a new one. ``asked``: the moment of asking, s since the epoch; by default right after each one's last
+        event, as who goes on at once. Who comes back later is answered with more of what everybody chooses. The
+        interactions may count their items differently from the training's."""
         if users is None or lengths is None:
             everybody, whole = prefixes.whole(interactions)
             users = everybody if users is None else users
             lengths = whole[users] if lengths is None else lengths
         if not len(users):
             return np.zeros((0, len(self.input_names)), np.float32)
+        moments = None if asked is None else np.full(len(users), asked, np.int64)
         rows = np.array([self._rows.get(name, -1) for name in interactions.item_ids.tolist()], np.int32)
         pooled = self.viewers.pools_of(self.table, interactions, rows[interactions.items], users, lengths)
-        return np.concatenate([pooled, self.viewers.features_of(interactions, users, lengths)], axis=1)
+        return np.concatenate([pooled, self.viewers.features_of(interactions, users, lengths, moments)], axis=1)
 
     def user_input_of(
         self,
@@ -89,15 +93,17 @@ class TwoTower:
         times: NDArray[np.int64],
         ratings: NDArray[np.float32],
         wanted: NDArray[np.bool_],
+        asked: int | None = None,
     ) -> NDArray[np.float32]:
-        """[len(input_names)] of one viewer's events, oldest first. Items that training did not meet take no part in the
-        pools; ``unknown`` counts them."""
+        """[len(input_names)] of one viewer's events, oldest first; ``asked`` as above.
+
+        Items that training did not meet take no part in the pools; ``unknown`` counts them."""
         window = self.viewers.window
         rows = np.array([self._rows.get(name, -1) for name in item_ids[-window:]], np.int64)
         kept = rows >= 0
         unwanted = ~wanted[-window:][kept] if self.viewers.unwanted else None
         pooled = pools.pooled(self.table[rows[kept]], self.viewers.taus, unwanted)
-        return np.concatenate([pooled, self.viewers.features_of_events(item_ids, times, ratings, wanted)])
+        return np.concatenate([pooled, self.viewers.features_of_events(item_ids, times, ratings, wanted, asked)])
 
     def unknown(self, item_ids: Sequence[str]) -> int:
         """How many of these the model has no row for."""
@@ -111,20 +117,19 @@ class TwoTower:
         self,
         items: pd.DataFrame,
         counts: NDArray[np.int64] | None = None,
-        recent: NDArray[np.float64] | None = None,
+        popularity: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """[m, 2 + item features] of videos known or new: a row of training or 0, recent popularity, features.
 
-        ``counts`` [m] of decisions, by default none; ``recent`` [m] decayed counts over the whole catalogue (prior.py),
-        by default popularity as training left it, 0 for a new video.
+        ``counts`` [m] of decisions, by default none; ``popularity`` [m] as prior.py takes it over the whole catalogue,
+        by default as training left it, 0 for a new video.
         """
         names = [str(name) for name in items["item_id"]]
         rows = np.array([self._rows.get(name, -1) for name in names], np.int64)
-        known = np.append(self.popularity, np.float32(0))[rows]
-        popularity = known if recent is None else popularity_of(np.asarray(recent, np.float64))
+        recent = np.append(self.popularity, np.float32(0))[rows] if popularity is None else popularity
         features = self.items.transform(items, counts).matrix
         return np.concatenate(
-            [(rows + 1).astype(np.float32)[:, None], popularity.astype(np.float32)[:, None], features], axis=1
+            [(rows + 1).astype(np.float32)[:, None], np.asarray(recent, np.float32)[:, None], features], axis=1
         )
 
     def item_vectors(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,6 +15,8 @@ from pipelines.recommending import moments, pools, prefixes
 from pipelines.recommending.interactions import Interactions
 from pipelines.recommending.user_features import UserEncoder
 
+_DATED = "last_event"  # the column of the encoder that holds a date, which who comes back is not told (moments.py)
+
 
 @dataclass(frozen=True, slots=True)
 class Viewers:
@@ -36,13 +38,19 @@ class Viewers:
         return len(self.taus) + self.unwanted
 
     def features_of(
-        self, interactions: Interactions, users: NDArray[np.int32], lengths: NDArray[np.int32]
+        self,
+        interactions: Interactions,
+        users: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        asked: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
-        """[n, len(names)] of prefixes."""
+        """[n, len(names)] of prefixes; ``asked`` as in moments.py."""
         if not len(users):
             return np.zeros((0, len(self.names)), np.float32)
-        plain = self.moments.of_prefixes(interactions, users, lengths)
-        return np.concatenate([plain, self.encoder.of_prefixes(interactions, users, lengths)], axis=1)
+        plain = self.moments.of_prefixes(interactions, users, lengths, asked)
+        told = self.encoder.of_prefixes(interactions, users, lengths)
+        told[:, self.encoder.names.index(_DATED)] *= 1 - plain[:, moments.NAMES.index("away")]
+        return np.concatenate([plain, told], axis=1)
 
     def features_of_events(
         self,
@@ -50,10 +58,13 @@ class Viewers:
         times: NDArray[np.int64],
         ratings: NDArray[np.float32],
         wanted: NDArray[np.bool_],
+        asked: int | None = None,
     ) -> NDArray[np.float32]:
         """[len(names)] of one history, oldest first."""
-        plain = self.moments.of_events(times)
-        return np.concatenate([plain, self.encoder.of_events(item_ids, times, ratings, wanted)])
+        plain = self.moments.of_events(times, asked)
+        told = self.encoder.of_events(item_ids, times, ratings, wanted)
+        told[self.encoder.names.index(_DATED)] *= 1 - plain[moments.NAMES.index("away")]
+        return np.concatenate([plain, told])
 
     def pools_of(
         self,
