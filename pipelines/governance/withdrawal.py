@@ -176,6 +176,7 @@ def _note(studio: Studio, row: Withdrawal, trace: Trace, places: Places) -> dict
         summary: dict[str, Any] = mine.report.get("summary") or planned.summary()
         mine.report = {"trace": trace.to_dict(), "summary": summary}
         withdrawals.exclude(session, trace.jobs, trace.until)  # those whose intake was under way
+        viewers.withdraw(session, trace.viewers, trace.until)  # whom an import brought meanwhile
     return summary
 
 

@@ -20,7 +20,16 @@ from pipelines.governance.people import Actor, pseudonym
 from pipelines.models import snapshots
 from pipelines.recommending import importing
 from pipelines.recommending.people import video_id, viewer_id
-from pipelines.storage import consents, decisions, embedding_loads, embedding_sets, storage_use, videos, viewers
+from pipelines.storage import (
+    consents,
+    decisions,
+    embedding_loads,
+    embedding_sets,
+    imports,
+    storage_use,
+    videos,
+    viewers,
+)
 from pipelines.storage import snapshots as snapshot_table
 from pipelines.storage.recommending_tables import Decision, Recommendation, UserEmbedding, Video, Viewer
 from pipelines.storage.tables import ModelVersion, TrainingSnapshot, Upload, Withdrawal
@@ -50,7 +59,9 @@ TAGGED = table(
 )
 
 
-def studio_job(studio: Studio, name: str = "studio-export", owner: str = "studio", **files: bytes) -> Given:
+def studio_job(
+    studio: Studio, name: str = "studio-export", owner: str = "studio", files: dict[str, bytes] | None = None
+) -> Given:
     contents = files or {
         "videos-catalogue.csv": FILMS.encode(),
         "decisions-all.csv.gz": gzip.compress(RATED),
@@ -148,7 +159,9 @@ def test_who_withdrew_does_not_come_back_with_the_next_export(studio: Studio) ->
     studio_job(studio)
     withdrawal.request(studio, AOI, OPERATOR)
     assert [r.done for r in withdrawal.carry_out(studio)] == [True]
-    studio_job(studio, "next-day", **{"decisions-all.csv": RATED, "videos-x.csv": FILMS.encode(), "tags-x.csv": TAGGED})
+    studio_job(
+        studio, "next-day", files={"decisions-all.csv": RATED, "videos-x.csv": FILMS.encode(), "tags-x.csv": TAGGED}
+    )
     with studio.database.session() as session:
         assert session.execute(select(Viewer.user_id)).scalars().all() == [viewer_id("ren")]
         decisions.record(session, viewer_id(AOI), video_id("f4"), "like", person=pseudonym(AOI))
@@ -171,13 +184,15 @@ def test_a_viewer_is_found_by_their_id_too(studio: Studio) -> None:
         assert session.execute(select(func.count()).where(Viewer.user_id == UUID(HER_ID))).scalar_one() == 0
         gone = consents.withdrawn_pseudonyms(session, {pseudonym(AOI), pseudonym(HER_ID)})
         assert gone == {pseudonym(AOI), pseudonym(HER_ID)}
-    importing.load(studio, studio_job(studio, "again", **{"decisions-b.csv": RATED}).job_id, NOW)
+    importing.load(studio, studio_job(studio, "again", files={"decisions-b.csv": RATED}).job_id, NOW)
     assert not [where for where, _ in mentions(studio, {HER_ID}) if where.startswith("viewers")]
 
 
 def test_the_owner_of_decisions_takes_them_and_the_catalogue_along(studio: Studio) -> None:
     given = studio_job(studio)
-    other = studio_job(studio, "others", "kai", **{"decisions-kai.csv": table(("ren", "f0", 5, T), ("mia", "g", 5, T))})
+    other = studio_job(
+        studio, "others", "kai", files={"decisions-kai.csv": table(("ren", "f0", 5, T), ("mia", "g", 5, T))}
+    )
     embed(studio)
     snapshot = learned(studio)
     withdrawal.request(studio, "studio", OPERATOR, now=NOW)
@@ -304,3 +319,24 @@ def test_hashes_of_exports_are_not_in_a_summary(studio: Studio) -> None:
     assert digest not in str(report.summary) and len(digest) == len(hashlib.sha256().hexdigest())
     assert report.summary["objects"]["media"]["n"] == 2
     assert given.keys["decisions-all.csv.gz"] not in {item.key for item in storage_use.stored(studio.objects)}
+
+
+def test_an_import_under_way_does_not_bring_a_withdrawn_viewer_back(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They withdraw, known as an owner, after the import has looked who withdrew and before it is committed."""
+    give(studio, "hers", AOI, {"mix-a.wav": b"a song" * 50}, cached=False)
+    real = imports.take_decisions
+
+    def meanwhile(*args: object) -> object:
+        monkeypatch.setattr(imports, "take_decisions", real)
+        taken = real(*args)  # type: ignore[arg-type]
+        withdrawal.request(studio, AOI, OPERATOR, now=NOW)
+        return taken
+
+    monkeypatch.setattr(imports, "take_decisions", meanwhile)
+    studio_job(studio)
+    with studio.database.session() as session:
+        assert len(decisions.history(session, viewer_id(AOI))) == 3, "it was there first"
+    assert [r.done for r in withdrawal.carry_out(studio, NOW)] == [True]
+    assert mentions(studio, HERS) == []

@@ -83,7 +83,9 @@ def test_movielens_as_it_comes(studio: Studio, job: Callable[..., int]) -> None:
         frame = videos.frame(session).set_index("external_id")
         history = decisions.history(session, viewer_id("ann"))
         people = session.execute(select(Viewer.pseudonym)).scalars().all()
-        counts = dict(session.execute(text("select name, n from tags join video_tags on tag_id = id")).all())
+        counts: dict[str, int] = dict(
+            session.execute(text("select name, n from tags join video_tags on tag_id = id")).all()
+        )
     assert frame.loc["1", "genres"] == ["Adventure", "Comedy"] and frame.loc["1", "year"] == 1995
     assert frame.loc["2", "genres"] == [] and frame.loc["2", "title"] == "Heat, The (1995)"
     assert counts == {"pixar": 2, "slow": 1}
