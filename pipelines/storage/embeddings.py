@@ -124,7 +124,7 @@ def _by_looking_at_all(session: Session, asked: _Question) -> list[Near]:
 
 def _by_index(session: Session, asked: _Question) -> list[Near]:
     # The scan itself goes on until enough videos fit; what was seen is mostly near, so it begins with room for it.
-    room = 2 * (asked.limit + SPARE) + 3 * len(asked.exclude) // 2
+    room = 2 * (asked.limit + SPARE + len(asked.exclude))
     settings = {
         "hnsw.iterative_scan": "relaxed_order",
         "hnsw.max_scan_tuples": SCAN_MOST,
