@@ -45,7 +45,7 @@ def recommending_checks() -> list[dg.AssetChecksDefinition]:
         check_of(
             "recommendation_features",
             "plausible",
-            "Every feature is finite, and no more than half of them say nothing.",
+            "Every feature is finite, and viewers are told apart.",
             _find("features"),
             blocking=True,
         ),

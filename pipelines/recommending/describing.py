@@ -15,8 +15,6 @@ from pipelines.recommending.encoders import Encoded
 from pipelines.recommending.item_features import ItemEncoder
 from pipelines.recommending.user_features import UserEncoder
 
-MOST_IDLE = 0.5  # share of the columns that may say nothing: then the tables are not what they seem
-
 
 @dataclass(frozen=True, slots=True)
 class Described:
@@ -39,9 +37,8 @@ class Described:
             if not np.isfinite(encoded.matrix).all():
                 bad = [encoded.names[i] for i in np.flatnonzero(~np.isfinite(encoded.matrix).all(axis=0))[:5]]
                 found.append(f"{name}: {', '.join(bad)} hold values that are not finite")
-            idle = _idle(encoded)
-            if len(encoded.matrix) > 1 and len(idle) > MOST_IDLE * len(encoded.names):
-                found.append(f"{name}: {len(idle)} of {len(encoded.names)} features are the same in every row")
+        if len(self.viewers.matrix) > 1 and len(_idle(self.viewers)) == len(self.viewers.names):
+            found.append("viewers: every feature is the same for everybody")
         return found
 
     def _table(self) -> str:
