@@ -45,6 +45,40 @@ def test_every_wanted_event_but_the_first_is_a_sample_of_the_events_before_it() 
     assert len(samples) == int((data.wanted & ~firsts).sum())
 
 
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_who_returns_is_given_what_was_before_and_asked_for_anything_since(seed: int) -> None:
+    data = events(np.random.default_rng(seed))
+    found = prefixes.returning(data, 100, 0)
+    assert len(found) > 0
+    offsets = data.offsets
+    at = offsets[found.users] + found.lengths
+    np.testing.assert_array_equal(data.times[at], found.asked)
+    assert (found.asked - data.times[at - 1] >= prefixes.AWAY).all()
+    for row in range(len(found)):
+        later = slice(at[row], offsets[found.users[row] + 1])
+        assert found.targets[row] in data.items[later][data.wanted[later]]
+
+
+def test_nobody_returns_within_a_sitting_and_newcomers_have_no_history() -> None:
+    data = events(np.random.default_rng(2))
+    sitting = replace(data, times=1_700_000_000 + np.arange(len(data)))
+    assert len(prefixes.returning(sitting, 100, 0)) == 0
+    new = prefixes.newcomers(data)
+    assert (new.lengths == 0).all() and set(np.unique(new.users)) <= set(range(data.n_users))
+    assert len(prefixes.joined(new, prefixes.samples_of(data))) == len(new) + len(prefixes.samples_of(data))
+
+
+def test_who_comes_back_is_not_told_the_date_but_how_long_it_was() -> None:
+    frame = moments.Moments(0, 10_000_000)
+    times = np.array([5_000_000, 5_000_100])
+    now, soon, late = (frame.of_events(times, asked) for asked in (None, 5_000_200, 7_000_000))
+    np.testing.assert_array_equal(now, soon)
+    place, away = moments.NAMES.index("last_event_time"), moments.NAMES.index("away")
+    assert now[place] == pytest.approx(0.50001, rel=1e-4) and now[away] == 0
+    assert late[place] == 0 and late[away] == 1
+
+
 @given(seed=st.integers(0, 10_000), window=st.integers(1, 30))
 @settings(max_examples=30, deadline=None)
 def test_a_history_is_its_newest_events_oldest_first(seed: int, window: int) -> None:

@@ -1,4 +1,4 @@
-"""Training, export, the served model and ``fit``, on data that trains in seconds. The only tests that load TensorFlow."""
+"""Training, export, the served model and ``fit``, on data that trains in seconds. Only these tests load TensorFlow."""
 
 from __future__ import annotations
 
