@@ -313,8 +313,10 @@ def test_a_server_that_stops_in_mid_sync(tmp_path: Path) -> None:
         live = sync(studio, model).set_id
 
         def cut() -> Iterator[Batch]:
-            yield from batches(video_ids(VIDEOS), vectors(VIDEOS, 3))
+            first, *others = batches(video_ids(VIDEOS), vectors(VIDEOS, 3))
+            yield first
             embedded.stop(home, force=True)
+            yield from others
 
         with pytest.raises(Unavailable, match="database at"):
             syncing.sync(studio, model, [], cut(), NOW)
