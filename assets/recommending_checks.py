@@ -65,6 +65,13 @@ def recommending_checks() -> list[dg.AssetChecksDefinition]:
             blocking=True,
         ),
         check_of(
+            "recommendation_report",
+            "enough_to_judge_by",
+            "Enough viewers came back in the last days to be judged by time as well.",
+            _find("doubts"),
+            warn=True,
+        ),
+        check_of(
             "two_tower_release",
             "artefact_intact",
             "The newest version's user tower and the towers beside it are those of their hashes, and load.",

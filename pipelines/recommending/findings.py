@@ -6,7 +6,7 @@ import hashlib
 
 from pipelines.errors import BadInput
 from pipelines.models import overview, rollout
-from pipelines.recommending import candidates, describing, judging, learning
+from pipelines.recommending import candidates, describing, gates, judging, learning
 from pipelines.recommending.candidates import NAME
 from pipelines.storage import embedding_sets, recommended
 from pipelines.storage import models as registry_table
@@ -53,6 +53,11 @@ def parity(studio: Studio) -> list[str]:
 def against_the_bars(studio: Studio) -> list[str]:
     """Why the candidate must not be rolled out."""
     return list(judging.judged(studio).problems)
+
+
+def doubts(studio: Studio) -> list[str]:
+    """What could not be told of the candidate."""
+    return gates.doubts(judging.judged(studio).evaluations)
 
 
 def broken_artefacts(studio: Studio) -> list[str]:

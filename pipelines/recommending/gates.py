@@ -25,28 +25,44 @@ def problems(evaluations: Evaluations, live: Evaluations | None = None, *, candi
     It must be clearly above recent popularity on leave-last-out (the interval of the paired difference above 0), not
     below it by more than recent popularity's own standard error on the split by time, and not below the live version
     beyond the noise. The live version is taken from the same run where a scorer "live" is in it (paired, the sharper
-    test), else from its own evaluations in ``live``, made when it was registered. Both splits are asked for.
+    test), else from its own evaluations in ``live``, made when it was registered. Leave-last-out is always asked for;
+    a split by time with too few viewers to tell anything stands against nobody (see ``doubts``): a young studio has no
+    viewers yet who came back.
     """
     found: list[str] = []
-    for split in ("leave_last_out", "global_time"):
+    for split in _SPLITS:
         evaluation = evaluations.get(split)
-        if evaluation is None:
-            found.append(f"There is no evaluation on {_SPLITS[split]}, so nothing is known of it.")
+        unknown = _unknown(split, evaluation)
+        if unknown is not None:
+            found += [unknown] if split == "leave_last_out" else []
             continue
+        assert evaluation is not None
         missing = [name for name in (candidate, BAR) if name not in evaluation["scorers"]]
         if missing:
             found.append(f"On {_SPLITS[split]} {' and '.join(missing)} was not judged, so there is nothing to compare.")
             continue
-        n = evaluation["n_warm_users"]
-        if n < LEAST_USERS:
-            found.append(
-                f"On {_SPLITS[split]} there are only {n} viewers with a history to judge by (at least {LEAST_USERS}): "
-                "too few to tell any two models apart."
-            )
-            continue
         found += _clearly_above(evaluation, candidate) if split == "leave_last_out" else _level(evaluation, candidate)
         found += _against_live(evaluation, (live or {}).get(split), candidate)
     return found
+
+
+def doubts(evaluations: Evaluations) -> list[str]:
+    """What could not be told, though it stands against nobody."""
+    unknown = [_unknown(split, evaluations.get(split)) for split in _SPLITS if split != "leave_last_out"]
+    return [sentence for sentence in unknown if sentence is not None]
+
+
+def _unknown(split: str, evaluation: Mapping[str, Any] | None) -> str | None:
+    """Why nothing can be told on this split."""
+    if evaluation is None:
+        return f"There is no evaluation on {_SPLITS[split]}, so nothing is known of it."
+    n = evaluation["n_warm_users"]
+    if n >= LEAST_USERS:
+        return None
+    return (
+        f"On {_SPLITS[split]} there are only {n} viewers with a history to judge by (at least {LEAST_USERS}): too few "
+        "to tell any two models apart."
+    )
 
 
 def _clearly_above(evaluation: Mapping[str, Any], candidate: str) -> list[str]:

@@ -73,7 +73,10 @@ def judge(studio: Studio) -> Judgement:
     if found is not None:
         return found
     data = candidates.load(studio, snapshot)
-    evaluations, curves, examples = {}, {}, {}
+    evaluations: dict[str, Any] = {}
+    curves: dict[str, Any] = {}
+    bars: dict[str, Any] = {}
+    examples: list[report.Example] = []
     for name in SPLITS:
         try:
             split = candidates.split_of(data, name)
@@ -82,6 +85,7 @@ def judge(studio: Studio) -> Judgement:
             continue
         part = candidates.trained(studio, name)
         fitted = baselines.weekly(split)
+        bars[name] = {scorer: dict(settings) for scorer, settings in fitted.settings.items()}
         scorers = {**fitted.scorers, NAME: scorer(part.model, split, data)}
         if live is not None and _knew_nothing(live, split):
             scorers[gates.LIVE] = scorer(versions.towers(studio, live), split, data)
@@ -91,7 +95,12 @@ def judge(studio: Studio) -> Judgement:
             examples = report.examples(split, judged, data.items)
     before = None if live is None else live.metrics.get("evaluations")
     problems = tuple(gates.problems(evaluations, before))
-    facts = {"live": None if live is None else live.version, "snapshot": snapshot.provenance}
+    facts = {
+        "held against": None if live is None else live.version,
+        "learned from": snapshot.provenance,
+        "doubts": gates.doubts(evaluations),
+        "bars": bars,
+    }
     page = report.html(evaluations, curves=curves, problems=problems, examples=examples, facts=facts)
     pictures = {"comparison": report_pictures.comparison(evaluations)}
     for name, png in pictures.items():

@@ -176,14 +176,26 @@ def test_the_split_by_time_forgives_one_standard_error(both: dict[str, Evaluatio
 
 def test_too_few_viewers_are_said(both: dict[str, Evaluation]) -> None:
     figures = told(both)
+    assert gates.doubts(figures) == []
     figures["global_time"]["n_warm_users"] = 7
+    (said,) = gates.doubts(figures)
+    assert "only 7 viewers" in said
+    assert gates.problems(figures) == []  # nobody came back yet: judged by last choices alone
+    del figures["global_time"]
+    (said,) = gates.doubts(figures)
+    assert "no evaluation on the split by time" in said
+    assert gates.problems(figures) == []
+    figures["leave_last_out"]["n_warm_users"] = 7
     (said,) = gates.problems(figures)
     assert "only 7 viewers" in said
-    del figures["global_time"]
-    (said,) = gates.problems(figures)
-    assert "no evaluation on the split by time" in said
+
+
+def test_what_was_not_judged_is_not_promoted(both: dict[str, Evaluation]) -> None:
+    figures = told(both)
     del figures["leave_last_out"]["scorers"]["recent_popularity"]
     assert any("recent_popularity was not judged" in one for one in gates.problems(figures))
+    del figures["leave_last_out"]
+    assert any("no evaluation on leave-last-out" in one for one in gates.problems(figures))
 
 
 def test_a_model_below_the_live_version_is_not_promoted(both: dict[str, Evaluation]) -> None:
