@@ -16,7 +16,8 @@ Answer = tuple[dict[str, Any], str]
 
 
 def consents(arguments: Namespace, settings: Settings) -> Answer:
-    """What a person allows, job by job; what --quality or --training names is set, for all jobs or that of --job."""
+    """What a person allows, job by job and as a viewer; what --quality or --training names is set, for all of it or
+    the job of --job."""
     from dataclasses import asdict
 
     from pipelines.governance import consent
@@ -36,6 +37,10 @@ def consents(arguments: Namespace, settings: Settings) -> Answer:
                     training = arguments.training == "yes" if arguments.training else g.training
                     consent.give(session, operator(), g.job_id, quality=quality, training=training)
             given = consent.show(session, arguments.owner)
+        watched = [] if arguments.job is not None else consent.show_viewer(session, arguments.owner)
+        if arguments.training and any(viewer.withdrawn_at is None for viewer in watched):
+            consent.give_viewer(session, operator(), arguments.owner, training=arguments.training == "yes")
+            watched = consent.show_viewer(session, arguments.owner)
     if arguments.training == "no":
         snapshots.erase_taken_back(studio, clock.now())
     rows = [
@@ -51,7 +56,10 @@ def consents(arguments: Namespace, settings: Settings) -> Answer:
         + (f"  withdrawn {g.withdrawn_at:%Y-%m-%d}" if g.withdrawn_at else "")
         for g in given
     ]
-    return {"consents": rows}, "\n".join(lines) or "This person gave nothing."
+    said = {None: "as its giver allows", True: "yes", False: "no"}
+    lines += [f"{'decisions as a viewer':24} training {said[viewer.training]}" for viewer in watched]
+    result = {"consents": rows, "viewer": [{"id": v.user_id, "training": v.training} for v in watched]}
+    return result, "\n".join(lines) or "This person gave nothing."
 
 
 def withdraw(arguments: Namespace, settings: Settings) -> Answer:

@@ -63,7 +63,8 @@ def assemble(studio: Studio) -> Summary | None:
     with studio.database.session() as session:
         frame = decisions.events(session)
         catalogue = videos.frame(session)
-        people = viewers.pseudonyms(session, frame["user_id"].unique().tolist())
+        # The owners on whose word decisions are learned from, too: the snapshot goes when one of them takes it back.
+        people = {*viewers.pseudonyms(session, frame["user_id"].unique().tolist()), *decisions.givers(session)}
         everybody = decisions.count(session)
     if not len(frame):
         log.warning("nothing is learned: of %d decisions none may be learned from", everybody)
@@ -81,7 +82,7 @@ def assemble(studio: Studio) -> Summary | None:
         "cleaning": list(cleaned.sentences()),
     }
     content = dataset.events_to_parquet(interactions)
-    about = (NAME, dataset.FEATURE_VERSION, len(interactions), people, provenance)
+    about = (NAME, dataset.FEATURE_VERSION, len(interactions), sorted(people), provenance)
     row = snapshots.keep(studio, content, *about, now, assembled_at=now)
     life_cycle.choose_snapshot(studio, row)
     times = (int(interactions.times.min()), int(interactions.times.max()))
