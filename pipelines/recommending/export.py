@@ -19,7 +19,7 @@ from pipelines.models.sessions import INPUT, OUTPUT
 from pipelines.recommending import prior
 from pipelines.recommending.item_features import ItemEncoder
 from pipelines.recommending.recipe import Recipe
-from pipelines.recommending.towers import CLIP, Towers
+from pipelines.recommending.towers import CLIP, OUTSIDE, Towers
 from pipelines.recommending.two_tower import TwoTower
 from pipelines.recommending.viewers import Viewers
 
@@ -74,7 +74,10 @@ def user_tower(towers: Towers) -> bytes:
     vector = _tower(graph, graph.add("Concat", pools, features, axis=1), towers.user, "user", towers.recipe)
     if towers.trust is not None:
         hidden = graph.add("Relu", graph.dense(features, towers.trust.get_layer("trust_dense_0")))
-        trust = graph.add("Tanh", graph.dense(hidden, towers.trust.get_layer("trust_out")))
+        outside = graph.columns(INPUT, pooled + OUTSIDE, pooled + OUTSIDE + 1)
+        ahead = graph.add("Mul", outside, graph.scalar(towers.recipe.prior_ahead))
+        plainly = graph.dense(hidden, towers.trust.get_layer("trust_out"))
+        trust = graph.add("Tanh", graph.add("Add", plainly, ahead))
         vector = _with_last(graph, vector, trust)
     return graph.bytes(vector, pooled + plain, towers.recipe.dims)
 

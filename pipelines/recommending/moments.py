@@ -75,12 +75,13 @@ class Moments:
         waves = [shape(2 * np.pi * wave * place) for wave in _WAVES for shape in (np.sin, np.cos)]
         gaps = [np.log1p(np.maximum(last - since, 0)) / 10 for since in (before, first)]
         gone = np.zeros(len(last)) if asked is None else np.maximum(asked - last, 0).astype(np.float64)
-        # who is back sooner goes on, and who is new was never away
+        # who is back sooner goes on; who is new comes from outside, too
         gone = np.where((gone >= AWAY) & (lengths > 0), gone, 0.0)
-        away = [gone > 0, np.log1p(gone / AWAY) / 5]
+        outside = (gone > 0) | (lengths == 0)
+        away = [outside, np.log1p(gone / AWAY) / 5]
         # Who comes back is in a time that was not learned: told the time of the last event, the tower would repeat what
         # was popular then instead of trusting the prior.
-        still = gone == 0
+        still = ~outside
         place, waves = place * still, [wave * still for wave in waves]
         numbers = [np.log1p(lengths) / 3, place, *waves, np.sin(hour), np.cos(hour), *gaps, *away]
         return np.stack(numbers, axis=1).astype(np.float32)

@@ -43,6 +43,10 @@ class Recipe:
     returning: float = 0.2  # samples of viewers who come back later, for each that goes on at once
     prior_bins: int = 64  # moments at which recent popularity is taken; 0: without it
     prior_days: float = 7.0  # an event counts 1/e of a new one then
+    # Added to the trust in it (before tanh) of who comes back or is new: the towers know by heart what was chosen in
+    # the time they learned from, and would trust themselves as much in a time they did not. On days held out of
+    # training it took NDCG@20 from .197 to .247 (recent popularity: .223).
+    prior_ahead: float = 1.2
     prior_now: float = 0.0  # share of the samples that meet the newest popularity, as they will when served
     id_width: int = 128
     feature_width: int = 64

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.recommending.moments import NAMES
 from pipelines.recommending.prior import LIMIT
 from pipelines.recommending.recipe import Recipe
 
 CLIP = 1.2  # of a viewer's feature: six standard deviations, of 0.2
+OUTSIDE = NAMES.index("away")  # the column of a viewer's features: 1 for who comes back or is new
 _TRUST = 0.3  # in the prior, at first: atanh(q)
 
 
@@ -93,6 +95,11 @@ class Towers:
         if self.trust is None:
             return vectors
         trust = self.trust(plain)
+        if not training:
+            outside = features[:, OUTSIDE : OUTSIDE + 1]
+            trust = tf.tanh(trust + self.recipe.prior_ahead * outside)
+        else:
+            trust = tf.tanh(trust)
         return tf.concat([vectors * tf.sqrt(1 - trust * trust), trust], 1)
 
     def own_item_vectors(self, rows: Any, training: bool = False) -> Any:
@@ -135,7 +142,7 @@ def _tower(name: str, width: int, dims: int, recipe: Recipe, seeds: Any) -> Any:
 
 
 def _trust(width: int, seeds: Any) -> Any:
-    """How far a viewer of these features follows the crowd, -1..1."""
+    """How far a viewer of these features follows the crowd, before tanh makes it -1..1."""
     import keras
     from keras import initializers, layers
 
@@ -143,5 +150,5 @@ def _trust(width: int, seeds: Any) -> Any:
     starts = [initializers.GlorotUniform(seed=next(seeds)) for _ in range(2)]
     hidden = layers.Dense(64, "relu", kernel_initializer=starts[0], name="trust_dense_0")(given)
     bias = initializers.Constant(_TRUST)
-    out = layers.Dense(1, "tanh", kernel_initializer=starts[1], bias_initializer=bias, name="trust_out")(hidden)
+    out = layers.Dense(1, kernel_initializer=starts[1], bias_initializer=bias, name="trust_out")(hidden)
     return keras.Model(given, out, name="trust")
