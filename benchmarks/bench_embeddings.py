@@ -120,7 +120,9 @@ def timed(call: Callable[[], T]) -> tuple[T, float]:
 def by_phase(name: str, done: Synced, seconds: float, cpu: float, at_most: float | None) -> dict[str, Figure]:
     note = f"{done.videos} x {DIMENSIONS} and {done.users} viewers"
     phases = {f"{name}_{phase}": Figure(taken, "s") for phase, taken in done.seconds.items()}
-    work = {f"{name}_database_cpu": Figure(cpu, "CPU s", note="whatever else the machine does; two processes share it")}
+    work = {
+        f"{name}_database_cpu": Figure(cpu, "CPU s", note="whatever else the machine does; three processes share it")
+    }
     return {name: Figure(seconds, "s", at_most=at_most, note=note), **phases, **work}
 
 
