@@ -9,14 +9,16 @@ import hashlib
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.recommending.interactions import Interactions
 from pipelines.recommending.recipe import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _KEPT = 2  # the newest; one before, should the newest be damaged
 
