@@ -29,6 +29,8 @@ class Filters:
         return cls(tuple(map(_plain, genres)), tuple(map(_plain, without_genres)), available)
 
     def admits(self, genres: Sequence[str], available: bool) -> bool:
+        if not self.genres and not self.without_genres:
+            return available or not self.available
         names = {_plain(genre) for genre in genres}
         wanted = not self.genres or not names.isdisjoint(self.genres)
         return wanted and names.isdisjoint(self.without_genres) and (available or not self.available)
@@ -48,6 +50,7 @@ class Catalogue:
     order: Rows  # sorts the ids
     names: dict[str, str]  # genre as it is written, by the plain word
     share: dict[str, float]  # of the videos, by plain genre
+    words: NDArray[np.bool_]  # [groups, genres]: which plain genres, in the order of ``share``, each group has
     often: tuple[float, float]  # least ``popular`` and least ``month`` of the most popular 2 %
 
     @classmethod
@@ -64,6 +67,10 @@ class Catalogue:
         for genres, size in zip(columns.genres, sizes.tolist(), strict=True):
             for genre in {_plain(g) for g in genres}:
                 share[genre] = share.get(genre, 0.0) + size / max(n, 1)
+        place = {genre: number for number, genre in enumerate(share)}
+        words = np.zeros((len(columns.genres), len(share)), np.bool_)
+        for group, genres in enumerate(columns.genres):
+            words[group, [place[_plain(g)] for g in genres]] = True
         names = {_plain(genre): genre for genres in columns.genres for genre in genres}
         few = max(1, int(OFTEN * n))
         often = tuple(float(np.partition(c, n - few)[n - few]) if n else 0.0 for c in (counts[0], counts[1]))
@@ -78,6 +85,7 @@ class Catalogue:
             order,
             names,
             share,
+            words,
             (often[0], often[1]),
         )
 
@@ -93,8 +101,10 @@ class Catalogue:
         groups = [filters.admits(g, bool(a)) for g, a in zip(self.genres, self.available, strict=True)]
         return np.array(groups, np.bool_)[self.groups]
 
-    def genres_of(self, rows: Rows) -> list[tuple[str, ...]]:
-        return [self.genres[group] for group in self.groups[rows]]
+    def genre_counts(self, rows: Rows) -> NDArray[np.int64]:
+        """How many of these videos have each genre of ``share``."""
+        of_groups = np.bincount(self.groups[rows], minlength=len(self.genres))
+        return np.asarray(of_groups @ self.words, np.int64)
 
 
 def _plain(genre: str) -> str:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from pipelines.recommending import ranking, reasons
-from pipelines.recommending.ranking import Item, Wish
+from pipelines.recommending import reasons
+from pipelines.recommending.ranking import Choice, Item, Wish, items
+from pipelines.recommending.reasons import POPULAR
 from pipelines.recommending.searching import Ids
-from pipelines.recommending.shelves import State, uuids
-from pipelines.storage import videos
+from pipelines.recommending.shelves import State, ids_of, uuids
+from pipelines.storage import recommendations
 from pipelines.storage.recommendations import Decided
 
 
@@ -40,31 +41,33 @@ def listed(session: Session, state: State, decided: Decided, wish: Wish, taken: 
         order = _order(scores, wish)
         open_[best[order]] = False
         chosen = uuids(catalogue.ids[best[order]])
-        cards = videos.cards(session, chosen)
-        made += ranking.items(state, chosen, scores[order], [None] * len(chosen), cards, decided, wish)
+        cards = recommendations.cards(session, chosen)
+        wanted = catalogue.rows_of(decided.video_ids[decided.wanted])
+        choice = Choice(chosen, scores[order], [None] * len(chosen), best[order], wanted)
+        made += items(state, choice, cards, wish)
     return tuple(made[: wish.limit])
 
 
-def filled(session: Session, state: State, items: tuple[Item, ...], decided: Decided, wish: Wish) -> tuple[Item, ...]:
+def filled(session: Session, state: State, made: tuple[Item, ...], decided: Decided, wish: Wish) -> tuple[Item, ...]:
     """What a set has too few of, for it lacks videos that came after it, is filled up with what is popular."""
-    if len(items) >= wish.limit:
-        return items
-    taken = np.array([bytes.fromhex(item.video_id.replace("-", "")) for item in items], "S16")
-    return (*items, *listed(session, state, decided, replace(wish, limit=wish.limit - len(items)), taken))
+    if len(made) >= wish.limit:
+        return made
+    taken = ids_of([item.video_id for item in made])
+    return (*made, *listed(session, state, decided, replace(wish, limit=wish.limit - len(made)), taken))
 
 
 def remembered(state: State, seen: Ids | None, wish: Wish) -> tuple[Item, ...]:
     """The popular videos that this process knows of, without the database."""
     known = set() if seen is None else set(uuids(seen))
     cards = [c for c in state.popular if c.video_id not in known and wish.filters.admits(c.genres, c.available)]
-    rows = state.catalogue.rows_of(np.array([bytes.fromhex(c.video_id.replace("-", "")) for c in cards], "S16"))
+    rows = state.catalogue.rows_of(ids_of([c.video_id for c in cards]))
     scores = state.catalogue.popular[rows].astype(np.float32) if len(rows) else np.zeros(0, np.float32)
-    items = []
+    said = reasons.general(state.catalogue, rows) if len(rows) else []
+    found = []
     for place in _order(scores, wish)[: wish.limit].tolist():
         card = cards[place]
-        reason = reasons.general(state.catalogue, int(rows[place])) or reasons.POPULAR
-        items.append(Item(card.video_id, card.external_id, card.title, float(scores[place]), reason))
-    return tuple(items)
+        found.append(Item(card.video_id, card.external_id, card.title, float(scores[place]), said[place] or POPULAR))
+    return tuple(found)
 
 
 def _order(scores: NDArray[np.float32], wish: Wish) -> NDArray[np.intp]:

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from pipelines.errors import BadInput
 from pipelines.recommending import reasons, reranking
 from pipelines.recommending.catalogue import Filters
-from pipelines.recommending.searching import Ids
+from pipelines.recommending.searching import Ids, Rows
 from pipelines.recommending.shelves import Shelf, State, uuids
-from pipelines.storage import embeddings, videos
+from pipelines.storage import embeddings, recommendations
 from pipelines.storage.recommendations import Decided
 from pipelines.storage.recommending_tables import DIMENSIONS
 from pipelines.storage.videos import Card
@@ -83,11 +83,33 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Candidates with scores that fall. ``vectors`` [n, 768]."""
+    """Candidates with scores that fall. ``rows`` and ``seen`` (what the viewer decided on): in the index, where there
+    is one; ``vectors`` [n, 768] otherwise."""
 
     ids: Ids
     scores: NDArray[np.float32]
-    vectors: NDArray[np.float32] | None
+    rows: Rows | None = None
+    seen: Rows | None = None
+    vectors: NDArray[np.float32] | None = None
+
+    def whole(self, shelf: Shelf) -> NDArray[np.float32]:
+        """Their vectors."""
+        if self.vectors is not None:
+            return self.vectors
+        assert shelf.index is not None and self.rows is not None
+        return shelf.index.vectors(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A list before its titles: ids and scores, for each the liked video to name as its reason; rows of the catalogue
+    (-1 where it has none) of the list and of what the viewer wanted."""
+
+    names: list[str]
+    scores: NDArray[np.float32]
+    links: list[str | None]
+    rows: Rows
+    wanted: Rows
 
 
 def personal(
@@ -95,7 +117,7 @@ def personal(
 ) -> tuple[Item, ...]:
     """The list for a viewer's vector: what of their version's set they have not seen."""
     found = nearest(session, state, shelf, vector, decided, wish)
-    order = wish.order(found.scores, found.vectors if wish.diversity else None)
+    order = wish.order(found.scores, found.whole(shelf) if wish.diversity else None)
     return told(session, state, shelf, found, order, decided, wish)
 
 
@@ -106,7 +128,7 @@ def nearest(
     if shelf.index is not None:
         seen = shelf.index.rows_of(decided.video_ids)
         rows, scores = shelf.index.search(vector, wish.pool, state.blocked(shelf, wish.filters), seen)
-        return Found(shelf.index.ids[rows], scores, shelf.index.vectors(rows))
+        return Found(shelf.index.ids[rows], scores, rows, seen)
     names = state.catalogue.names
     genres, without = (
         [names.get(word, word) for word in w] for w in (wish.filters.genres, wish.filters.without_genres)
@@ -125,9 +147,8 @@ def nearest(
     ids = [one.video_id for one in near]
     by_id = embeddings.vectors_of(session, "video", shelf.serving.set_id, ids)
     vectors = np.array([by_id[one] for one in ids], np.float32).reshape(len(ids), DIMENSIONS)
-    return Found(
-        np.array([one.bytes for one in ids], "S16"), np.array([one.score for one in near], np.float32), vectors
-    )
+    scores = np.array([one.score for one in near], np.float32)
+    return Found(np.array([one.bytes for one in ids], "S16"), scores, None, None, vectors)
 
 
 def told(
@@ -140,58 +161,60 @@ def told(
     wish: Wish,
 ) -> tuple[Item, ...]:
     """The chosen ones with titles and reasons, as far as they are there and pass the filters at this moment."""
-    chosen = uuids(found.ids[order])
-    names, links = _liked(session, shelf, found, order, decided)
-    cards = videos.cards(session, [*chosen, *{names[link] for link in links if link >= 0}])
-    return items(
-        state, chosen, found.scores[order], [names[link] if link >= 0 else None for link in links], cards, decided, wish
-    )
+    chosen = choice(session, state, shelf, found, order, decided)
+    cards = recommendations.cards(session, [*chosen.names, *{link for link in chosen.links if link}])
+    return items(state, chosen, cards, wish)
 
 
-def items(
-    state: State,
-    chosen: list[str],
-    scores: NDArray[np.float32],
-    liked: list[str | None],
-    cards: dict[str, Card],
-    decided: Decided,
-    wish: Wish,
-) -> tuple[Item, ...]:
+def choice(
+    session: Session, state: State, shelf: Shelf, found: Found, order: NDArray[np.intp], decided: Decided
+) -> Choice:
+    links = _liked(session, shelf, found, order, decided)
+    if found.rows is not None and found.seen is not None and shelf.rows is not None:
+        wanted = found.seen[decided.wanted]
+        rows, wanted = shelf.rows[found.rows[order]], shelf.rows[wanted[wanted >= 0]]
+    else:
+        rows = state.catalogue.rows_of(found.ids[order])
+        wanted = state.catalogue.rows_of(decided.video_ids[decided.wanted])
+    return Choice(uuids(found.ids[order]), found.scores[order], links, rows, wanted)
+
+
+def items(state: State, chosen: Choice, cards: dict[str, Card], wish: Wish) -> tuple[Item, ...]:
+    """Those of the chosen that are there and pass the filters, as many as are wished for."""
     catalogue = state.catalogue
-    wanted = catalogue.rows_of(np.unique(decided.video_ids[decided.wanted]))
-    tastes = reasons.tastes(catalogue, wanted[wanted >= 0]) if len(wanted) else {}
-    rows = catalogue.rows_of(np.array([UUID(name).bytes for name in chosen], "S16"))
+    wanted = chosen.wanted[chosen.wanted >= 0]
+    tastes = reasons.tastes(catalogue, wanted) if len(wanted) else {}
+    general = reasons.general(catalogue, chosen.rows) if len(catalogue) else [None] * len(chosen.rows)
     listed: list[Item] = []
-    for name, row, score, link in zip(chosen, rows.tolist(), scores.tolist(), liked, strict=True):
+    for name, score, link, said in zip(chosen.names, chosen.scores.tolist(), chosen.links, general, strict=True):
         card = cards.get(name)
         if card is None or not wish.filters.admits(card.genres, card.available):
             continue  # gone or changed since the catalogue was read
-        because = cards.get(link) if link is not None else None
-        reason = reasons.because(because.title or because.external_id) if because is not None else None
-        if reason is None:
+        because = None if link is None else cards.get(link)
+        if because is not None:
+            reason = reasons.because(because.title or because.external_id)
+        else:
             genre = reasons.taste(card.genres, tastes)
-            reason = reasons.general(catalogue, row) if genre is None else reasons.matches(genre)
-        listed.append(Item(name, card.external_id, card.title, score, reason or reasons.CLOSE))
+            reason = said or reasons.CLOSE if genre is None else reasons.matches(genre)
+        listed.append(Item(name, card.external_id, card.title, score, reason))
         if len(listed) == wish.limit:
             break
     return tuple(listed)
 
 
-def _liked(
-    session: Session, shelf: Shelf, found: Found, order: NDArray[np.intp], decided: Decided
-) -> tuple[list[str], list[int]]:
-    """(ids of liked or watched videos, for each chosen one the one it is nearest to, or -1)."""
-    newest = decided.video_ids[decided.wanted]
-    _, first = np.unique(newest, return_index=True)
-    newest = newest[np.sort(first)[:LIKED]]
-    if shelf.index is not None:
-        rows = shelf.index.rows_of(newest)
-        names, vectors, usual = uuids(newest[rows >= 0]), shelf.index.vectors(rows[rows >= 0]), shelf.index.usual
-    else:
-        asked = [UUID(name) for name in uuids(newest)]
-        by_id = embeddings.vectors_of(session, "video", shelf.serving.set_id, asked)
-        names, usual = [str(one) for one in by_id], USUAL
-        vectors = np.array(list(by_id.values()), np.float32).reshape(len(names), DIMENSIONS)
-    if not names or found.vectors is None:
-        return names, [-1] * len(order)
-    return names, reasons.nearest_liked(found.vectors[order], vectors, usual).tolist()
+def _liked(session: Session, shelf: Shelf, found: Found, order: NDArray[np.intp], decided: Decided) -> list[str | None]:
+    """For each chosen one the liked or watched video of the viewer that it is nearest to, None where none is near."""
+    if shelf.index is not None and found.rows is not None and found.seen is not None:
+        rows = found.seen[decided.wanted]
+        rows = rows[rows >= 0][:LIKED]  # by their short forms, which are a fourth of the numbers
+        head = shelf.index.head
+        links = reasons.nearest_liked(head[found.rows[order]], head[rows], shelf.index.usual)
+        known, places = np.unique(links, return_inverse=True)
+        names = [None if place < 0 else uuids(shelf.index.ids[rows[place : place + 1]])[0] for place in known.tolist()]
+        return [names[place] for place in places.tolist()]
+    newest = dict.fromkeys(UUID(name) for name in uuids(decided.video_ids[decided.wanted][:LIKED]))
+    by_id = embeddings.vectors_of(session, "video", shelf.serving.set_id, list(newest))
+    asked = [one for one in newest if one in by_id]  # the newest of two that are as near
+    vectors = np.array([by_id[one] for one in asked], np.float32).reshape(len(asked), DIMENSIONS)
+    near = reasons.nearest_liked(found.whole(shelf)[order], vectors, USUAL)
+    return [None if place < 0 else str(asked[place]) for place in near.tolist()]

@@ -5,7 +5,6 @@ Computed for the videos of the list only; which ones these are is serving.py's.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,15 +35,10 @@ def nearest_liked(
 
 def tastes(catalogue: Catalogue, wanted: Rows) -> dict[str, float]:
     """Genres (plain) that the viewer chose clearly more often than the catalogue has them: how many times so."""
-    counts: Counter[str] = Counter()
-    for genres in catalogue.genres_of(wanted):
-        counts.update({genre.strip().casefold() for genre in genres})
-    found = {}
-    for genre, n in counts.items():
-        times = n / len(wanted) / catalogue.share[genre]
-        if n >= LEAST and times >= TASTE:
-            found[genre] = times
-    return found
+    counts = catalogue.genre_counts(wanted)
+    shares = zip(catalogue.share.items(), counts.tolist(), strict=True)
+    times = {genre: n / len(wanted) / share for (genre, share), n in shares if n >= LEAST}
+    return {genre: value for genre, value in times.items() if value >= TASTE}
 
 
 def taste(genres: Sequence[str], tastes: dict[str, float]) -> str | None:
@@ -61,11 +55,16 @@ def matches(genre: str) -> str:
     return f"matches your taste in {genre}"
 
 
-def general(catalogue: Catalogue, row: int) -> str | None:
-    """What is said of a video whoever asks: popular, or new (nobody has wanted it yet); None for neither."""
-    if row < 0 or not catalogue.total[row]:
-        return NEW
-    popular, month = catalogue.often
-    if catalogue.month[row] and catalogue.month[row] >= month:
-        return POPULAR_NOW
-    return POPULAR if catalogue.popular[row] >= popular else None
+def general(catalogue: Catalogue, rows: Rows) -> list[str | None]:
+    """What is said of videos whoever asks: popular, or new (nobody has wanted it yet); None for neither."""
+    least, least_month = catalogue.often
+    columns = (catalogue.total[rows], catalogue.month[rows], catalogue.popular[rows])
+    found: list[str | None] = []
+    for row, total, month, popular in zip(rows.tolist(), *(c.tolist() for c in columns), strict=True):
+        if row < 0 or not total:
+            found.append(NEW)
+        elif month and month >= least_month:
+            found.append(POPULAR_NOW)
+        else:
+            found.append(POPULAR if popular >= least else None)
+    return found

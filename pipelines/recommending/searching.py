@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-HEAD = 96  # numbers of the short form: 200,000 of them are scanned in 3 ms, one thread, 77 MB
+HEAD, SHORTER = 192, 96  # numbers of the short form, of few and of many vectors: 200,000 take 77 MB and 3 ms to scan
+MANY = 60_000
 SAMPLE = 16_384  # vectors that the directions of the short form are found from
 PAIRS = 512  # vectors whose dot products say how near two videos are that have nothing to do with each other
-FEWEST, MOST = 256, 4096  # scored with their whole vectors
+FEWEST, MOST = 96, 4096  # scored with their whole vectors; of many vectors at least one in PART
+PART = 400
 SLACK = 5.0  # standard deviations
 BLOCK = 4096  # rows at a time where all of them are turned into float32
-GROUP = 64  # a maximum is taken of so many scores before the best are looked for
+GROUP = 16  # a maximum is taken of so many scores before the best are looked for
 
 Ids = NDArray[np.bytes_]  # "S16": uuid.bytes
 Rows = NDArray[np.intp]
@@ -29,7 +31,7 @@ Rows = NDArray[np.intp]
 class Index:
     """n vectors of length 1. Nothing in it changes, so any number of threads may search.
 
-    A dot product q.x is the sum over the HEAD directions in which the vectors differ most and the rest. The rest of a
+    A dot product q.x is the sum over the head's directions in which the vectors differ most and the rest. The rest of a
     pair is at most the product of the lengths there, and for directions that have nothing to do with each other about
     that over the root of their number: what cannot reach the list even with SLACK times as much is not looked at. At
     32,304 and 200,000 vectors the twenty best of the scan's candidates were the twenty best of all (see the benchmark).
@@ -40,7 +42,7 @@ class Index:
     head: NDArray[np.float32]  # [n, k]
     rest: NDArray[np.float32]  # [n] length of what the head leaves out
     basis: NDArray[np.float32]  # [d, k] orthonormal
-    usual: tuple[float, float]  # mean and standard deviation of the dot product of two videos
+    usual: tuple[float, float]  # mean and standard deviation of the dot product of two videos' short forms
     order: Rows  # [n] sorts the ids
 
     @classmethod
@@ -61,14 +63,14 @@ class Index:
             part = full[start : start + BLOCK * step : step].astype(np.float32)
             gram += part.T @ part
         _, directions = np.linalg.eigh(gram)
-        basis = np.ascontiguousarray(directions[:, ::-1][:, :HEAD], np.float32)
+        basis = np.ascontiguousarray(directions[:, ::-1][:, : HEAD if filled <= MANY else SHORTER], np.float32)
         head, rest = np.empty((filled, basis.shape[1]), np.float32), np.empty(filled, np.float32)
         for start in range(0, filled, BLOCK):
             part = full[start : start + BLOCK].astype(np.float32)
             short = head[start : start + BLOCK] = part @ basis
             rest[start : start + BLOCK] = _left_out(part, short)
-        pairs = full[:: max(1, filled // PAIRS)].astype(np.float32)
-        dots = (pairs @ pairs.T)[np.triu_indices(len(some), 1)]
+        pairs = head[:: max(1, filled // PAIRS)]
+        dots = (pairs @ pairs.T)[np.triu_indices(len(pairs), 1)]
         usual = (float(dots.mean()), float(dots.std())) if len(dots) else (0.0, 1.0)
         return cls(ids, full, head, rest, basis, usual, np.argsort(ids, kind="stable"))
 
@@ -140,7 +142,7 @@ class Index:
         self, query: NDArray[np.float32], limit: int, bounds: NDArray[np.float32]
     ) -> tuple[Rows, NDArray[np.float32]]:
         """The best by their whole vectors, of those whose bound is not below the score of the ``limit``-th."""
-        first = largest(bounds, max(FEWEST, 2 * limit))
+        first = largest(bounds, max(FEWEST, len(self) // PART, 2 * limit))
         scores = self.vectors(first) @ query
         if len(first) > limit:
             least = np.partition(scores, len(scores) - limit)[len(scores) - limit]

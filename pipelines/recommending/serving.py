@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -23,7 +24,7 @@ from sqlalchemy.orm import Session
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.governance.people import pseudonym
 from pipelines.models.inference import Predictor
-from pipelines.recommending import popular, ranking
+from pipelines.recommending import many, popular, ranking
 from pipelines.recommending.catalogue import Filters
 from pipelines.recommending.dataset import FEATURE_VERSION
 from pipelines.recommending.people import viewer_id
@@ -37,6 +38,7 @@ from pipelines.studio import Studio
 log = logging.getLogger(__name__)
 
 NAME = "two_tower"
+AT_ONCE = 2  # threads that make lists for many
 SEEN_KEPT = 1000  # viewers whose seen videos are remembered while the database is away
 AWAY_S = 1.0  # for which a database that did not answer is not asked again
 
@@ -158,6 +160,52 @@ class LiveRecommender:
         self._away, self._away_until = reason, time.monotonic() + AWAY_S
         return self._remembered(state, user_id, wish, reason, started)
 
+    def recommend_many(
+        self,
+        viewers: Sequence[str],
+        limit: int = 20,
+        *,
+        genres: Sequence[str] = (),
+        without_genres: Sequence[str] = (),
+        available: bool = True,
+        diversity: float = 0.0,
+        exploration: float = 0.0,
+        seed: int | None = None,
+    ) -> list[Recommendations]:
+        """What ``recommend`` gives each of them, in their order, in a tenth of the time; ``latency_ms``: of all."""
+        started = time.perf_counter()
+        filters = Filters.of(genres, without_genres, available)
+        wish = Wish(limit, filters, diversity, exploration, seed)
+        asked = {viewer: viewer_id(viewer) for viewer in viewers}
+        everybody = list(dict.fromkeys(asked.values()))
+        made: dict[UUID, Recommendations] = {}
+        if self._predictor.enabled:
+            state = self._shelves.state
+            blocks = [everybody[start : start + many.ROWS] for start in range(0, len(everybody), many.ROWS)]
+            with ThreadPoolExecutor(AT_ONCE, "orimono-lists") as threads:  # numpy and the database leave the GIL free
+                for block in threads.map(lambda ids: self._block(state, ids, wish, started), blocks):
+                    made |= block
+        wishes = {"genres": genres, "without_genres": without_genres, "available": available, "seed": seed}
+        for viewer, user_id in asked.items():
+            if user_id not in made:
+                made[user_id] = self.recommend(viewer, limit, diversity=diversity, exploration=exploration, **wishes)  # type: ignore[arg-type]
+        return [made[asked[viewer]] for viewer in viewers]
+
+    def _block(self, state: State, ids: list[UUID], wish: Wish, started: float) -> dict[UUID, Recommendations]:
+        """The lists that can be made together; who is missing is asked for again, alone, and told why."""
+        made = {}
+        try:
+            with self._database.session() as session:
+                known = recommendations.viewers(session, ids)
+                people = [(user_id, one.decided) for user_id, one in known.items() if len(one.decided)]
+                found = many.lists(session, self._shelves, state, self._predictor, people, wish)
+                for user_id, (items, version) in found.items():
+                    whole = popular.filled(session, state, items, known[user_id].decided, wish)
+                    made[user_id] = _answer(whole, TOWER, version, (), started)
+        except Unavailable as away:
+            log.info("lists for many: %s", away)
+        return made
+
     def decide(
         self,
         viewer: str,
@@ -228,7 +276,7 @@ class LiveRecommender:
             tower = self._shelves.tower(row)
             history = decided.history(tower.recipe.window)
             names = uuids(history.video_ids)
-            if tower.unknown(names) == len(names):
+            if all(tower.unknown([name]) for name in reversed(names)):
                 raise Unavailable(
                     f"{row.name} {row.version}", "knows none of the videos that this viewer decided on", 60
                 )

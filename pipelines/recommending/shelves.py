@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from pipelines.models import artefacts
 from pipelines.recommending import versions
 from pipelines.recommending.catalogue import Catalogue, Filters
 from pipelines.recommending.searching import HEAD, Ids, Index, Rows
-from pipelines.storage import recommendations, videos
+from pipelines.storage import recommendations
 from pipelines.storage.recommendations import Serving
 from pipelines.storage.recommending_tables import DIMENSIONS
 from pipelines.storage.tables import ModelVersion
@@ -75,6 +75,7 @@ class Shelves:
         self._studio = studio
         self._room = memory_mb * (1 << 20)
         self._lock = threading.Lock()
+        self._looking = threading.Lock()  # one look at a time
         self._towers: dict[int, TwoTower] = {}
         self._indexes: dict[Serving, Index] = {}  # the one used last at the end
         self._changed: tuple[int, datetime | None] = (-1, None)
@@ -116,28 +117,28 @@ class Shelves:
     def refresh(self, *, load: bool = True) -> None:
         """Looks at pointers and catalogue now; ``load``: and takes the vectors of new sets into memory, until which
         PostgreSQL searches them. Raises Unavailable when the database is away; everything stays as it is then."""
-        with self._lock:
+        with self._looking:
             towers = list(self._towers)
-        with self._studio.database.session() as session:
-            serving = recommendations.serving(session, towers)
-            changed = recommendations.state_of_catalogue(session)
-            due = time.monotonic() - self._counted >= COUNTED_EVERY_S
-            catalogue, popular = self.state.catalogue, self.state.popular
-            if changed != self._changed or due:
-                columns, wanted = recommendations.catalogue(session), recommendations.wanted(session, clock.now())
-                catalogue = Catalogue.of(columns, wanted)
-                best = np.lexsort((catalogue.ids, -catalogue.popular))[:REMEMBERED]
-                cards = videos.cards(session, uuids(catalogue.ids[best]))
-                popular = tuple(cards[i] for i in uuids(catalogue.ids[best]) if i in cards)
-        with self._lock:
-            if catalogue is not self.state.catalogue:
-                self._changed, self._counted = changed, time.monotonic()
-            self._show(catalogue, popular, serving)
-        if load:
-            for wanted_set in dict.fromkeys(serving.values()):
-                self._load(wanted_set)
+            with self._studio.database.session() as session:
+                serving = recommendations.serving(session, towers)
+                changed = recommendations.state_of_catalogue(session)
+                due = time.monotonic() - self._counted >= COUNTED_EVERY_S
+                catalogue, popular = self.state.catalogue, self.state.popular
+                if changed != self._changed or due:
+                    columns, wanted = recommendations.catalogue(session), recommendations.wanted(session, clock.now())
+                    catalogue = Catalogue.of(columns, wanted)
+                    best = np.lexsort((catalogue.ids, -catalogue.popular))[:REMEMBERED]
+                    cards = recommendations.cards(session, uuids(catalogue.ids[best]))
+                    popular = tuple(cards[i] for i in uuids(catalogue.ids[best]) if i in cards)
             with self._lock:
+                if catalogue is not self.state.catalogue:
+                    self._changed, self._counted = changed, time.monotonic()
                 self._show(catalogue, popular, serving)
+            if load:
+                for wanted_set in dict.fromkeys(serving.values()):
+                    self._load(wanted_set)
+                with self._lock:
+                    self._show(catalogue, popular, serving)
 
     def close(self) -> None:
         """A load that is under way stops."""
@@ -200,3 +201,8 @@ def uuids(ids: Ids) -> list[str]:
     text = np.ascontiguousarray(ids).tobytes().hex()
     each = (text[at : at + 32] for at in range(0, len(text), 32))
     return [f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}" for t in each]
+
+
+def ids_of(names: Sequence[str]) -> Ids:
+    """What ``uuids`` has written."""
+    return np.frombuffer(bytes.fromhex("".join(names).replace("-", "")), "S16")

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from pipelines.errors import Unavailable
 from pipelines.storage.embedding_rows import raw
 from pipelines.storage.recommending_tables import DIMENSIONS
+from pipelines.storage.videos import Card
 
 Ids = NDArray[np.bytes_]  # "S16": uuid.bytes; take bytes of them by tobytes, since tolist drops zeros at the end
 MONTH = timedelta(days=30)
@@ -114,6 +115,16 @@ def viewers(session: Session, user_ids: Collection[UUID]) -> dict[UUID, Viewer]:
             decided = NOTHING if withdrawn or ids is None else _decided(ids, times, ratings, words)
             found[user_id] = Viewer(withdrawn, decided)
     return found
+
+
+def cards(session: Session, ids: Sequence[str]) -> dict[str, Card]:
+    """As videos.cards, in a third of its time."""
+    query = b"""
+        select id::text, external_id, title, genres, year, available from videos where id = any(%s::text[]::uuid[])
+    """
+    with raw(session) as connection, connection.cursor(binary=True) as cursor:
+        rows = cursor.execute(query, (ids,), prepare=True).fetchall()
+    return {row[0]: Card(row[0], row[1], row[2], tuple(row[3]), row[4], row[5]) for row in rows}
 
 
 def serving(session: Session, model_ids: Collection[int]) -> dict[int, Serving]:
