@@ -207,8 +207,8 @@ def _liked(session: Session, shelf: Shelf, found: Found, order: NDArray[np.intp]
     if shelf.index is not None and found.rows is not None and found.seen is not None:
         rows = found.seen[decided.wanted]
         rows = rows[rows >= 0][:LIKED]  # by their short forms, which are a fourth of the numbers
-        head = shelf.index.head
-        links = reasons.nearest_liked(head[found.rows[order]], head[rows], shelf.index.usual)
+        chosen, liked = shelf.index.shorts(found.rows[order]), shelf.index.shorts(rows)
+        links = reasons.nearest_liked(chosen, liked, shelf.index.usual)
         known, places = np.unique(links, return_inverse=True)
         names = [None if place < 0 else uuids(shelf.index.ids[rows[place : place + 1]])[0] for place in known.tolist()]
         return [names[place] for place in places.tolist()]

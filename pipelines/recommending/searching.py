@@ -39,8 +39,7 @@ class Index:
 
     ids: Ids  # [n]
     full: NDArray[np.float16]  # [n, d]; its rounding moves a score by about 1e-5
-    head: NDArray[np.float32]  # [n, k]
-    rest: NDArray[np.float32]  # [n] length of what the head leaves out
+    head: NDArray[np.float32]  # [n, k + 1]: the short form, and the length of what it leaves out
     basis: NDArray[np.float32]  # [d, k] orthonormal
     usual: tuple[float, float]  # mean and standard deviation of the dot product of two videos' short forms
     order: Rows  # [n] sorts the ids
@@ -64,26 +63,31 @@ class Index:
             gram += part.T @ part
         _, directions = np.linalg.eigh(gram)
         basis = np.ascontiguousarray(directions[:, ::-1][:, : HEAD if filled <= MANY else SHORTER], np.float32)
-        head, rest = np.empty((filled, basis.shape[1]), np.float32), np.empty(filled, np.float32)
+        k = basis.shape[1]
+        head = np.empty((filled, k + 1), np.float32)
         for start in range(0, filled, BLOCK):
             part = full[start : start + BLOCK].astype(np.float32)
-            short = head[start : start + BLOCK] = part @ basis
-            rest[start : start + BLOCK] = _left_out(part, short)
-        pairs = head[:: max(1, filled // PAIRS)]
+            short = part @ basis
+            head[start : start + BLOCK, :k], head[start : start + BLOCK, k] = short, _left_out(part, short)
+        pairs = head[:: max(1, filled // PAIRS), :k]
         dots = (pairs @ pairs.T)[np.triu_indices(len(pairs), 1)]
         usual = (float(dots.mean()), float(dots.std())) if len(dots) else (0.0, 1.0)
-        return cls(ids, full, head, rest, basis, usual, np.argsort(ids, kind="stable"))
+        return cls(ids, full, head, basis, usual, np.argsort(ids, kind="stable"))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def nbytes(self) -> int:
-        return sum(a.nbytes for a in (self.ids, self.full, self.head, self.rest, self.basis, self.order))
+        return sum(a.nbytes for a in (self.ids, self.full, self.head, self.basis, self.order))
 
     def rows_of(self, ids: Ids) -> Rows:
         """Row of each id, -1 where there is none."""
         return find(self.ids, self.order, ids)
+
+    def shorts(self, rows: Rows) -> NDArray[np.float32]:
+        """float32[len(rows), k], whose dot products are nearly those of the vectors."""
+        return self.head[rows, :-1]
 
     def vectors(self, rows: Rows) -> NDArray[np.float32]:
         """float32[len(rows), d]."""
@@ -94,16 +98,12 @@ class Index:
     ) -> tuple[Rows, NDArray[np.float32]]:
         """Rows of the ``limit`` largest dot products with ``query`` [d], and these, falling (ties by id); fewer when no
         more are allowed. Never a row that ``blocked`` [n] marks or ``seen`` names."""
-        short = query @ self.basis
-        scores = self.head @ short
-        slack = self._slack(query, short)
-        if slack:
-            scores += slack * self.rest
+        bounds = self.head @ self._short(query)
         if blocked is not None:
-            np.copyto(scores, -np.inf, where=blocked)
+            np.copyto(bounds, -np.inf, where=blocked)
         if seen is not None:
-            scores[seen[seen >= 0]] = -np.inf
-        return self._scored(query, limit, scores)
+            bounds[seen[seen >= 0]] = -np.inf
+        return self._scored(query, limit, bounds)
 
     def search_many(
         self,
@@ -114,29 +114,26 @@ class Index:
     ) -> list[tuple[Rows, NDArray[np.float32]]]:
         """``search`` for each row of ``queries`` [m, d], whose scans are one matrix product for a few at a time."""
         found = []
-        at_once = max(1, (64 << 20) // (4 * max(1, len(self))))  # 64 MB of scores
+        at_once = max(1, (16 << 20) // (4 * max(1, len(self))))  # 16 MB of bounds
+        withheld = None if blocked is None else np.flatnonzero(blocked)
         for start in range(0, len(queries), at_once):
             part = queries[start : start + at_once]
-            shorts = part @ self.basis
-            table = shorts @ self.head.T
-            for i, (query, scores) in enumerate(zip(part, table, strict=True)):
-                slack = self._slack(query, shorts[i])
-                if slack:
-                    scores += slack * self.rest
-                if blocked is not None:
-                    np.copyto(scores, -np.inf, where=blocked)
+            table = np.stack([self._short(query) for query in part]) @ self.head.T
+            for i, (query, bounds) in enumerate(zip(part, table, strict=True)):
+                if withheld is not None:
+                    bounds[withheld] = -np.inf
                 if seen is not None:
                     rows = seen[start + i]
-                    scores[rows[rows >= 0]] = -np.inf
-                found.append(self._scored(query, limit, scores))
+                    bounds[rows[rows >= 0]] = -np.inf
+                found.append(self._scored(query, limit, bounds))
         return found
 
-    def _slack(self, query: NDArray[np.float32], short: NDArray[np.float32]) -> float:
-        others = self.full.shape[1] - len(short)
-        if others <= 0:
-            return 0.0
+    def _short(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[k + 1]: its product with a row of ``head`` is what their whole product will hardly exceed."""
+        short = query @ self.basis
         length = float(np.sqrt(max(0.0, float(query @ query) - float(short @ short))))
-        return length * min(1.0, SLACK / float(np.sqrt(others)))
+        others = max(1, self.full.shape[1] - len(short))
+        return np.append(short, np.float32(length * min(1.0, SLACK / float(np.sqrt(others)))))
 
     def _scored(
         self, query: NDArray[np.float32], limit: int, bounds: NDArray[np.float32]
@@ -163,13 +160,13 @@ def largest(scores: NDArray[np.float32], k: int) -> Rows:
     The k-th largest of the maxima of groups is no larger than the k-th largest of all: whatever is below it need not be
     looked at. Four times as quick as a partition of everything.
     """
-    whole = len(scores) // GROUP * GROUP
-    if k * 4 > whole // GROUP:
+    n_groups = len(scores) // GROUP
+    if k * 4 > n_groups:
         k = min(k, len(scores))
         rows = np.argpartition(scores, len(scores) - k)[len(scores) - k :] if k else np.zeros(0, np.intp)
         return np.asarray(rows[scores[rows] > -np.inf])
-    peaks = scores[:whole].reshape(-1, GROUP).max(axis=1)
-    least = np.partition(peaks, len(peaks) - k)[len(peaks) - k]
+    peaks = scores[: n_groups * GROUP].reshape(GROUP, n_groups).max(axis=0)  # a group lies across, for the cache's sake
+    least = np.partition(peaks, n_groups - k)[n_groups - k]
     return np.flatnonzero(scores >= max(least, np.finfo(np.float32).min))
 
 

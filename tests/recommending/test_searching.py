@@ -101,4 +101,4 @@ def test_ids_are_found_whatever_their_bytes(known: list[uuid.UUID], others: list
 def test_many_vectors_have_a_shorter_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "MANY", 1000)
     built = index(vectors(1500))
-    assert built.head.shape == (1500, searching.SHORTER) and built.nbytes > 0
+    assert built.head.shape == (1500, searching.SHORTER + 1) and built.nbytes > 0
