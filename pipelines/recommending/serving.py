@@ -13,7 +13,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -24,12 +23,13 @@ from sqlalchemy.orm import Session
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.governance.people import pseudonym
 from pipelines.models.inference import Predictor
-from pipelines.recommending import many, popular, ranking
+from pipelines.recommending import answers, many, popular, ranking
+from pipelines.recommending.answers import POPULAR, REMEMBERED, TABLE, TOWER, Asked, Recommendations
 from pipelines.recommending.catalogue import Filters
 from pipelines.recommending.dataset import FEATURE_VERSION
 from pipelines.recommending.people import viewer_id
-from pipelines.recommending.ranking import Item, Wish
-from pipelines.recommending.shelves import Shelf, Shelves, State, uuids
+from pipelines.recommending.ranking import Wish
+from pipelines.recommending.shelves import Shelves, State, uuids
 from pipelines.storage import decisions, embeddings, recommendations, videos
 from pipelines.storage.recommendations import Decided, Ids
 from pipelines.storage.tables import ModelVersion
@@ -41,32 +41,6 @@ NAME = "two_tower"
 AT_ONCE = 2  # threads that make lists for many
 SEEN_KEPT = 1000  # viewers whose seen videos are remembered while the database is away
 AWAY_S = 1.0  # for which a database that did not answer is not asked again
-
-TOWER, TABLE, POPULAR, REMEMBERED = "tower", "table", "popular", "remembered"
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendations:
-    """``path``: "tower", the viewer's history as it is now through the user tower; "table", their stored vector, when
-    no tower answered; "popular", for who has no history, and without a model; "remembered", the popular list as it was
-    when the database went away. ``version``: whose vectors they are, or the path."""
-
-    items: tuple[Item, ...]
-    path: str
-    version: str
-    latency_ms: float
-    reasons: tuple[str, ...] = ()  # why it is not the tower of the viewer's own version
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A viewer's vector for one version, and its set."""
-
-    vector: NDArray[np.float32]
-    shelf: Shelf
-    path: str
-    version: str
-    reasons: tuple[str, ...]
 
 
 class LiveRecommender:
@@ -172,7 +146,7 @@ class LiveRecommender:
         exploration: float = 0.0,
         seed: int | None = None,
     ) -> list[Recommendations]:
-        """What ``recommend`` gives each of them, in their order, in a tenth of the time; ``latency_ms``: of all."""
+        """What ``recommend`` gives each of them, in their order, in a third of the time; ``latency_ms``: until theirs was made."""
         started = time.perf_counter()
         filters = Filters.of(genres, without_genres, available)
         wish = Wish(limit, filters, diversity, exploration, seed)
@@ -201,7 +175,7 @@ class LiveRecommender:
                 found = many.lists(session, self._shelves, state, self._predictor, people, wish)
                 for user_id, (items, version) in found.items():
                     whole = popular.filled(session, state, items, known[user_id].decided, wish)
-                    made[user_id] = _answer(whole, TOWER, version, (), started)
+                    made[user_id] = answers.answer(whole, TOWER, version, (), started)
         except Unavailable as away:
             log.info("lists for many: %s", away)
         return made
@@ -261,10 +235,10 @@ class LiveRecommender:
         if isinstance(asked, Asked):
             items = ranking.personal(session, state, asked.shelf, asked.vector, decided, wish)
             items = popular.filled(session, state, items, decided, wish)
-            return _answer(items, asked.path, asked.version, asked.reasons, started)
+            return answers.answer(items, asked.path, asked.version, asked.reasons, started)
         wish = wish.at_least(self._cold_exploration)
         items = popular.listed(session, state, decided, wish)
-        return _answer(items, POPULAR, POPULAR, (reason,) if reason else asked or (), started)
+        return answers.answer(items, POPULAR, POPULAR, (reason,) if reason else asked or (), started)
 
     def _asked(self, session: Session, state: State, user_id: UUID, decided: Decided) -> Asked | tuple[str, ...]:
         """The vector to search with; why there is none, otherwise."""
@@ -299,7 +273,7 @@ class LiveRecommender:
         with self._seen_lock:
             seen = self._seen.get(user_id)
         items = popular.remembered(state, seen, wish.at_least(self._cold_exploration))
-        return _answer(items, REMEMBERED, REMEMBERED, (reason,), started)
+        return answers.answer(items, REMEMBERED, REMEMBERED, (reason,), started)
 
     def _note_seen(self, user_id: UUID, ids: Ids | None) -> None:
         with self._seen_lock:
@@ -323,9 +297,3 @@ class LiveRecommender:
                 log.exception("recommendations: defect in the look at what serves")
             if self._closing.wait(self._refresh_s):
                 return
-
-
-def _answer(
-    items: tuple[Item, ...], path: str, version: str, reasons: tuple[str, ...], started: float
-) -> Recommendations:
-    return Recommendations(items, path, version, (time.perf_counter() - started) * 1e3, reasons)

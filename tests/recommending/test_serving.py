@@ -190,6 +190,31 @@ def test_reasons_name_what_was_liked(studio: Studio, house: built.Released) -> N
         assert all(by_number.values())
 
 
+@pytest.mark.parametrize("memory_mb", [0.0, 500.0])
+@pytest.mark.parametrize(
+    "wish", [{}, {"genres": ["music", "drama"]}, {"diversity": 0.4, "exploration": 0.3, "seed": 2}]
+)
+def test_many_at_once_get_what_each_would(
+    wish: dict[str, Any], memory_mb: float, studio: Studio, house: built.Released
+) -> None:
+    names = [f"viewer {i}" for i in range(12)]
+    for i, name in enumerate(names):
+        built.decided(studio, name, [i, i + 12, (7 * i + 5) % N], ("like", "watch", "dislike")[i % 3])
+    with live(studio, memory_mb=memory_mb) as asked:
+        everybody = [*names, "ann", "nobody", "ann"]
+        many = asked.recommend_many(everybody, 10, **wish)
+        alone = [asked.recommend(name, 10, **wish) for name in everybody]
+        assert (
+            [found.path for found in many] == [found.path for found in alone] == ["tower"] * 13 + ["popular", "tower"]
+        )
+        for one, other in zip(many, alone, strict=True):
+            assert (one.version, one.reasons) == (other.version, other.reasons)
+            assert [(i.video_id, i.title, i.reason) for i in one.items] == [
+                (i.video_id, i.title, i.reason) for i in other.items
+            ]
+        assert asked.recommend_many([], 10) == []
+
+
 # -- other paths
 
 
