@@ -55,5 +55,12 @@ class Interactions:
 
     def take(self, rows: NDArray[np.bool_]) -> Interactions:
         """The events of a mask; users and items keep their numbers."""
-        columns = (self.users, self.items, self.times, self.ratings, self.wanted)
-        return Interactions(*(column[rows] for column in columns), self.user_ids, self.item_ids)  # type: ignore[arg-type]
+        return Interactions(
+            self.users[rows],
+            self.items[rows],
+            self.times[rows],
+            self.ratings[rows],
+            self.wanted[rows],
+            self.user_ids,
+            self.item_ids,
+        )

@@ -25,6 +25,8 @@ from pipelines.studio import Studio
 if TYPE_CHECKING:
     import pandas as pd
 
+_DIGITS = 2  # of recent popularity, which is about 0..1
+
 
 def towers(studio: Studio, row: ModelVersion) -> TwoTower:
     """The version's whole model. BadInput, naming the version, when its bytes are gone or have changed."""
@@ -55,7 +57,9 @@ def video_vectors(
     weights = decisions.weights(session, model.recipe.prior_days)
     found = [weights.get(video_id, (0, 0.0)) for video_id in frame["item_id"]]
     frame["decided"] = np.array([n for n, _ in found], np.int64)
-    frame["popularity"] = prior.popularity(np.array([recent for _, recent in found], np.float64))
+    # In steps: one more decision shifts everybody's share a little, and must not move every vector by night.
+    recent = prior.popularity(np.array([decayed for _, decayed in found], np.float64))
+    frame["popularity"] = np.round(recent, _DIGITS)
     if ids is not None:
         frame = frame[frame["item_id"].isin(list(ids))].reset_index(drop=True)
     return embedding.of_videos(_Now(model), frame, version=row.version)
