@@ -154,20 +154,23 @@ def filled(studio: Studio, n: int) -> None:
     made = model(n, names)
     data = made.to_bytes()
     studio.objects.put_named("bench/towers", data)
-    with studio.database.session() as session, embedding_rows.raw(session) as connection:
-        with connection.cursor() as cursor:
-            with cursor.copy("copy viewers (user_id, pseudonym) from stdin") as copy:
-                for one in people:
-                    copy.write_row((one, str(one)))
-            with cursor.copy("copy videos (id, external_id, title, genres) from stdin") as copy:
-                for i, one in enumerate(videos):
-                    copy.write_row((one, str(i), f"Title {i}", [GENRES[(i % CLUSTERS) % len(GENRES)]]))
-            statement = "copy user_video_decisions (user_id, video_id, decision, decided_at) from stdin"
-            with cursor.copy(statement) as copy:
-                for viewer, history in zip(people, histories(n), strict=True):
-                    for back, video in enumerate(history.tolist()):
-                        at = datetime.fromtimestamp(NOW.timestamp() - 3600 * (DECISIONS - back), UTC)
-                        copy.write_row((viewer, videos[video], ("like", "watch", "like", "dislike")[back % 4], at))
+    with (
+        studio.database.session() as session,
+        embedding_rows.raw(session) as connection,
+        connection.cursor() as cursor,
+    ):
+        with cursor.copy("copy viewers (user_id, pseudonym) from stdin") as copy:
+            for one in people:
+                copy.write_row((one, str(one)))
+        with cursor.copy("copy videos (id, external_id, title, genres) from stdin") as copy:
+            for i, one in enumerate(videos):
+                copy.write_row((one, str(i), f"Title {i}", [GENRES[(i % CLUSTERS) % len(GENRES)]]))
+        statement = "copy user_video_decisions (user_id, video_id, decision, decided_at) from stdin"
+        with cursor.copy(statement) as copy:
+            for viewer, history in zip(people, histories(n), strict=True):
+                for back, video in enumerate(history.tolist()):
+                    at = datetime.fromtimestamp(NOW.timestamp() - 3600 * (DECISIONS - back), UTC)
+                    copy.write_row((viewer, videos[video], ("like", "watch", "like", "dislike")[back % 4], at))
     row = registry.register(
         studio, name="two_tower", trained_onnx=made.user_onnx, framework="keras", metrics={}, reference={},
         feature_version=dataset.FEATURE_VERSION, code_version="bench", snapshot_id=None, licences=[],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.recommending.ranking import Item
-from pipelines.recommending.shelves import Shelf
+from pipelines.recommending.shelves import Shelf, State
 
 TOWER, TABLE, POPULAR, REMEMBERED = "tower", "table", "popular", "remembered"
 
@@ -32,6 +32,7 @@ class Asked:
     """A viewer's vector for one version, and its set."""
 
     vector: NDArray[np.float32]
+    state: State
     shelf: Shelf
     path: str
     version: str

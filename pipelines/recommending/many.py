@@ -30,7 +30,6 @@ Listed = tuple[tuple[Item, ...], str]  # and the version
 def lists(
     session: Session,
     shelves: Shelves,
-    state: State,
     predictor: Predictor,
     people: Sequence[tuple[UUID, Decided]],
     wish: Wish,
@@ -42,22 +41,23 @@ def lists(
     found: dict[UUID, Listed] = {}
     for group in groups.values():
         for start in range(0, len(group), ROWS):
-            found |= _some(session, shelves, state, predictor, group[start : start + ROWS], wish)
+            found |= _some(session, shelves, predictor, group[start : start + ROWS], wish)
     return found
 
 
 def _some(
     session: Session,
     shelves: Shelves,
-    state: State,
     predictor: Predictor,
     people: Sequence[tuple[UUID, Decided]],
     wish: Wish,
 ) -> dict[UUID, Listed]:
     """Of viewers who are asked of the same versions."""
 
+    met: dict[int, State] = {}
+
     def inputs(row: ModelVersion) -> NDArray[np.float32]:
-        shelves.shelf(state, row)
+        met[row.id] = shelves.state_for(row)
         tower = shelves.tower(row)
         return tower.user_inputs(together([decided.history(tower.recipe.window) for _, decided in people]))
 
@@ -66,6 +66,7 @@ def _some(
     except Unavailable:
         return {}
     assert answer.model_id is not None
+    state = met[answer.model_id]
     shelf = state.shelves[answer.model_id]
     if shelf.index is None or answer.fell_back:
         return {}

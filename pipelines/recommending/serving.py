@@ -112,9 +112,11 @@ class LiveRecommender:
         ``diversity`` and ``exploration`` 0..1: see reranking.py; ``seed`` makes a list with exploration repeatable.
         BadInput for an empty name and numbers out of range; whatever else is missing, there is a list.
         """
-        started = time.perf_counter()
         wish = Wish(limit, Filters.of(genres, without_genres, available), diversity, exploration, seed)
-        user_id = viewer_id(viewer)
+        return self._one(viewer_id(viewer), wish)
+
+    def _one(self, user_id: UUID, wish: Wish) -> Recommendations:
+        started = time.perf_counter()
         state = self._shelves.state
         if time.monotonic() < self._away_until:
             return self._remembered(state, user_id, wish, self._away, started)
@@ -146,10 +148,9 @@ class LiveRecommender:
         exploration: float = 0.0,
         seed: int | None = None,
     ) -> list[Recommendations]:
-        """What ``recommend`` gives each of them, in their order, in a third of the time; ``latency_ms``: until theirs was made."""
+        """What ``recommend`` gives each of them, in their order, in a third of the time."""
         started = time.perf_counter()
-        filters = Filters.of(genres, without_genres, available)
-        wish = Wish(limit, filters, diversity, exploration, seed)
+        wish = Wish(limit, Filters.of(genres, without_genres, available), diversity, exploration, seed)
         asked = {viewer: viewer_id(viewer) for viewer in viewers}
         everybody = list(dict.fromkeys(asked.values()))
         made: dict[UUID, Recommendations] = {}
@@ -159,10 +160,9 @@ class LiveRecommender:
             with ThreadPoolExecutor(AT_ONCE, "orimono-lists") as threads:  # numpy and the database leave the GIL free
                 for block in threads.map(lambda ids: self._block(state, ids, wish, started), blocks):
                     made |= block
-        wishes = {"genres": genres, "without_genres": without_genres, "available": available, "seed": seed}
         for viewer, user_id in asked.items():
             if user_id not in made:
-                made[user_id] = self.recommend(viewer, limit, diversity=diversity, exploration=exploration, **wishes)  # type: ignore[arg-type]
+                made[user_id] = self._one(user_id, wish)
         return [made[asked[viewer]] for viewer in viewers]
 
     def _block(self, state: State, ids: list[UUID], wish: Wish, started: float) -> dict[UUID, Recommendations]:
@@ -172,7 +172,7 @@ class LiveRecommender:
             with self._database.session() as session:
                 known = recommendations.viewers(session, ids)
                 people = [(user_id, one.decided) for user_id, one in known.items() if len(one.decided)]
-                found = many.lists(session, self._shelves, state, self._predictor, people, wish)
+                found = many.lists(session, self._shelves, self._predictor, people, wish)
                 for user_id, (items, version) in found.items():
                     whole = popular.filled(session, state, items, known[user_id].decided, wish)
                     made[user_id] = answers.answer(whole, TOWER, version, (), started)
@@ -233,7 +233,7 @@ class LiveRecommender:
             reason = "this viewer has not decided anything yet"
         asked = None if reason else self._asked(session, state, user_id, decided)
         if isinstance(asked, Asked):
-            items = ranking.personal(session, state, asked.shelf, asked.vector, decided, wish)
+            items = ranking.personal(session, asked.state, asked.shelf, asked.vector, decided, wish)
             items = popular.filled(session, state, items, decided, wish)
             return answers.answer(items, asked.path, asked.version, asked.reasons, started)
         wish = wish.at_least(self._cold_exploration)
@@ -245,8 +245,10 @@ class LiveRecommender:
         if not self._predictor.enabled:
             return ("an operator has switched the models off",)
 
+        met: dict[int, State] = {}  # as each version was asked: its set and catalogue belong together
+
         def inputs(row: ModelVersion) -> NDArray[np.float32]:
-            self._shelves.shelf(state, row)
+            met[row.id] = self._shelves.state_for(row)
             tower = self._shelves.tower(row)
             history = decided.history(tower.recipe.window)
             names = uuids(history.video_ids)
@@ -264,10 +266,11 @@ class LiveRecommender:
                 shelf = state.shelves.get(row.id)
                 vector = None if shelf is None else embeddings.user_vector(session, shelf.serving.set_id, user_id)
                 if shelf is not None and vector is not None:
-                    return Asked(vector, shelf, TABLE, row.version, (str(failed),))
+                    return Asked(vector, state, shelf, TABLE, row.version, (str(failed),))
             return (str(failed),)
         assert found.model_id is not None
-        return Asked(found.outputs[0], state.shelves[found.model_id], TOWER, found.version, found.reasons)
+        state = met[found.model_id]
+        return Asked(found.outputs[0], state, state.shelves[found.model_id], TOWER, found.version, found.reasons)
 
     def _remembered(self, state: State, user_id: UUID, wish: Wish, reason: str, started: float) -> Recommendations:
         with self._seen_lock:

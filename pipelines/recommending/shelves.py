@@ -99,6 +99,7 @@ class Shelves:
             self._towers[row.id] = tower
             for old in list(self._towers)[:-TOWERS]:
                 del self._towers[old]
+        self.refresh(load=False)  # before the version serves, or it would fail its first calls for want of its set
 
     def tower(self, row: ModelVersion) -> TwoTower:
         """Unavailable when it is not in memory."""
@@ -107,12 +108,12 @@ class Shelves:
             raise Unavailable(artefacts.named(row), "has not been loaded yet", 1)
         return tower
 
-    def shelf(self, state: State, row: ModelVersion) -> Shelf:
-        """Unavailable for a version without embeddings."""
-        shelf = state.shelves.get(row.id)
-        if shelf is None:
+    def state_for(self, row: ModelVersion) -> State:
+        """The present state. Unavailable for a version without embeddings."""
+        state = self.state
+        if row.id not in state.shelves:
             raise Unavailable(artefacts.named(row), "has no embeddings yet", 5)
-        return shelf
+        return state
 
     def refresh(self, *, load: bool = True) -> None:
         """Looks at pointers and catalogue now; ``load``: and takes the vectors of new sets into memory, until which

@@ -313,6 +313,18 @@ def test_a_candidate_that_cannot_serve_leaves_the_live_version(studio: Studio, h
         assert asked.problems == found.reasons
 
 
+def test_a_new_version_serves_with_its_set_from_its_first_call(studio: Studio, house: built.Released) -> None:
+    """The rollout is seen by one thread, sets by another: no call may fall between."""
+    first = next(f"user-{i}" for i in range(10_000) if rollout.bucket("two_tower", str(viewer_id(f"user-{i}"))) < 500)
+    built.decided(studio, first, MINE)
+    with live(studio) as asked:
+        candidate = built.released(studio, built.two_tower(N, shift=0.01), now=NOW + timedelta(days=1))
+        asked._predictor.refresh()
+        found = asked.recommend(first)
+        assert (found.path, found.version, found.reasons) == ("tower", candidate.row.version, ())
+        assert numbers(asked.recommend_many([first])[0]) == numbers(found)
+
+
 def test_a_new_set_and_the_way_back_are_seen(studio: Studio, house: built.Released) -> None:
     turned = house.vectors[::-1].copy()
     with live(studio) as asked:
