@@ -36,7 +36,6 @@ from pipelines.storage.tables import ModelVersion
 from pipelines.studio import Studio
 
 log = logging.getLogger(__name__)
-
 NAME = "two_tower"
 AT_ONCE = 2  # threads that make lists for many
 SEEN_KEPT = 1000  # viewers whose seen videos are remembered while the database is away
@@ -160,7 +159,7 @@ class LiveRecommender:
             with ThreadPoolExecutor(AT_ONCE, "orimono-lists") as threads:  # numpy and the database leave the GIL free
                 for block in threads.map(lambda ids: self._block(state, ids, wish, started), blocks):
                     made |= block
-        for viewer, user_id in asked.items():
+        for user_id in everybody:
             if user_id not in made:
                 made[user_id] = self._one(user_id, wish)
         return [made[asked[viewer]] for viewer in viewers]
