@@ -75,7 +75,7 @@ def judge(studio: Studio) -> Judgement:
     data = candidates.load(studio, snapshot)
     evaluations: dict[str, Any] = {}
     curves: dict[str, Any] = {}
-    bars: dict[str, Any] = {}
+    bars: dict[str, str] = {}
     examples: list[report.Example] = []
     for name in SPLITS:
         try:
@@ -85,7 +85,7 @@ def judge(studio: Studio) -> Judgement:
             continue
         part = candidates.trained(studio, name)
         fitted = baselines.weekly(split)
-        bars[name] = {scorer: dict(settings) for scorer, settings in fitted.settings.items()}
+        bars[name] = "; ".join(f"{bar}: {_settings(settings)}" for bar, settings in fitted.settings.items() if settings)
         scorers = {**fitted.scorers, NAME: scorer(part.model, split, data)}
         if live is not None and _knew_nothing(live, split):
             scorers[gates.LIVE] = scorer(versions.towers(studio, live), split, data)
@@ -143,16 +143,21 @@ def live_version(studio: Studio) -> ModelVersion | None:
 
 
 def scorer(model: TwoTower, split: Split, data: Dataset) -> Scorer:
-    """The model over the whole catalogue as it was at the split: one dot product a viewer and item."""
+    """The model over the whole catalogue as it was at the split: one dot product a viewer and item. On a split by time
+    it is told when it is asked, as in service; by last choice everybody goes on at once."""
     counts = np.bincount(split.train.items, minlength=split.train.n_items)
     table = model.item_vectors(model.item_inputs(data.items, counts))
     lengths = np.bincount(split.train.users, minlength=split.train.n_users).astype(np.int32)
 
     def score(users: NDArray[np.int32]) -> NDArray[np.float32]:
-        inputs = model.user_inputs(split.train, users, lengths[users])
+        inputs = model.user_inputs(split.train, users, lengths[users], asked=split.at)
         return np.asarray(model.user_vectors(inputs) @ table.T, np.float32)
 
     return score
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
 
 
 def _knew_nothing(live: ModelVersion, split: Split) -> bool:
