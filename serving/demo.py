@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pipelines.settings import Settings
 from pipelines.studio import Studio
 from resources import instance
 
+EPOCHS = "2"
 VIEWER = "15"  # of the sample's decisions
 Answer = tuple[dict[str, Any], list[str]]
 
@@ -27,6 +29,9 @@ def demo(settings: Settings, samples: Path) -> tuple[dict[str, Any], str]:
     folders = sorted(p.parent for p in samples.glob("*/job.yaml"))
     if not folders:
         raise BadInput(samples, "holds no job folder", "give a folder of folders with a job.yaml each")
+    # A demo is to be short: the schedule's training takes three times as long and ranks a little better.
+    epochs = os.environ.setdefault("ORIMONO_RECOMMENDER_EPOCHS", EPOCHS)
+    settings = replace(settings, recommender_epochs=epochs)
     studio = Studio.open(settings)
     os.environ.update(instance.prepare(settings, studio.database))
     names = [ingest.ingest(folder, settings.inbox, settings).name for folder in folders]
