@@ -109,8 +109,8 @@ def run() -> dict[str, Figure]:
         figures["global_time_recent_popularity_ndcg"] = Figure(ndcg, "", note=note)
     full = every[: len(SEEDS)]
     # the same work each time: what is above the least is what others had of the machine meanwhile
-    took = ", ".join(f"{one.seconds:.0f}" for one in full)
-    note = f"least of the seeds ({took} s; load {load:.1f} before, {os.getloadavg()[1]:.1f} after); {full[0].events:,} events"
+    took = ", ".join(f"{one.seconds:.0f}" for one in full) + f" s; load {load:.1f} before"
+    note = f"least of the seeds ({took}, {os.getloadavg()[1]:.1f} after); {full[0].events:,} events"
     figures["training"] = Figure(min(one.seconds for one in full), "s", at_most=300, note=note)
     figures["training_cpu"] = Figure(
         max(one.cpu for one in full), "CPU s", note="of that process, TensorFlow's import too"
