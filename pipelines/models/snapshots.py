@@ -119,6 +119,16 @@ def content(studio: Studio, snapshot: TrainingSnapshot | int) -> bytes:
     return found
 
 
+def put(studio: Studio, snapshot: TrainingSnapshot, key: str, data: bytes) -> None:
+    """Stores what was made from a snapshot, unless it was erased meanwhile (BadInput): an erasure waits for this, and
+    finds it."""
+    with studio.database.session() as session:
+        row = table.locked(session, snapshot.id)
+        session.refresh(row)  # as it is after the wait
+        _refuse_erased(row)
+        studio.objects.put_named(key, data)
+
+
 def erase(studio: Studio, pseudonym: str, reason: str, now: datetime) -> list[int]:
     """Deletes the bytes of every snapshot that holds rows of this person, and what was trained from it and is no
     version yet; the rows stay and say so. Returns the ids.
@@ -207,6 +217,8 @@ def from_parquet(content: bytes) -> TrainingSet:
 
 def _erase(studio: Studio, row: TrainingSnapshot, reason: str, now: datetime) -> None:
     studio.objects.delete(row.uri)
+    if catalogue := row.provenance.get("catalogue"):
+        studio.objects.delete(catalogue["key"])
     candidates = storage_use.stored(studio.objects, "features/candidate")
     if learned := [item for item in candidates if row.sha256 in item.hashes]:
         storage_use.remove(studio.objects, learned)

@@ -1,8 +1,8 @@
 """A two-tower candidate: trained once from a snapshot, judged on what it did not see, and released as a version.
 
-Three trainings make one: without each viewer's last choice and without the last days, to be judged, and with all, to
-serve. Every part is stored as it is done, so a run that was killed goes on. How a model learns is training.py's, how it
-is judged evaluation.py's, who gets it models/rollout.py's.
+Three trainings make one: without each viewer's last two choices (the last is judged by, the one before it chooses the
+epoch), without the last days, and, to serve, with everything. Every part is stored as it is done, so a run that was
+killed goes on. How a model learns is training.py's, how it is judged evaluation.py's, who gets it models/rollout.py's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +20,19 @@ from pipelines.errors import BadInput
 from pipelines.models import candidates as life_cycle
 from pipelines.models import registry, snapshots
 from pipelines.recommending import dataset
+from pipelines.recommending.dataset import NAME as NAME
 from pipelines.recommending.dataset import Dataset
 from pipelines.storage.tables import TrainingSnapshot
 from pipelines.studio import Studio
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipelines.recommending.recipe import Recipe
     from pipelines.recommending.splits import Split
+    from pipelines.recommending.training import Epoch
     from pipelines.recommending.two_tower import TwoTower
 
-NAME = "two_tower"
 SEED = 0
 PARTS = ("leave_last_out", "global_time", "whole")
 SOURCES = ("pipelines.recommending", "pipelines.models")
@@ -63,20 +67,25 @@ def load(studio: Studio, snapshot: TrainingSnapshot) -> Dataset:
 def train(studio: Studio) -> list[Part]:
     """The three parts, those that are stored already as they are.
 
-    The part that is judged by each viewer's last choice is trained first, stopped early by the choice before it; the
-    others learn for as many epochs as that one. Raises BadInput as training does.
+    The part that is judged by each viewer's last choice is trained first and keeps the epoch that foresaw the choice
+    before it best; the others learn for as many epochs. Raises BadInput as training does, and when somebody withdrew
+    meanwhile.
     """
     snapshot = chosen(studio)
     data = functools.cache(lambda: load(studio, snapshot))
     found: list[Part] = []
-    for name in PARTS:
-        part = stored(studio, snapshot, name)
-        if part is None:
-            if name == "global_time" and not _divisible(data()):
-                continue
-            epochs = found[0].facts["epochs"] if found else None
-            part = _train(studio, snapshot, data(), name, epochs)
-        found.append(part)
+    try:
+        for name in PARTS:
+            part = stored(studio, snapshot, name)
+            if part is None:
+                if name == "global_time" and not _divisible(data()):
+                    continue
+                epochs = found[0].facts["best_epoch"] if found else None
+                part = _train(studio, snapshot, data(), name, epochs)
+            found.append(part)
+    except BadInput:  # another try would begin as this one did
+        shutil.rmtree(snapshots.checkpoints(studio, NAME), ignore_errors=True)
+        raise
     shutil.rmtree(snapshots.checkpoints(studio, NAME), ignore_errors=True)
     return found
 
@@ -93,10 +102,10 @@ def _train(studio: Studio, snapshot: TrainingSnapshot, data: Dataset, name: str,
         interactions = last_two.train
     recipe = recipe_of(studio, data, epochs)
     folder = snapshots.checkpoints(studio, NAME) / f"{snapshot.sha256[:16]}-{name}"
-    trained = training.train(
-        interactions, data.items, recipe=recipe, seed=SEED, validation=validation, checkpoints=folder
-    )
+    items = data.items if name == "whole" else judged_items(data)
+    trained = training.train(interactions, items, recipe=recipe, seed=SEED, validation=validation, checkpoints=folder)
     facts = {
+        "best_epoch": _best(trained.curves),
         "epochs": trained.epochs,
         "seconds": trained.seconds,
         "parity": trained.parity,
@@ -106,10 +115,24 @@ def _train(studio: Studio, snapshot: TrainingSnapshot, data: Dataset, name: str,
         "peak_memory_mb": trained.peak_memory_mb,
     }
     bundle = trained.model.to_bytes()
-    studio.objects.put_named(key(studio, snapshot, name, BUNDLE), bundle)
+    snapshots.put(studio, snapshot, key(studio, snapshot, name, BUNDLE), bundle)
     # Last, since whoever finds the facts takes the rest to be there.
-    studio.objects.put_named(key(studio, snapshot, name, ".json"), json.dumps(facts).encode())
+    snapshots.put(studio, snapshot, key(studio, snapshot, name, ".json"), json.dumps(facts).encode())
     return Part(name, bundle, facts)
+
+
+def judged_items(data: Dataset) -> pd.DataFrame:
+    """The catalogue without its tags: viewers gave them, and when is not known, so some may be of held-out days."""
+    items = data.items.copy()
+    items["tags"] = [list[str]() for _ in range(len(items))]
+    return items
+
+
+def _best(curves: Sequence[Epoch]) -> int:
+    """Number of the epoch whose weights are served: the best on validation, or the last."""
+    judged = [epoch for epoch in curves if epoch.ndcg is not None]
+    best = max(judged, key=lambda epoch: epoch.ndcg or 0.0, default=None)
+    return len(curves) if best is None else best.number
 
 
 def split_of(data: Dataset, name: str) -> Split:

@@ -1,6 +1,6 @@
 """What a recommender learns from, as it is kept: events and the catalogue of that moment, each a Parquet file.
 
-The events are personal and go when one of their viewers withdraws (models/snapshots.py), the catalogue is not.
+Both go when one of their viewers, or of those who gave them, withdraws (models/snapshots.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pipelines.recommending.interactions import Interactions
 if TYPE_CHECKING:
     import pandas as pd
 
+NAME = "two_tower"  # of the model in the registry
 FEATURE_VERSION = "viewing-1"  # what the towers read; a program with another one refuses a version
 _LISTS = ("genres", "performers", "tags")
 
@@ -29,8 +30,8 @@ class Dataset:
     items: pd.DataFrame
 
 
-def events_to_parquet(interactions: Interactions) -> bytes:
-    """One row an event; equal events give equal bytes."""
+def events_to_parquet(interactions: Interactions, catalogue: str) -> bytes:
+    """One row an event, and the hash of the catalogue that they are read with: equal datasets give equal bytes."""
     import pyarrow as pa
 
     def named(rows: Any, ids: Any) -> Any:
@@ -43,7 +44,8 @@ def events_to_parquet(interactions: Interactions) -> bytes:
             "time": pa.array(interactions.times, pa.int64()),
             "rating": pa.array(interactions.ratings, pa.float32()),
             "wanted": pa.array(interactions.wanted, pa.bool_()),
-        }
+        },
+        {b"catalogue": catalogue.encode()},
     )
 
 
@@ -93,10 +95,10 @@ def read(events: bytes, catalogue: bytes) -> Dataset:
     return Dataset(interactions, items)
 
 
-def _write(columns: dict[str, Any]) -> bytes:
+def _write(columns: dict[str, Any], notes: dict[bytes, bytes] | None = None) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     out = io.BytesIO()
-    pq.write_table(pa.table(columns), out, compression="zstd")
+    pq.write_table(pa.table(columns).replace_schema_metadata(notes), out, compression="zstd")
     return out.getvalue()

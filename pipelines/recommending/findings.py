@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from pipelines.errors import BadInput
 from pipelines.models import overview, rollout
-from pipelines.recommending import candidates, describing, gates, judging, learning
+from pipelines.recommending import candidates, describing, gates, judging, learning, versions
 from pipelines.recommending.candidates import NAME
 from pipelines.storage import embedding_sets, recommended
 from pipelines.storage import models as registry_table
@@ -62,21 +60,15 @@ def doubts(studio: Studio) -> list[str]:
 
 def broken_artefacts(studio: Studio) -> list[str]:
     """Of the newest version: why its user tower, or the towers stored beside it, cannot be served."""
-    from pipelines.recommending.two_tower import TwoTower
-
     found = overview.broken_artefacts(studio, NAME)
     with studio.database.session() as session:
         row = registry_table.latest(session, NAME)
     if row is None:
         return found
-    bundle = row.provenance["bundle"]
     try:
-        data = studio.objects.get(bundle["key"])
-        if hashlib.sha256(data).hexdigest() != bundle["sha256"]:
-            raise BadInput(bundle["key"], "has other bytes than were registered", "restore the object")
-        TwoTower.from_bytes(data)
+        versions.towers(studio, row)
     except BadInput as error:
-        found.append(f"model {NAME} {row.version}: {error}")
+        found.append(str(error))
     return found
 
 

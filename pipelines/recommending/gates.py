@@ -99,18 +99,21 @@ def _against_live(evaluation: Mapping[str, Any], live: Mapping[str, Any] | None,
             for key, pair in paired.items()
             if pair["high"] is not None and pair["high"] < 0
         ]
-    if live is None or candidate not in live["scorers"]:
+    # On other days and another catalogue the figures themselves say little: what counts is the lead over the same bar.
+    leads = [(one or {}).get("differences", {}).get(candidate, {}).get(BAR) for one in (evaluation, live)]
+    if leads[0] is None or leads[1] is None:
         return []
     out = []
     for key, name in _NAMES.items():
-        ours, theirs = evaluation["scorers"][candidate][key], live["scorers"][candidate][key]
+        ours, theirs = leads[0][key], leads[1][key]
         if theirs["mean"] is None or theirs["se"] is None:
             continue
         noise = 1.96 * math.hypot(ours["se"], theirs["se"])
         if ours["mean"] < theirs["mean"] - noise:
             out.append(
-                f"On {where} {name}@{k} is {ours['mean']:.3f}, the live version's was {theirs['mean']:.3f} when it "
-                f"was judged: {theirs['mean'] - ours['mean']:.3f} lower, and chance explains at most {noise:.3f}."
+                f"On {where} {name}@{k} is {ours['mean']:+.3f} from recent popularity's, the live version's was "
+                f"{theirs['mean']:+.3f} when it was judged: {theirs['mean'] - ours['mean']:.3f} less, and chance "
+                f"explains at most {noise:.3f}."
             )
     return out
 

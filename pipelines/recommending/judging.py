@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import BadInput
-from pipelines.models import rollout
-from pipelines.recommending import baselines, candidates, evaluation, gates, report, report_pictures, versions
+from pipelines.models import rollout, snapshots
+from pipelines.recommending import baselines, candidates, evaluation, gates, prior, report, report_pictures, versions
 from pipelines.recommending.candidates import NAME
 from pipelines.recommending.dataset import Dataset
 from pipelines.recommending.popularity import Scorer
@@ -104,10 +104,11 @@ def judge(studio: Studio) -> Judgement:
     page = report.html(evaluations, curves=curves, problems=problems, examples=examples, facts=facts)
     pictures = {"comparison": report_pictures.comparison(evaluations)}
     for name, png in pictures.items():
-        studio.objects.put_named(_key(studio, snapshot, live, f".{name}.png"), png)
-    studio.objects.put_named(_key(studio, snapshot, live, ".html"), page.encode())
+        snapshots.put(studio, snapshot, _key(studio, snapshot, live, f".{name}.png"), png)
+    snapshots.put(studio, snapshot, _key(studio, snapshot, live, ".html"), page.encode())
     text = json.dumps({"evaluations": evaluations, "problems": problems})
-    studio.objects.put_named(_key(studio, snapshot, live, ".json"), text.encode())  # last: it says that all is there
+    # Last: it says that all is there.
+    snapshots.put(studio, snapshot, _key(studio, snapshot, live, ".json"), text.encode())
     made = stored(studio, snapshot, live)
     assert made is not None
     return made
@@ -145,8 +146,12 @@ def live_version(studio: Studio) -> ModelVersion | None:
 def scorer(model: TwoTower, split: Split, data: Dataset) -> Scorer:
     """The model over the whole catalogue as it was at the split: one dot product a viewer and item. On a split by time
     it is told when it is asked, as in service; by last choice everybody goes on at once."""
-    counts = np.bincount(split.train.items, minlength=split.train.n_items)
-    table = model.item_vectors(model.item_inputs(data.items, counts))
+    train = split.train
+    wanted = train.take(train.wanted)
+    counts = np.bincount(wanted.items, minlength=train.n_items)
+    ages = (train.times.max() - wanted.times) / (model.recipe.prior_days * 86_400.0)
+    recent = prior.in_steps(np.bincount(wanted.items, np.exp(-ages), minlength=train.n_items).astype(np.float64))
+    table = model.item_vectors(model.item_inputs(candidates.judged_items(data), counts, recent))
     lengths = np.bincount(split.train.users, minlength=split.train.n_users).astype(np.int32)
 
     def score(users: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+import numpy as np
 
 from pipelines import clock
 from pipelines.errors import BadInput
@@ -24,7 +27,6 @@ from pipelines.recommending import (
     dataset,
     describing,
     judging,
-    prefixes,
     report_pictures,
     syncing,
     versions,
@@ -45,7 +47,8 @@ BY = "training"
 LENGTH = 20  # places of a list
 _LOOKED_AT = 200  # viewers, and videos, whose vectors are compared
 _AT_ONCE = 1000  # viewers whose lists are made together
-_REFERENCE = 5000  # viewers that drift is measured against
+_REFERENCE = 5000  # decisions whose viewers drift is measured against
+_SOON = 86_400  # s after which they ask
 _WATCHED_OUTPUTS = tuple(range(0, 768, 48))
 log = logging.getLogger(__name__)
 
@@ -62,9 +65,10 @@ def assemble(studio: Studio) -> Summary | None:
     now = clock.now()
     with studio.database.session() as session:
         frame = decisions.events(session)
-        catalogue = videos.frame(session)
-        # The owners on whose word decisions are learned from, too: the snapshot goes when one of them takes it back.
-        people = {*viewers.pseudonyms(session, frame["user_id"].unique().tolist()), *decisions.givers(session)}
+        catalogue = videos.frame(session, learnable=True)
+        people = set(viewers.pseudonyms(session, frame["user_id"].unique().tolist()))
+        # The owners on whose word it is learned from, too: the snapshot goes when one of them takes it back.
+        people |= {*decisions.givers(session), *videos.givers(session)}
         everybody = decisions.count(session)
     if not len(frame):
         log.warning("nothing is learned: of %d decisions none may be learned from", everybody)
@@ -72,7 +76,9 @@ def assemble(studio: Studio) -> Summary | None:
     interactions, cleaned = cleaning.interactions_of(frame, catalogue, now=now)
     items = cleaning.aligned(catalogue, interactions.item_ids)
     page = dataset.items_to_parquet(items)
-    key, digest = artefacts.store(studio.objects, page, ".parquet")
+    digest = hashlib.sha256(page).hexdigest()
+    content = dataset.events_to_parquet(interactions, digest)
+    key = f"training/{NAME}/{hashlib.sha256(content).hexdigest()}.videos.parquet"
     provenance = {
         "catalogue": {"key": key, "sha256": digest},
         "events": len(interactions),
@@ -81,9 +87,9 @@ def assemble(studio: Studio) -> Summary | None:
         "newest_event": int(interactions.times.max()),
         "cleaning": list(cleaned.sentences()),
     }
-    content = dataset.events_to_parquet(interactions)
     about = (NAME, dataset.FEATURE_VERSION, len(interactions), sorted(people), provenance)
     row = snapshots.keep(studio, content, *about, now, assembled_at=now)
+    snapshots.put(studio, row, key, page)
     life_cycle.choose_snapshot(studio, row)
     times = (int(interactions.times.min()), int(interactions.times.max()))
     first, last = (datetime.fromtimestamp(t, UTC).date().isoformat() for t in times)
@@ -169,10 +175,13 @@ def register(studio: Studio) -> Summary:
 
 
 def _reference(studio: Studio, snapshot: TrainingSnapshot, model: TwoTower) -> dict[str, Any]:
-    """What viewers look like to this version, on what it learned from: a few outputs stand for all 768."""
+    """What viewers look like to this version as they ask: at the newest decisions that it learned from, each with all
+    before it. A few outputs stand for all 768."""
     interactions = candidates.load(studio, snapshot).interactions
-    users, lengths = prefixes.whole(interactions)
-    inputs = model.user_inputs(interactions, users[:_REFERENCE], lengths[:_REFERENCE])
+    newest = np.argsort(interactions.times, kind="stable")[-_REFERENCE:]
+    users = interactions.users[newest]
+    lengths = (newest - interactions.offsets[users] + 1).astype(np.int32)
+    inputs = model.user_inputs(interactions, users, lengths, asked=interactions.times[newest] + _SOON)
     return drift.reference(
         inputs,
         model.user_vectors(inputs),
@@ -184,7 +193,8 @@ def _reference(studio: Studio, snapshot: TrainingSnapshot, model: TwoTower) -> d
 
 def sync(studio: Studio) -> dict[str, Summary]:
     """Embeddings of every version in use, and of the newest one if that was never rolled out: by asset."""
-    now = clock.now()
+    with studio.database.session() as session:
+        now = clock.of_database(session)  # decisions are dated by it: what comes later is for the next sync
     found: dict[str, Summary] = {"user_embeddings": {}, "video_embeddings": {}}
     rows = versions_to_embed(studio)
     if not rows:
@@ -203,18 +213,20 @@ def sync(studio: Studio) -> dict[str, Summary]:
 
 
 def differences(studio: Studio, row: ModelVersion) -> list[str]:
-    """How the version's embeddings differ from what its towers say now, on a sample, and from what there is, in
-    number."""
+    """How the version's embeddings differ from what its towers say of viewers and videos as they were at the last sync,
+    on a sample; who or what changed since is left to the next one."""
     model = versions.towers(studio, row)
     with studio.database.session() as session:
-        people, catalogue = viewers.ids(session), videos.ids(session)
+        live = embedding_sets.current_set(session, row.id)
+        if live is None:
+            return [f"{row.version} has no embeddings; sync it"]
+        until = datetime.fromisoformat(live.detail["synced_at"])
+        people, catalogue = viewers.ids(session, until=until), videos.ids(session, until=until)
         return syncing.check(
             studio,
             row,
             versions.viewer_vectors(session, row, model, _sample(people)),
-            versions.video_vectors(session, row, model, _sample(catalogue)),
-            n_users=len(people),
-            n_videos=len(catalogue),
+            versions.video_vectors(session, row, model, _sample(catalogue), until),
         )
 
 
@@ -258,24 +270,19 @@ def recommend_all(studio: Studio) -> Summary:
     with studio.database.session() as session:
         people = viewers.ids(session)
     paths: Counter[str] = Counter()
-    with LiveRecommender(studio) as recommender:
-        lists = [
-            (user, found)
-            for start in range(0, len(people), _AT_ONCE)
-            for user, found in zip(
-                people[start : start + _AT_ONCE],
-                recommender.recommend_many(people[start : start + _AT_ONCE], LENGTH),
-                strict=True,
-            )
-        ]
-    paths.update(found.path for _, found in lists)
-    places = (
-        Place(UUID(user), rank, UUID(item.video_id), item.score, item.reason, found.version)
-        for user, found in lists
-        for rank, item in enumerate(found.items, start=1)
-    )
+
+    def places() -> Iterator[Place]:
+        with LiveRecommender(studio) as recommender:
+            for start in range(0, len(people), _AT_ONCE):
+                block = people[start : start + _AT_ONCE]
+                lists = recommender.recommend_many(block, LENGTH)
+                paths.update(found.path for found in lists)
+                for user, found in zip(block, lists, strict=True):
+                    for rank, item in enumerate(found.items, start=1):
+                        yield Place(UUID(user), rank, UUID(item.video_id), item.score, item.reason, found.version)
+
     with studio.database.session() as session:
-        recommended.replace(session, places, now)
+        recommended.replace(session, places(), now)
         n_viewers, n_places, n_videos = recommended.counts(session)
         catalogue = videos.count(session)
     summary: Summary = {"viewers": n_viewers, "places": n_places, "videos_shown": n_videos}

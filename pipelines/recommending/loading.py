@@ -112,6 +112,7 @@ class Load:
             self.seconds["write"] += time.perf_counter() - started
         row = embedding_sets.current_set(self.session, self.model.id)
         assert row is not None
+        row.detail = row.detail | {"synced_at": self.now.isoformat()}
         return Synced(
             set_id=row.id,
             version=self.model.version,

@@ -14,6 +14,7 @@ DAY = 86_400.0  # s
 _REACH = 6.0  # ln(1 + 5 n share): an item with every eightieth of all choices comes to 1 in a catalogue of any size
 _SHARPNESS = 5.0
 LIMIT = 0.95  # of the dimension that carries it, so that the others keep a third of the vector's length
+STEP = 0.05  # in which it is judged and served
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,12 @@ def popularity(weights: NDArray[np.float64]) -> NDArray[np.float32]:
     totals = np.maximum(weights.sum(axis=-1, keepdims=True), 1e-12)
     shares = weights / totals * weights.shape[-1]
     return np.asarray(np.log1p(_SHARPNESS * shares) / _REACH, np.float32)
+
+
+def in_steps(weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    """``popularity`` as it is judged and served: one more decision shifts everybody's share a little, and must not move
+    every vector."""
+    return (np.round(popularity(weights) / STEP) * STEP).astype(np.float32)
 
 
 def prior_of(items: NDArray[np.int32], times: NDArray[np.int64], n_items: int, *, bins: int, days: float) -> Prior:

@@ -91,7 +91,7 @@ def fit(
     known = cleaning.aligned(pd.DataFrame({"item_id": events.item_ids}) if items is None else items, events.item_ids)
     trained = train(events, known, recipe=recipe, seed=seed)
     model = trained.model
-    counts = np.bincount(events.items, minlength=events.n_items)
+    counts = np.bincount(events.items[events.wanted], minlength=events.n_items)
     users, lengths = prefixes.whole(events)
     blocks = [
         model.user_vectors(model.user_inputs(events, users[at : at + 1024], lengths[at : at + 1024]))

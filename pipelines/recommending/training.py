@@ -116,7 +116,8 @@ class _Setting:
     @classmethod
     def of(cls, interactions: Interactions, known: pd.DataFrame, recipe: Recipe, seed: int) -> _Setting:
         n_items = interactions.n_items
-        counts = np.bincount(interactions.items, minlength=n_items)
+        chosen = interactions.take(interactions.wanted)
+        counts = np.bincount(chosen.items, minlength=n_items)
         encoder = ItemEncoder.fit(known, counts)
         encoded = encoder.transform(known, counts)
         moments = Moments(int(interactions.times.min()), int(interactions.times.max()))
@@ -126,9 +127,7 @@ class _Setting:
         more = prefixes.returning(interactions, round(recipe.returning * len(samples)), seed)
         samples = prefixes.joined(samples, more, prefixes.newcomers(interactions))
         features = viewers.features_of(interactions, samples.users, samples.lengths, samples.asked)
-        prior = prior_of(
-            interactions.items, interactions.times, n_items, bins=max(recipe.prior_bins, 1), days=recipe.prior_days
-        )
+        prior = prior_of(chosen.items, chosen.times, n_items, bins=max(recipe.prior_bins, 1), days=recipe.prior_days)
         batches = Batches(interactions, samples, features, recipe, prior if recipe.prior_bins else None, seed)
         sizes = Sizes(n_items, encoded.matrix.shape[1], features.shape[1], len(recipe.taus) + unwanted)
         notes = [f"{count:,} items without {name}" for name, count in encoded.missing.items() if count]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.models import sessions
-from pipelines.recommending import bundles, pools, prefixes
+from pipelines.recommending import bundles, moments, pools, prefixes
 from pipelines.recommending.interactions import Interactions
 from pipelines.recommending.item_features import ItemEncoder
 from pipelines.recommending.recipe import Recipe
@@ -60,9 +60,11 @@ class TwoTower:
 
     @property
     def monitored(self) -> tuple[int, ...]:
-        """The columns whose drift means something to a person: features, not pooled vectors."""
-        pooled = self.viewers.n_pools * self.table.shape[1]
-        return tuple(range(pooled, pooled + len(self.viewers.names)))
+        """The columns whose drift means something to a person: what viewers like and how they decide. Times and lengths
+        of histories only ever grow, and pooled vectors say nothing by themselves."""
+        plain = self.viewers.n_pools * self.table.shape[1] + len(moments.NAMES)
+        slices = self.viewers.encoder.slices
+        return tuple(plain + column for name in ("genres",) for column in range(*slices[name].indices(1 << 20)))
 
     def user_inputs(
         self,
@@ -70,19 +72,19 @@ class TwoTower:
         users: NDArray[np.int32] | None = None,
         lengths: NDArray[np.int32] | None = None,
         *,
-        asked: int | None = None,
+        asked: int | NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
         """[n, len(input_names)] of the prefixes ``(users, lengths)``, or of everybody's whole history; a viewer without
-        events is a new one. ``asked``: the moment of asking, s since the epoch; by default right after each one's last
-        event, as who goes on at once. Who comes back later is answered with more of what everybody chooses. The
-        interactions may count their items differently from the training's."""
+        events is a new one. ``asked``: the moment of asking, or one for each [n], s since the epoch; by default right
+        after each one's last event, as who goes on at once. Who comes back later is answered with more of what
+        everybody chooses. The interactions may count their items differently from the training's."""
         if users is None or lengths is None:
             everybody, whole = prefixes.whole(interactions)
             users = everybody if users is None else users
             lengths = whole[users] if lengths is None else lengths
         if not len(users):
             return np.zeros((0, len(self.input_names)), np.float32)
-        moments = None if asked is None else np.full(len(users), asked, np.int64)
+        moments = None if asked is None else np.broadcast_to(np.asarray(asked, np.int64), len(users))
         rows = np.array([self._rows.get(name, -1) for name in interactions.item_ids.tolist()], np.int32)
         pooled = self.viewers.pools_of(self.table, interactions, rows[interactions.items], users, lengths)
         return np.concatenate([pooled, self.viewers.features_of(interactions, users, lengths, moments)], axis=1)

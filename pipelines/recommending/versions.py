@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipelines.errors import BadInput
 from pipelines.models import artefacts
 from pipelines.recommending import embedding, prior
 from pipelines.recommending.embedding import Batch
+from pipelines.recommending.interactions import Interactions
 from pipelines.recommending.two_tower import TwoTower
 from pipelines.storage import decisions, videos
 from pipelines.storage.tables import ModelVersion
@@ -25,7 +27,8 @@ from pipelines.studio import Studio
 if TYPE_CHECKING:
     import pandas as pd
 
-_DIGITS = 2  # of recent popularity, which is about 0..1
+WHOLE = 10_000  # newest decisions of a viewer that are read: features tell of whole histories, pools of the newest
+_DAY = 86_400  # s
 
 
 def towers(studio: Studio, row: ModelVersion) -> TwoTower:
@@ -44,25 +47,43 @@ def towers(studio: Studio, row: ModelVersion) -> TwoTower:
 def viewer_vectors(
     session: Session, row: ModelVersion, model: TwoTower, ids: Collection[str] | None = None
 ) -> Iterator[Batch]:
-    """Of everybody who has decided anything (or of these viewers), from their histories as they are now."""
-    histories = decisions.histories(session, ids, model.recipe.window)
-    return embedding.of_users(model, histories, version=row.version)
+    """Of everybody who has decided anything (or of these viewers), from their histories as they are now, as of people
+    who come back: a stored vector waits for its viewer, and does not change while they are away."""
+    return embedding.of_users(_Back(model), decisions.histories(session, ids, WHOLE), version=row.version)
 
 
 def video_vectors(
-    session: Session, row: ModelVersion, model: TwoTower, ids: Collection[str] | None = None
+    session: Session,
+    row: ModelVersion,
+    model: TwoTower,
+    ids: Collection[str] | None = None,
+    until: datetime | None = None,
 ) -> Iterator[Batch]:
-    """Of the whole catalogue (or of these videos), with how popular each is now."""
+    """Of the whole catalogue (or of these videos), with how popular each is now, or was by the decisions that were here
+    at ``until``."""
     frame = videos.frame(session)
-    weights = decisions.weights(session, model.recipe.prior_days)
+    weights = decisions.weights(session, model.recipe.prior_days, until=until)
     found = [weights.get(video_id, (0, 0.0)) for video_id in frame["item_id"]]
     frame["decided"] = np.array([n for n, _ in found], np.int64)
-    # In steps: one more decision shifts everybody's share a little, and must not move every vector by night.
-    recent = prior.popularity(np.array([decayed for _, decayed in found], np.float64))
-    frame["popularity"] = np.round(recent, _DIGITS)
+    frame["popularity"] = prior.in_steps(np.array([recent for _, recent in found], np.float64))
     if ids is not None:
         frame = frame[frame["item_id"].isin(list(ids))].reset_index(drop=True)
     return embedding.of_videos(_Now(model), frame, version=row.version)
+
+
+class _Back:
+    """The user tower over histories of viewers who come back a day after their last decision."""
+
+    def __init__(self, model: TwoTower) -> None:
+        self._model = model
+
+    def user_inputs(self, histories: Interactions, /) -> NDArray[np.float32]:
+        ends = histories.offsets[1:]
+        last = np.append(histories.times, 0)[ends - 1]  # of a viewer without decisions it does not matter
+        return self._model.user_inputs(histories, asked=last + _DAY)
+
+    def user_vectors(self, inputs: NDArray[np.float32], /) -> NDArray[np.float32]:
+        return self._model.user_vectors(inputs)
 
 
 class _Now:

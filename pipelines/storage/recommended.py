@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Text, cast, delete, func, insert, literal, select
 from sqlalchemy.orm import Session
 
+from pipelines.storage import embeddings
 from pipelines.storage.recommending_tables import Decision, Recommendation, Video, Viewer
 
 _AT_ONCE = 5_000  # rows of an insert
@@ -33,6 +34,7 @@ class Place:
 def replace(session: Session, places: Iterable[Place], now: datetime) -> int:
     """These lists in place of all others, for readers from one moment to the next. How many places there are; those of
     viewers who withdrew or went meanwhile, and of videos that are gone, are left out."""
+    embeddings.lock_viewers(session, shared=True)  # a withdrawal is before this or after it, and deletes then
     session.execute(delete(Recommendation))
     n = 0
     for block in _blocks(places):
@@ -95,19 +97,21 @@ def named_twice(session: Session) -> int:
 
 
 def short(session: Session, length: int) -> list[str]:
-    """Ids of viewers with fewer than ``length`` places though there are available videos that they have not decided
-    on."""
+    """Ids of viewers who had decided something when the lists were made, and have fewer than ``length`` places (or
+    none) though there are available videos that they have not decided on."""
     there = select(func.count()).where(Video.available).scalar_subquery()
     decided = (
         select(func.count(Decision.video_id.distinct()))
         .join(Video, Video.id == Decision.video_id)
-        .where(Decision.user_id == Recommendation.user_id, Video.available)
-        .correlate(Recommendation)
+        .where(Decision.user_id == Viewer.user_id, Video.available)
+        .correlate(Viewer)
         .scalar_subquery()
     )
-    query = select(cast(Recommendation.user_id, Text)).group_by(Recommendation.user_id)
-    wanted = func.least(length, there - decided)
-    return list(session.execute(query.having(func.count() < wanted)).scalars())
+    listed = select(func.count()).where(Recommendation.user_id == Viewer.user_id).correlate(Viewer).scalar_subquery()
+    lists_began = select(func.min(Recommendation.made_at)).scalar_subquery()
+    known = select(Decision.id).where(Decision.user_id == Viewer.user_id, Decision.created_at < lists_began).exists()
+    query = select(cast(Viewer.user_id, Text)).where(Viewer.withdrawn_at.is_(None), known)
+    return list(session.execute(query.where(listed < func.least(length, there - decided))).scalars())
 
 
 def _blocks(places: Iterable[Place]) -> Iterator[list[Place]]:

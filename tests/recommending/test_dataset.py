@@ -28,13 +28,14 @@ ITEMS = pd.DataFrame(
 def test_a_dataset_comes_back_as_it_was() -> None:
     interactions, _ = cleaning.interactions_of(EVENTS, ITEMS)
     items = cleaning.aligned(ITEMS, interactions.item_ids)
-    events, catalogue = dataset.events_to_parquet(interactions), dataset.items_to_parquet(items)
+    events, catalogue = dataset.events_to_parquet(interactions, "abc"), dataset.items_to_parquet(items)
     back = dataset.read(events, catalogue)
     for column in ("users", "items", "times", "wanted", "user_ids", "item_ids"):
         assert getattr(back.interactions, column).tolist() == getattr(interactions, column).tolist(), column
     assert pd.Series(back.interactions.ratings).equals(pd.Series(interactions.ratings))
     pd.testing.assert_frame_equal(back.items, items.reset_index(drop=True), check_dtype=False)
-    assert dataset.events_to_parquet(back.interactions) == events
+    assert dataset.events_to_parquet(back.interactions, "abc") == events
+    assert dataset.events_to_parquet(back.interactions, "other") != events
     assert dataset.items_to_parquet(back.items) == catalogue
 
 
