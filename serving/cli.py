@@ -171,7 +171,7 @@ def _add_recommending(command: Command) -> None:
     decide.add_argument("video", help="as the studio calls it, or its id")
     decide.add_argument("decision", choices=("like", "watch", "skip", "dislike"))
     decide.add_argument("--rating", type=float)
-    decide.add_argument("--at", help="when, such as 2026-11-21T18:30; now by default")
+    decide.add_argument("--at", help="when, such as 2026-11-21T18:30+09:00 (UTC without a zone); now by default")
     decide.add_argument(
         "--limit", type=_count, default=5, help="places of the list that is shown (default: %(default)s)"
     )

@@ -32,16 +32,18 @@ def recommend(arguments: Namespace, settings: Settings) -> Answer:
 
 
 def decide(arguments: Namespace, settings: Settings) -> Answer:
-    from datetime import datetime
+    from datetime import UTC, datetime
 
     from pipelines.errors import BadInput
     from pipelines.recommending.serving import LiveRecommender
     from pipelines.studio import Studio
 
     try:
-        at = None if arguments.at is None else datetime.fromisoformat(arguments.at).astimezone()
+        at = None if arguments.at is None else datetime.fromisoformat(arguments.at)
     except ValueError as error:
         raise BadInput(repr(arguments.at), "is no moment", "give one such as 2026-11-21T18:30") from error
+    if at is not None and at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)  # as in tables
     with LiveRecommender(Studio.open(settings)) as recommender:
         recommender.decide(arguments.user, arguments.video, arguments.decision, rating=arguments.rating, at=at)
         found = recommender.recommend(arguments.user, arguments.limit)

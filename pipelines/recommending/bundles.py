@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import BadInput
+from pipelines.recommending import prior
 from pipelines.recommending.item_features import ItemEncoder
 from pipelines.recommending.moments import Moments
 from pipelines.recommending.recipe import Recipe
@@ -52,6 +53,7 @@ def pack(model: TwoTower) -> bytes:
         "viewers": user_state,
         "moments": [viewers.moments.first, viewers.moments.last],
         "unwanted": viewers.unwanted,
+        "inputs": _inputs(model),
         "recipe": model.recipe.to_json(),
         "notes": list(model.notes),
     }
@@ -61,6 +63,13 @@ def pack(model: TwoTower) -> bytes:
         for name in sorted(members):
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), members[name], zipfile.ZIP_DEFLATED, 1)
     return buffer.getvalue()
+
+
+def _inputs(model: TwoTower) -> str:
+    """A hash of what every input means: another program must not feed this model something else under its name."""
+    popularity = f"{prior.DAY} {prior.REACH} {prior.SHARPNESS} {prior.LIMIT}"
+    meant = "\n".join((*model.input_names, *model.items.names, popularity))
+    return hashlib.sha256(meant.encode()).hexdigest()[:16]
 
 
 def unpack(data: bytes) -> TwoTower:
@@ -81,7 +90,7 @@ def unpack(data: bytes) -> TwoTower:
         recipe = Recipe.from_json(facts["recipe"])
         encoder = UserEncoder.from_state(facts["viewers"], _part(arrays, "viewers."))
         viewers = Viewers(encoder, Moments(*facts["moments"]), recipe.taus, recipe.window, bool(facts["unwanted"]))
-        return TwoTower(
+        model = TwoTower(
             user_onnx=members["user.onnx"],
             item_onnx=members["item.onnx"],
             item_ids=tuple(facts["item_ids"]),
@@ -92,6 +101,9 @@ def unpack(data: bytes) -> TwoTower:
             recipe=recipe,
             notes=tuple(facts["notes"]),
         )
+        if facts.get("inputs") != _inputs(model):
+            raise BadInput(_WHAT, "was made by a program that told its towers something else", _REMEDY)
+        return model
     except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, ValueError, TypeError, EOFError, OSError) as error:
         raise BadInput(_WHAT, f"cannot be read ({type(error).__name__}: {error})", _REMEDY) from error
 

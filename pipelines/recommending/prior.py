@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DAY = 86_400.0  # s
-_REACH = 6.0  # ln(1 + 5 n share): an item with every eightieth of all choices comes to 1 in a catalogue of any size
-_SHARPNESS = 5.0
+REACH = 6.0  # ln(1 + 5 n share): an item with every eightieth of all choices comes to 1 in a catalogue of any size
+SHARPNESS = 5.0
 LIMIT = 0.95  # of the dimension that carries it, so that the others keep a third of the vector's length
 STEP = 0.05  # in which it is judged and served
 
@@ -39,7 +39,7 @@ def popularity(weights: NDArray[np.float64]) -> NDArray[np.float32]:
     """About 0..1 for decayed counts [..., n_items]: 0 for an item nobody chose, rising with its share's logarithm."""
     totals = np.maximum(weights.sum(axis=-1, keepdims=True), 1e-12)
     shares = weights / totals * weights.shape[-1]
-    return np.asarray(np.log1p(_SHARPNESS * shares) / _REACH, np.float32)
+    return np.asarray(np.log1p(SHARPNESS * shares) / REACH, np.float32)
 
 
 def in_steps(weights: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from pipelines.storage.embedding_rows import Bytes16
 from pipelines.storage.embedding_sets import NORM_TOLERANCE, Kind, partition
 from pipelines.storage.recommending_tables import DIMENSIONS, EmbeddingSet
 
-INDEXED_FROM = 5_000  # videos; below, looking at all of them is as quick
+INDEXED_FROM = 50_000  # videos; below, a search through all is quick enough, and building an index is not
 HNSW_M, HNSW_EF = 16, 48  # a fifth quicker to build than 64; a search that looks at more candidates makes up for it
 _INDEX_BYTES = 2_700  # of memory that building takes for a halfvec(768) with its links
 _MOST_MEMORY = 2 << 30
