@@ -48,6 +48,17 @@ def decisions(viewers: int = 120, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["user_id", "video_id", "timestamp", "rating"])
 
 
+def catalogue(folder: Path) -> Path:
+    """A job of videos alone, whose owner allows no training."""
+    folder.mkdir(parents=True)
+    frame = pd.DataFrame(
+        {"video_id": ["x1", "x2"], "title": ["secret one", "secret two"], "genres": ["Drama", "Crime"]}
+    )
+    frame.to_csv(folder / "videos.csv", index=False)
+    (folder / "job.yaml").write_text("owner: somebody else\nfiles: [{file: videos.csv, kind: videos}]\n")
+    return folder
+
+
 def job(folder: Path, viewers: int = 120, seed: int = 0, *, training: bool = True) -> Path:
     """A job folder that `orimono ingest` takes."""
     folder.mkdir(parents=True)
