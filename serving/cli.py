@@ -176,6 +176,10 @@ def _add_recommending(command: Command) -> None:
         "--limit", type=_count, default=5, help="places of the list that is shown (default: %(default)s)"
     )
 
+    embeddings = command("embeddings", "which set of embeddings serves each version; takes one back")
+    embeddings.add_argument("--back", metavar="VERSION", help="serve this version by its set before")
+    embeddings.add_argument("--reason", help="stands in the audit trail")
+
 
 def _add_models(command: Command) -> None:
     models = command("models", "registered models, who gets them and how they behave")

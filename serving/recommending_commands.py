@@ -51,6 +51,46 @@ def decide(arguments: Namespace, settings: Settings) -> Answer:
     return {"decided": arguments.decision, "video": arguments.video, **result}, f"Kept. What comes next:\n{text}"
 
 
+def embeddings(arguments: Namespace, settings: Settings) -> Answer:
+    """Which set serves each version; with --back, the set before it."""
+    from pipelines import clock
+    from pipelines.errors import BadInput
+    from pipelines.models import registry
+    from pipelines.recommending import syncing
+    from pipelines.recommending.dataset import NAME
+    from pipelines.storage import embedding_sets
+    from pipelines.studio import Studio
+    from serving.people import operator
+
+    studio = Studio.open(settings)
+    if arguments.back is not None:
+        if not arguments.reason:
+            raise BadInput("embeddings", "was not told why", "give --reason: it stands in the audit trail")
+        with studio.database.session() as session:
+            row = registry.find(session, NAME, arguments.back)
+        syncing.roll_back(studio, row, clock.now(), actor=operator().pseudonym, reason=arguments.reason)
+    with studio.database.session() as session:
+        found = [
+            {
+                "version": version,
+                "set": row.id,
+                "users": row.n_users,
+                "videos": row.n_videos,
+                "index": row.video_index,
+                "ready_at": row.ready_at.isoformat() if row.ready_at else None,
+                "synced_at": row.detail.get("synced_at"),
+                "set_before": previous,
+            }
+            for version, row, previous in embedding_sets.deployed(session)
+        ]
+    lines = [
+        f"{one['version']:13} set {one['set']}: {one['users']} viewers, {one['videos']} videos, search {one['index']}, "
+        f"synced {str(one['synced_at'])[:16]}" + (f", before it set {one['set_before']}" if one["set_before"] else "")
+        for one in found
+    ]
+    return {"embeddings": found}, "\n".join(lines) or "No version has embeddings yet."
+
+
 def _list(found: Recommendations) -> Answer:
     items = [
         {

@@ -124,6 +124,17 @@ def current_set(session: Session, model_id: int, *, hold: bool = False) -> Embed
     return session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
 
 
+def deployed(session: Session) -> list[tuple[str, EmbeddingSet, int | None]]:
+    """Of each version that has embeddings, the newest first: its name, the set that serves it, and the set before."""
+    query = (
+        select(ModelVersion.version, EmbeddingSet, EmbeddingPointer.previous_set_id)
+        .join(EmbeddingPointer, EmbeddingPointer.model_id == ModelVersion.id)
+        .join(EmbeddingSet, EmbeddingSet.id == EmbeddingPointer.set_id)
+    )
+    rows = session.execute(query.order_by(ModelVersion.id.desc()))
+    return [(version, row, previous) for version, row, previous in rows]
+
+
 def current_sets(session: Session) -> dict[int, int]:
     """Set ids by model id, of all versions that have one."""
     query = select(EmbeddingPointer.model_id, EmbeddingPointer.set_id)

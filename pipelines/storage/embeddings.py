@@ -198,8 +198,12 @@ def forget(session: Session, user_ids: Sequence[UUID]) -> int:
     if not user_ids:
         return 0
     lock_viewers(session, shared=False)
-    query = "delete from user_embeddings where user_id = any(:ids)"
-    return session.execute(text(query), {"ids": list(user_ids)}).rowcount  # type: ignore[attr-defined, no-any-return]
+    query = """
+        with gone as (delete from user_embeddings where user_id = any(:ids) returning set_id),
+            counted as (select set_id, count(*) as n from gone group by set_id)
+        update embedding_sets set n_users = n_users - n from counted where id = set_id returning n
+    """
+    return sum(session.execute(text(query), {"ids": list(user_ids)}).scalars())
 
 
 def _refuse_dropped(session: Session, set_id: int) -> None:

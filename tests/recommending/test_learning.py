@@ -144,6 +144,11 @@ def test_a_vector_that_is_not_the_models_is_found(served: Studio) -> None:
     assert any("user vectors" in found and "not what the model says" in found for found in findings.embeddings(served))
 
 
+def test_a_withdrawal_leaves_the_sets_counts_true(served: Studio) -> None:
+    withdrawal.request(served, "viewer 11", Actor("viewer 11", "viewer"), now=clock.now())
+    assert findings.embeddings(served) == []
+
+
 def test_a_viewer_without_a_list_is_found(served: Studio) -> None:
     learning.recommend_all(served)
     with served.database.session() as session:
