@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ITEM_COLUMNS = ("item_id", "title", "genres", "year", "category", "duration_s", "performers", "tags", "description")
+KNOWN = {*ITEM_COLUMNS, "user_id", "timestamp", "rating", "wanted"}
 LISTS, NUMBERS, TEXTS = ("genres", "performers", "tags"), ("year", "duration_s"), ("title", "category", "description")
 _ANY_TIME = 1 << 62
 _SKEW = 86_400  # s: as far ahead as time zones and clocks are wrong
@@ -244,7 +245,9 @@ def _catalogue_ids(items: pd.DataFrame) -> tuple[str, ...]:
 def _require(frame: pd.DataFrame, what: str, names: tuple[str, ...]) -> None:
     lacking = [name for name in names if name not in frame.columns]
     if lacking:
-        held = ", ".join(map(str, frame.columns)) or "none"
+        # With none of ours among them they may be the first row of a file without a header, and say who decided what.
+        known = any(name in frame.columns for name in KNOWN)
+        held = ", ".join(map(str, frame.columns)) if known else f"{len(frame.columns)} of other names"
         raise BadInput(what, f"have no column {' or '.join(lacking)} (columns: {held})", "name the columns so")
     twice = [str(name) for name in frame.columns[frame.columns.duplicated()]]
     if twice:

@@ -52,15 +52,21 @@ def places(header: Sequence[str], kind: str, name: str) -> dict[str, int]:
         place = next((found[_plain(c)] for c in called if _plain(c) in found), None)
         if place is not None and place not in placed.values():
             placed[column] = place
+    wanted = ", ".join(" or ".join(group) for group in NEEDED[kind])
+    remedy = f"{kind} need the columns {wanted}"
+    if not found.keys() & _KNOWN:
+        # Then its first line is a row, and says who decided what: messages are kept, and no withdrawal finds them.
+        raise BadInput(name, "has no header line: its first line holds no column that is known", remedy)
     missing = [" or ".join(group) for group in NEEDED[kind] if not any(column in placed for column in group)]
     if missing:
         shown = ", ".join(cell.strip()[:40] for cell in header[:12]) + (", ..." if len(header) > 12 else "")
-        wanted = ", ".join(" or ".join(group) for group in NEEDED[kind])
-        reason = f"has no column {', no column '.join(missing)} (its columns: {shown})"
-        raise BadInput(name, reason, f"{kind} need the columns {wanted}")
+        raise BadInput(name, f"has no column {', no column '.join(missing)} (its columns: {shown})", remedy)
     return placed
 
 
 def _plain(column: str) -> str:
     """``movieId``, ``Movie ID`` and ``movie_id`` are one."""
     return "".join(c for c in column.casefold() if c.isalnum())
+
+
+_KNOWN = {_plain(name) for columns in COLUMNS.values() for called in columns.values() for name in called}

@@ -1,6 +1,7 @@
 """Tables that somebody gives (CSV, gzipped CSV, Parquet), read in blocks of cells, whatever their columns are called.
 
-What a row must say is rows.py's, what becomes of it importing.py's. Nothing is ever whole in memory.
+How Parquet is unpacked is parquet.py's, what a row must say rows.py's, what becomes of it importing.py's. Nothing is
+ever whole in memory.
 """
 
 from __future__ import annotations
@@ -11,36 +12,22 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 from pipelines.errors import BadInput
+from pipelines.recommending import parquet
+from pipelines.recommending.blocks import BLOCK, MAX_BLOCK, MAX_BYTES, MAX_CELL, MAX_LINE, MAX_ROWS, MAX_UNPACKED, Block
 from pipelines.recommending.headings import places
 
-BLOCK = 20_000  # rows
-MAX_BYTES = 512 << 20  # of the file
-MAX_UNPACKED = 2 << 30  # bytes: a gzip file of 2 MB can hold as much
-MAX_ROWS = 20_000_000
-MAX_LINE = 1 << 20  # characters
-MAX_CELL = 20_000  # characters; a longer one is cut there, and then refused by its column's own limit
 FORMATS = "give CSV (also .csv.gz) or Parquet with a header"
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Up to ``BLOCK`` rows. A cell is text, a list of texts (Parquet), or None where there is none."""
-
-    lines: list[int]  # of the file, the header's being 1; of Parquet: the row's number from 1
-    columns: dict[str, list[Any]]  # by our names, those that the file has
-    broken: list[tuple[int, str]]  # line and reason of the rows that no cells could be made of
 
 
 def check(path: Path, kind: str) -> None:
     """Looks at the head of the file only. BadInput when it is no table or lacks a column that ``kind`` needs."""
     with _readable(path):
         if _magic(path) == b"PAR1":
-            _parquet(path, kind, path.name)
+            parquet.opened(path, kind, path.name)
             return
         with _text(path) as file:
             _header(next(_records(_Lines(file), file), None), kind, path.name)
@@ -70,6 +57,7 @@ def _of_text(path: Path, kind: str, name: str) -> Iterator[Block]:
         numbers: list[int] = []
         cells: dict[str, list[Any]] = {column: [] for column in placed}
         broken: list[tuple[int, str]] = []
+        begun = lines.far
         for line, record in records:
             if isinstance(record, str):
                 broken.append((line, record))
@@ -78,8 +66,9 @@ def _of_text(path: Path, kind: str, name: str) -> Iterator[Block]:
                 record += [""] * (width - len(record))
                 for column, place in placed.items():
                     cells[column].append(record[place][:MAX_CELL] or None)
-            if len(numbers) + len(broken) >= BLOCK:
+            if len(numbers) + len(broken) >= BLOCK or lines.far - begun > MAX_BLOCK:
                 yield Block(numbers, cells, broken + lines.taken())
+                begun = lines.far
                 numbers, cells, broken = [], {column: [] for column in placed}, []
         yield Block(numbers, cells, broken + lines.taken())
 
@@ -88,7 +77,7 @@ class _Lines:
     """The lines of a text, numbered; those too long to be a row are left out and remembered."""
 
     def __init__(self, file: IO[str]) -> None:
-        self.file, self.number = file, 0
+        self.file, self.number, self.far = file, 0, 0  # lines and characters that were read
         self._long: list[tuple[int, str]] = []
 
     def __iter__(self) -> Iterator[str]:
@@ -99,6 +88,7 @@ class _Lines:
                     pass
                 self._long.append((self.number, f"is longer than {MAX_LINE:,} characters"))
                 continue
+            self.far += len(line)
             yield line
 
     def taken(self) -> list[tuple[int, str]]:
@@ -175,57 +165,11 @@ class _Limited(io.RawIOBase):
         return len(data)
 
 
-def _parquet(path: Path, kind: str, name: str) -> tuple[Any, dict[str, int]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pq.read_schema(path)
-    placed = places(schema.names, kind, name)
-    # As dictionaries: the same text of a megabyte in each of a million rows is then there once.
-    texts = [n for n in schema.names if pa.types.is_string(schema.field(n).type)]
-    file = pq.ParquetFile(path, read_dictionary=texts)
-    unpacked = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
-    if unpacked > MAX_UNPACKED or file.metadata.num_rows > MAX_ROWS:
-        raise BadInput(name, "is larger than a table may be once it is unpacked", "divide it into several jobs")
-    return file, placed
-
-
 def _of_parquet(path: Path, kind: str, name: str) -> Iterator[Block]:
-    file, placed = _parquet(path, kind, name)
-    names = file.schema_arrow.names
-    wanted = {column: names[place] for column, place in placed.items()}
     first = 1
-    for batch in file.iter_batches(batch_size=BLOCK, columns=list(wanted.values())):
-        cells = {column: _cells(batch.column(theirs)) for column, theirs in wanted.items()}
-        yield Block(list(range(first, first + batch.num_rows)), cells, [])
-        first += batch.num_rows
-
-
-def _cells(column: Any) -> list[Any]:
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        values = [_cell(value) for value in column.dictionary]
-        return [None if index is None else values[index] for index in column.indices.to_pylist()]
-    if pa.types.is_timestamp(column.type):
-        return [
-            None if v is None else v.isoformat() for v in column.cast(pa.timestamp("us", column.type.tz)).to_pylist()
-        ]
-    return [_cell(value) for value in column]
-
-
-def _cell(scalar: Any) -> Any:
-    """A Parquet value as the text that CSV would have."""
-    value = scalar.as_py()
-    if value is None or value != value:
-        return None
-    if isinstance(value, list | tuple):
-        return [str(part)[:MAX_CELL] for part in value if part is not None]
-    if isinstance(value, bytes):
-        return value[:MAX_CELL].decode(errors="surrogateescape")
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # an id in a column that pandas made of floats, for a gap in it
-    return str(value)[:MAX_CELL] or None
+    for n, cells in parquet.rows(path, kind, name):
+        yield Block(list(range(first, first + n)), cells, [])
+        first += n
 
 
 def _magic(path: Path) -> bytes:

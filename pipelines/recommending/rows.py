@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from pipelines.governance.people import pseudonym
+from pipelines.recommending.blocks import Block
 from pipelines.recommending.people import video_id, viewer_id
-from pipelines.recommending.reading import Block
 from pipelines.storage.decisions import EARLIEST, SKEW
 from pipelines.storage.recommending_tables import DECISIONS
 
@@ -63,6 +64,7 @@ class Reader:
     refused: Tally = field(default_factory=Tally)
     left_out: Tally = field(default_factory=Tally)  # cells that were not understood, in rows that count
     rows: int = 0
+    unused: set[tuple[UUID, str]] = field(default_factory=set)  # id and pseudonym of whom the refused rows name
     _viewers: dict[str, tuple[UUID, str]] = field(default_factory=dict)
     _videos: dict[str, tuple[UUID, str]] = field(default_factory=dict)
 
@@ -74,12 +76,19 @@ class Reader:
         self.rows += len(block.lines) + len(block.broken)
         made = []
         names = list(block.columns)
-        for line, *cells in zip(block.lines, *block.columns.values(), strict=True):
+        for line, *values in zip(block.lines, *block.columns.values(), strict=True):
+            cells = dict(zip(names, values, strict=True))
             try:
-                made.append((line, *make(dict(zip(names, cells, strict=True)), line)))
+                made.append((line, *make(cells, line)))
             except Unusable as reason:
                 self.refused.add(str(reason), line)
+                self._note(cells.get("user_id"))
         return made
+
+    def _note(self, cell: Any) -> None:
+        if cell is not None:
+            with suppress(Unusable):
+                self.unused.add(self._viewer(cell))
 
     def _decision(self, cells: dict[str, Any], line: int) -> tuple[Any, ...]:
         user, person = self._viewer(cells.get("user_id"))
@@ -148,7 +157,7 @@ class Reader:
         if moment > self.now + SKEW:
             raise Unusable("was decided in the future")
         if moment < EARLIEST:
-            raise Unusable("was decided before 1970, or has no time")
+            raise Unusable(f"was decided before {EARLIEST.year}, or has no time")
         return moment
 
     def _cell(self, line: int, column: str, cell: Any, read: Callable[[str], Any]) -> Any:
@@ -208,23 +217,35 @@ def _number(cell: Any, column: str) -> float | None:
         raise Unusable(f"has a {column} that is no number") from None
     if not math.isfinite(number) or abs(number) > 1e30:
         raise Unusable(f"has a {column} that is no finite number")
-    return number
+    return number if abs(number) > 1e-30 else 0.0  # the database's floats know nothing smaller
 
 
 def _time(cell: Any) -> datetime:
-    """Seconds or milliseconds since 1970, or ISO 8601, in UTC unless it says otherwise."""
+    """Seconds or milliseconds since 1970, or ISO 8601, in UTC unless it says otherwise. Eight digits that are a date
+    are that date: as seconds they would be of before 1974."""
     if cell is None:
         raise Unusable("has no decided_at")
     text = str(cell).strip()
     try:
         try:
-            seconds = float(text)
+            seconds = math.nan if _is_date(text) else float(text)
         except ValueError:
+            seconds = math.nan
+        if math.isnan(seconds):
             moment = datetime.fromisoformat(text)
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         return datetime.fromtimestamp(seconds / (1000 if seconds > _MILLISECONDS else 1), UTC)
     except (ValueError, OverflowError, OSError):
         raise Unusable("has a decided_at that is neither seconds since 1970 nor ISO 8601") from None
+
+
+def _is_date(text: str) -> bool:
+    if len(text) != 8 or not (text.isascii() and text.isdigit()):
+        return False
+    try:
+        return datetime.fromisoformat(text).year >= EARLIEST.year
+    except ValueError:
+        return False
 
 
 def _year(text: str) -> int:
@@ -238,7 +259,7 @@ def _duration(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds < 1e9:
         raise Unusable("is no duration")
-    return seconds
+    return seconds if seconds > 1e-30 else 0.0
 
 
 def _flag(text: str) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SKEW = timedelta(minutes=5)  # how far another machine's clock may be ahead of ours
-EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # what came before is a missing time written as 0
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # what came before is a missing time, or a number misread as seconds
 _AT_ONCE = 20_000  # rows of a server-side cursor
 
 
@@ -91,7 +91,7 @@ def record(
     if at.tzinfo is None:
         raise BadInput(f"{at}", "names no time zone", "give the moment in UTC")
     if at > now + SKEW or at < EARLIEST:
-        reason = "is still to come" if at > now else "is before 1970"
+        reason = "is still to come" if at > now else f"is before {EARLIEST.year}"
         raise BadInput(f"{at:%Y-%m-%d %H:%M} UTC", reason, "give the moment of the decision")
     if session.execute(select(Video.id).where(Video.id == video_id)).first() is None:
         raise BadInput(f"video {video_id}", "is not known", "import its catalogue first")

@@ -260,3 +260,11 @@ def test_any_cells_give_ordered_events_or_bad_input(rows: list[tuple[Any, ...]],
     assert found.times.max() <= MOMENT
     if not repeated:
         assert len(set(zip(found.users.tolist(), found.items.tolist(), strict=True))) == len(found)
+
+
+def test_a_frame_without_header_names_nobody() -> None:
+    with pytest.raises(BadInput, match="2 of other names") as caught:
+        interactions_of(pd.DataFrame(columns=["Aoi Hanamura", "f1"]), None)
+    assert "Aoi" not in str(caught.value)
+    with pytest.raises(BadInput, match="columns: user_id, film"):
+        interactions_of(pd.DataFrame(columns=["user_id", "film"]), None)

@@ -87,7 +87,7 @@ def test_a_decision_told_twice_is_there_once(catalogue: Database) -> None:
         ("a", "love", None, NOW, "is no decision; choose from like, watch, skip, dislike"),
         ("a", "like", float("nan"), NOW, "is no number"),
         ("a", "like", None, NOW + timedelta(hours=1), "is still to come"),
-        ("a", "like", None, datetime(1970, 1, 1, tzinfo=UTC), "is before 1970"),
+        ("a", "like", None, datetime(1989, 1, 1, tzinfo=UTC), "is before 1990"),
         ("a", "like", None, NOW.replace(tzinfo=None), "names no time zone"),
         ("zzz", "like", None, NOW, "is not known; import its catalogue first"),
     ],
