@@ -14,7 +14,7 @@ from pipelines.errors import BadInput
 from pipelines.governance import retention
 from pipelines.governance.traces import Trace
 from pipelines.storage import forgetting
-from pipelines.storage.tables import VaultItem
+from pipelines.storage.tables import Upload, VaultItem
 from pipelines.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -48,11 +48,29 @@ def items(studio: Studio, trace: Trace) -> list[VaultItem]:
 
 def drop(studio: Studio, trace: Trace, now: datetime) -> None:
     """Counts the tags of their jobs anew, without the viewer's, and deletes the files. Safe to begin again."""
+    _drop(studio, items(studio, trace), now)
+
+
+def let_go(
+    studio: Studio, job_id: int, uploads: Collection[Upload], now: datetime
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Deletes files of this job that name somebody who withdrew before they came, and whose rows of others are taken:
+    names of (those that are gone, those that a legal hold keeps). Whoever gave the same bytes loses them, too."""
+    with studio.database.session() as session:
+        found = list(forgetting.kept(session, {upload.content_hash for upload in uploads}, ()))
+    _drop(studio, found, now, counted=job_id)
+    with studio.database.session() as session:
+        left = forgetting.there(session, [upload.id for upload in uploads])
+    names = sorted(uploads, key=lambda upload: upload.id)
+    return tuple(u.name for u in names if u.id not in left), tuple(u.name for u in names if u.id in left)
+
+
+def _drop(studio: Studio, found: Collection[VaultItem], now: datetime, counted: int | None = None) -> None:
     from pipelines.recommending import importing
 
-    found = items(studio, trace)
     for job_id in _jobs(found):
-        importing.count_tags_anew(studio, job_id, now)
+        if job_id != counted:
+            importing.count_tags_anew(studio, job_id, now)
     retention.expire_at_once(studio, [item.id for item in found], now)
 
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from pipelines import clock
 from pipelines.errors import BadInput
+from pipelines.governance import exports
 from pipelines.recommending import reading
 from pipelines.recommending.headings import KINDS
 from pipelines.recommending.people import viewer_id
@@ -74,31 +77,43 @@ def load(studio: Studio, job_id: int, now: datetime | None = None) -> Imported:
     """Takes the job's uploads of kinds videos, decisions and tags over, the catalogue first. Run again, it changes
     nothing. Rows that cannot be used are left out and counted.
 
+    A file that names somebody who withdrew is deleted once all others' rows are taken.
+
     BadInput, and nothing is taken, for a file that cannot be read, lacks a column, or has rows but no usable one.
     """
     now = now or clock.now()
     began = time.perf_counter()
     with studio.database.session() as session:
         uploads = [u for u in jobs.get(session, job_id).uploads if u.kind in KINDS and u.object_key]
-    files = [(u.kind, u.name, studio.objects.local(str(u.object_key))) for u in uploads]
+    files = [(u, studio.objects.local(str(u.object_key))) for u in uploads]
     counts: dict[str, dict[str, int]] = {}
-    refused: dict[str, Tally] = {}
-    left_out: dict[str, Tally] = {}
-    with studio.database.session() as session:
+    readers: dict[int, Reader] = {}
+    naming: set[int] = set()  # ids of uploads that name somebody who withdrew
+    with _unsaid(), studio.database.session() as session:
         imports.begin(session)
         for kind in KINDS:
-            last = ""
-            for _, name, path in (file for file in files if file[0] == kind):
-                reader = _copy(session, kind, name, path, now)
-                refused[name], left_out[name] = reader.refused, reader.left_out
-                last = name
-            if last:
+            for upload, path in files:
+                if upload.kind == kind:
+                    readers[upload.id] = _copy(session, kind, upload.name, path, now, upload.id)
+            if any(upload.kind == kind for upload, _ in files):
                 counts[kind], more = _take(session, kind, job_id, now)
-                for reason, (n, lines) in more.items():
-                    refused[last].add_many(reason, n, lines)
-    found = Imported(counts, _told(refused), _told(left_out), time.perf_counter() - began, _notes(counts))
-    log.info("job %d: %s", job_id, ", ".join(f"{n} {what}" for what, n in found.summary().items() if what != "notes"))
-    return found
+                for reason, found in more.items():
+                    for upload_id, (n, lines) in found.items():
+                        readers[upload_id].refused.add_many(reason, n, lines)
+                    naming |= set(found) if reason in imports.WITHDREW else set()
+        naming |= {upload_id for upload_id, reader in readers.items() if imports.withdrew(session, reader.unused)}
+    # The rows of everybody else are in the tables by now.
+    gone, kept = exports.let_go(studio, job_id, [upload for upload in uploads if upload.id in naming], now)
+    names = {upload.id: upload.name for upload in uploads}
+    result = Imported(
+        counts,
+        _told({names[upload_id]: reader.refused for upload_id, reader in readers.items()}),
+        _told({names[upload_id]: reader.left_out for upload_id, reader in readers.items()}),
+        time.perf_counter() - began,
+        (*_notes(counts), *_gone(gone, kept)),
+    )
+    log.info("job %d: %s", job_id, ", ".join(f"{n} {what}" for what, n in result.summary().items() if what != "notes"))
+    return result
 
 
 def names_any(path: Path, kind: str, people: Collection[UUID]) -> bool:
@@ -114,22 +129,23 @@ def names_any(path: Path, kind: str, people: Collection[UUID]) -> bool:
 
 def count_tags_anew(studio: Studio, job_id: int, now: datetime) -> None:
     """The tags of the job's own videos, as its files give them without those of viewers who withdrew."""
-    with studio.database.session() as session:
+    with _unsaid(), studio.database.session() as session:
         uploads = [u for u in jobs.get(session, job_id).uploads if u.kind in ("videos", "tags") and u.object_key]
         imports.begin(session)
         for upload in uploads:
-            _copy(session, upload.kind, upload.name, studio.objects.local(str(upload.object_key)), now)
+            path = studio.objects.local(str(upload.object_key))
+            _copy(session, upload.kind, upload.name, path, now, upload.id)
         imports.drop_tags(session, job_id)
         imports.take_tags(session, job_id)
 
 
-def _copy(session: Session, kind: str, name: str, path: Path, now: datetime) -> Reader:
+def _copy(session: Session, kind: str, name: str, path: Path, now: datetime, number: int) -> Reader:
     reader = Reader(now)
     usable = 0
     for block in reading.blocks(path, kind, name):
         rows = reader.read(kind, block)
         usable += len(rows)
-        imports.copy_in(session, kind, rows)
+        imports.copy_in(session, kind, ((number, *row) for row in rows))
     if not reader.rows:
         raise BadInput(name, "holds no rows below its header", f"give {kind}, or leave the file out")
     if not usable:
@@ -144,6 +160,16 @@ def _take(session: Session, kind: str, job_id: int, now: datetime) -> tuple[dict
     if kind == "decisions":
         return imports.take_decisions(session, job_id, now)
     return imports.take_tags(session, job_id)
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """What the database does not understand of a row stays unsaid: messages are kept, and no withdrawal finds them."""
+    try:
+        yield
+    except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        raise RuntimeError(f"the database refused an import: {type(error.orig).__name__}, {state}") from None
 
 
 def _told(found: dict[str, Tally]) -> dict[str, tuple[Refused, ...]]:
@@ -161,3 +187,10 @@ def _notes(counts: dict[str, dict[str, int]]) -> tuple[str, ...]:
     if older := counts.get("videos", {}).get("older"):
         notes.append(f"{older} videos are described by a job that came later, and stay as that one says")
     return tuple(notes)
+
+
+def _gone(gone: Collection[str], kept: Collection[str]) -> list[str]:
+    return [
+        *(f"{name} named somebody who withdrew: its other rows were taken, and the file was deleted" for name in gone),
+        *(f"{name} names somebody who withdrew, and stays: a legal hold keeps it" for name in kept),
+    ]

@@ -94,3 +94,9 @@ def kept(session: Session, hashes: Collection[str], jobs: Collection[int]) -> Se
     query = select(VaultItem).where(among(VaultItem.content_hash, hashes), VaultItem.kind.in_(NAMING))
     query = query.where(VaultItem.deleted_at.is_(None), ~VaultItem.legal_hold, VaultItem.job_id.is_not(None))
     return session.execute(query.where(~of_jobs(VaultItem.job_id, jobs)).order_by(VaultItem.id)).scalars().all()
+
+
+def there(session: Session, uploads: Collection[int]) -> set[int]:
+    """Ids of those of these uploads whose bytes are here."""
+    query = select(Upload.id).where(of_jobs(Upload.id, uploads), Upload.object_key.is_not(None))
+    return set(session.execute(query).scalars())

@@ -6,25 +6,30 @@ What a row must say is recommending/rows.py's; one decision at a time is decisio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from pipelines.storage import consents
+from pipelines.storage.embedding_rows import raw
+from pipelines.storage.recommending_tables import Viewer
+from pipelines.storage.viewers import among
 
 LOCK = 5_283_114_911  # one import at a time: two that name the same videos in another order would wait for each other
 
 _TABLES: Mapping[str, str] = {
-    "videos": """line bigint, video_id uuid, external_id text, title text, description text, category text,
+    "videos": """file int, line bigint, video_id uuid, external_id text, title text, description text, category text,
         genres text[], year bigint, duration_s real, available boolean, performers text[], tags text[]""",
-    "decisions": """line bigint, user_id uuid, pseudonym text, video_id uuid, external_id text, decision text,
+    "decisions": """file int, line bigint, user_id uuid, pseudonym text, video_id uuid, external_id text, decision text,
         rating real, decided_at timestamptz""",
-    "tags": "line bigint, video_id uuid, user_id uuid, pseudonym text, tag text",
+    "tags": "file int, line bigint, video_id uuid, user_id uuid, pseudonym text, tag text",
 }
-Refused = tuple[int, list[int]]  # rows, the first lines
+Refused = dict[int, tuple[int, list[int]]]  # by the file's number: rows, the first lines
+WITHDREW = ("was decided by somebody who withdrew since", "was given by somebody who withdrew since")
 
 
 def begin(session: Session) -> None:
@@ -37,8 +42,7 @@ def begin(session: Session) -> None:
 
 def copy_in(session: Session, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
     """Rows in the order of the temporary table's columns."""
-    raw: Any = session.connection().connection
-    with raw.cursor() as cursor, cursor.copy(f"copy import_{name} from stdin") as copy:
+    with raw(session) as connection, connection.cursor() as cursor, cursor.copy(f"copy import_{name} from stdin") as copy:
         for row in rows:
             copy.write_row(row)
 
@@ -74,10 +78,12 @@ def take_decisions(session: Session, job_id: int, now: datetime) -> tuple[dict[s
     late = _refuse(session, _OF_WITHDRAWN)
     videos = _run(session, _BARE_VIDEOS, {"job": job_id, "now": now}).rowcount
     new = _run(session, _NEW_DECISIONS, {"job": job_id}).rowcount
-    refused = (gone[0] + late[0], gone[1] or late[1])
-    known = rows - refused[0] - new
+    refused = gone | {
+        file: (n + gone.get(file, (0, []))[0], gone.get(file, (0, lines))[1]) for file, (n, lines) in late.items()
+    }
+    known = rows - sum(n for n, _ in refused.values()) - new
     counts = {"rows": rows, "new": new, "known": known, "viewers": viewers, "videos": videos}
-    return counts, {"was decided by somebody who withdrew since": refused}
+    return counts, {WITHDREW[0]: refused}
 
 
 def take_tags(session: Session, job_id: int) -> tuple[dict[str, int], dict[str, Refused]]:
@@ -85,18 +91,26 @@ def take_tags(session: Session, job_id: int) -> tuple[dict[str, int], dict[str, 
     another job's keeps that one's tags, since they go with it."""
     _withdrawn(session)
     rows = _run(session, "select count(*) from import_tags").scalar_one()
+    gone = _refuse(session, _TAGS_OF_WITHDRAWN)
     strange = _refuse(
         session,
         """delete from import_tags i where not exists
-           (select from videos v where v.id = i.video_id and v.job_id = :job) returning line""",
+           (select from videos v where v.id = i.video_id and v.job_id = :job) returning file, line""",
         {"job": job_id},
     )
-    gone = _refuse(session, _TAGS_OF_WITHDRAWN)
     _run(session, _NEW_TAGGERS)
     _run(session, "insert into tags (name) select distinct tag from import_tags order by 1 on conflict do nothing")
     counted = _run(session, _COUNTED_TAGS).rowcount
     refused = {"names a video that is not in this job's catalogue": strange}
-    return {"rows": rows, "given": counted}, refused | {"was given by somebody who withdrew since": gone}
+    return {"rows": rows, "given": counted}, refused | {WITHDREW[1]: gone}
+
+
+def withdrew(session: Session, people: Collection[tuple[UUID, str]]) -> bool:
+    """Whether one of these (id, pseudonym) withdrew and has not decided anew since."""
+    asked = consents.withdrawals(session)
+    query = select(Viewer.user_id, Viewer.withdrawn_at).where(among(Viewer.user_id, [user for user, _ in people]))
+    known = dict(session.execute(query).all())
+    return any(known[user] is not None if user in known else person in asked for user, person in people)
 
 
 def drop_tags(session: Session, job_id: int) -> None:
@@ -125,8 +139,11 @@ def _withdrawn(session: Session) -> None:
 
 
 def _refuse(session: Session, statement: str, values: dict[str, Any] | None = None) -> Refused:
-    lines = sorted(_run(session, statement, values).scalars())
-    return len(lines), lines[:5]
+    found: Refused = {}
+    for file, line in sorted(map(tuple, _run(session, statement, values))):
+        n, lines = found.get(file, (0, []))
+        found[file] = (n + 1, lines if len(lines) >= 5 else [*lines, line])
+    return found
 
 
 def _run(session: Session, statement: str, values: dict[str, Any] | None = None) -> Any:
@@ -134,7 +151,8 @@ def _run(session: Session, statement: str, values: dict[str, Any] | None = None)
 
 
 _LAST_ROW = """
-    delete from import_videos i using import_videos j where j.video_id = i.video_id and j.line > i.line
+    delete from import_videos i using import_videos j
+    where j.video_id = i.video_id and (j.file, j.line) > (i.file, i.line)
 """
 _NEW_VIDEOS = """
     insert into videos
@@ -177,7 +195,7 @@ _OF_WITHDRAWN = """
         exists (select from viewers v where v.user_id = i.user_id and
             (v.withdrawn_at is not null or exists
                 (select from import_withdrawn w where w.pseudonym = v.pseudonym and i.decided_at <= w.until)))
-    returning line
+    returning file, line
 """
 # A tag has no moment: of somebody who withdrew it counts only once they have decided something anew.
 _TAGS_OF_WITHDRAWN = """
@@ -185,7 +203,7 @@ _TAGS_OF_WITHDRAWN = """
         exists (select from viewers v where v.user_id = i.user_id and v.withdrawn_at is not null) or
         (exists (select from import_withdrawn w where w.pseudonym = i.pseudonym)
             and not exists (select from viewers v where v.user_id = i.user_id))
-    returning line
+    returning file, line
 """
 _NEW_TAGGERS = """
     insert into viewers (user_id, pseudonym)
@@ -202,13 +220,13 @@ _NEW_VIEWERS = """
 """
 _BARE_VIDEOS = """
     insert into videos (id, external_id, job_id, updated_at)
-    select distinct on (video_id) video_id, external_id, :job, :now from import_decisions order by video_id, line
+    select distinct on (video_id) video_id, external_id, :job, :now from import_decisions order by video_id, file, line
     on conflict do nothing
 """
 _NEW_DECISIONS = """
     insert into user_video_decisions (user_id, video_id, decision, rating, decided_at, job_id)
     select distinct on (user_id, video_id, decided_at, decision) user_id, video_id, decision, rating, decided_at, :job
-    from import_decisions order by user_id, video_id, decided_at, decision, line desc
+    from import_decisions order by user_id, video_id, decided_at, decision, file desc, line desc
     on conflict do nothing
 """
 _COUNTED_TAGS = """

@@ -172,6 +172,53 @@ def test_who_withdrew_does_not_come_back_with_the_next_export(studio: Studio) ->
     assert learned(studio)
 
 
+def test_an_export_given_again_is_let_go_once_the_others_rows_are_taken(any_studio: Studio) -> None:
+    """Of a full export every week, too, nothing that names who withdrew is kept; nor of a row that was refused."""
+    studio = any_studio
+    studio_job(studio)
+    withdrawal.request(studio, AOI, OPERATOR)
+    assert [r.done for r in withdrawal.carry_out(studio)] == [True]
+    rows = RATED + table(("kai", "f5", 5, T), head="x,x,x,x").split(b"\r\n", 1)[1]
+    bad = table(("kai", "f4", 5, T), (AOI, "f4", "many", T))
+    files = {
+        "videos-catalogue.csv": FILMS.encode(), "decisions-all.csv.gz": gzip.compress(rows), "tags-all.csv": TAGGED,
+        "decisions-bad.csv": bad, "decisions-plain.csv": table(("kai", "f3", 5, T)),
+    }  # fmt: skip
+    found = importing.load(studio, give(studio, "next-week", "studio", files, cached=False).job_id, NOW)
+    assert mentions(studio, HERS) == []
+    assert found.counts["decisions"]["new"] == 3 and found.counts["tags"] == {"rows": 3, "given": 1}
+    assert {name: [str(each) for each in told] for name, told in found.refused.items()} == {
+        "decisions-all.csv.gz": ["was decided by somebody who withdrew since: 3 (line 2, 3, 4)"],
+        "decisions-bad.csv": ["has a rating that is no number: 1 (line 3)"],
+        "tags-all.csv": ["was given by somebody who withdrew since: 2 (line 2, 3)"],
+    }
+    said = "named somebody who withdrew: its other rows were taken, and the file was deleted"
+    assert found.notes == tuple(f"{n} {said}" for n in ("decisions-all.csv.gz", "tags-all.csv", "decisions-bad.csv"))
+    with studio.database.session() as session:
+        query = select(Upload.name, Upload.status).where(Upload.job_id == 2)
+        statuses = dict(session.execute(query).all())
+        assert {name for name, status in statuses.items() if status == "ok"} == {
+            "videos-catalogue.csv",
+            "decisions-plain.csv",
+        }
+        assert audit.verify(session).ok
+
+
+def test_an_export_under_a_legal_hold_is_told(studio: Studio) -> None:
+    from pipelines.governance import vault
+    from tests.governance.house import ADMINISTRATOR, item_of
+
+    studio_job(studio)
+    withdrawal.request(studio, AOI, OPERATOR)
+    assert [r.done for r in withdrawal.carry_out(studio)] == [True]
+    given = give(studio, "held", "studio", {"decisions-b.csv": RATED}, cached=False)
+    with studio.database.session() as session:
+        vault.hold(session, item_of(studio, given, "decisions").id, ADMINISTRATOR, "a court asked")
+    found = importing.load(studio, given.job_id, NOW)
+    assert found.notes == ("decisions-b.csv names somebody who withdrew, and stays: a legal hold keeps it",)
+    assert studio.objects.exists(given.keys["decisions-b.csv"])
+
+
 def test_a_viewer_is_found_by_their_id_too(studio: Studio) -> None:
     """Then it is the pseudonym of the name under which snapshots hold them, which nobody can tell from the id."""
     studio_job(studio)

@@ -6,23 +6,28 @@ import csv
 import gzip
 import io
 import math
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from pipelines.errors import BadInput
 from pipelines.governance.people import pseudonym
-from pipelines.recommending import importing, reading
+from pipelines.recommending import blocks, importing, reading
 from pipelines.recommending.people import video_id, viewer_id
 from pipelines.settings import Settings
-from pipelines.storage import decisions, jobs, uploads, videos, viewers
+from pipelines.storage import decisions, imports, jobs, uploads, videos, viewers
 from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
 from pipelines.storage.jobs import NewJob
@@ -165,7 +170,7 @@ def test_every_bad_row_is_counted_by_its_reason(studio: Studio, job: Callable[..
     assert found.counts["decisions"]["new"] == 2
     assert {each.reason: each.lines for each in found.refused["decisions.csv"]} == {
         "was decided in the future": (3,),
-        "was decided before 1970, or has no time": (4,),
+        "was decided before 1990, or has no time": (4,),
         "has no user_id": (5,),
         "has no video_id": (6, 21),
         "has neither decision nor rating": (7, 8, 19),
@@ -210,6 +215,154 @@ def test_a_file_that_cannot_be_used_is_refused_whole(
         importing.load(studio, job(**{"tags": TAGS, kind: data}), NOW)
     assert str(caught.value).startswith(f"{kind}.csv: ")
     assert everything(studio) == before, "nothing of the others either"
+
+
+@pytest.mark.parametrize("kind", ["decisions", "tags", "videos"])
+def test_without_a_header_nobody_is_named(studio: Studio, job: Callable[..., int], kind: str) -> None:
+    """Messages are stored and logged, where no withdrawal looks."""
+    with pytest.raises(BadInput, match=f"has no header line: .*; {kind} need the columns video_id|user_id") as caught:
+        importing.load(studio, job(**{kind: f"Aoi Hanamura <aoi@example.org>,f1,4.5,{T}\n"}), NOW)
+    assert "Aoi" not in str(caught.value) and "f1" not in str(caught.value)
+
+
+def test_what_the_database_refuses_names_nobody(
+    studio: Studio, job: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message quotes the row, and is kept with the outcome."""
+    real = imports.copy_in
+
+    def cut(session: Session, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        real(session, name, (row[:-1] for row in rows))
+
+    monkeypatch.setattr(imports, "copy_in", cut)
+    with pytest.raises(RuntimeError, match="BadCopyFileFormat, 22P04") as caught:
+        importing.load(studio, job(decisions=RATINGS), NOW)
+    assert str(viewer_id("ann")) not in str(caught.value) and caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("said", "moment"),
+    [
+        ("20261120", datetime(2026, 11, 20, tzinfo=UTC)),
+        ("19951120", datetime(1995, 11, 20, tzinfo=UTC)),
+        ("1763550000", datetime(2025, 11, 19, 11, tzinfo=UTC)),
+        ("20261320", None),  # no date, and as seconds of 1970
+        ("19691231", None),
+        ("1989-12-31", None),
+        ("600000000", None),
+    ],
+)
+def test_eight_digits_are_a_date_and_what_cannot_be_is_refused(
+    studio: Studio, job: Callable[..., int], said: str, moment: datetime | None
+) -> None:
+    table = f"user_id,video_id,decision,decided_at\nann,1,like,{said}\nann,2,like,{T}\n"
+    found = importing.load(studio, job(decisions=table), NOW)
+    with studio.database.session() as session:
+        at = session.execute(select(Decision.decided_at).where(Decision.video_id == video_id("1"))).scalar()
+    assert at == moment
+    refused = [str(each) for each in found.refused.get("decisions.csv", ())]
+    assert refused == ([] if moment else ["was decided before 1990, or has no time: 1 (line 2)"])
+
+
+def test_a_number_too_small_for_the_database(studio: Studio, job: Callable[..., int]) -> None:
+    table = f"user_id,video_id,rating,decided_at\nann,1,1e-50,{T}\n"
+    found = importing.load(studio, job(decisions=table, videos="video_id,duration\n1,1e-60\n"), NOW)
+    assert found.counts["decisions"]["new"] == 1
+
+
+def test_each_file_of_a_kind_has_its_own_reasons(studio: Studio, job: Callable[..., int]) -> None:
+    """And of two rows about one decision that of the later file counts, whichever line it stands in."""
+    head = "user_id,video_id,rating,decision,decided_at\n"
+    made = job(decisions={"a.csv": head + "\n" * 9 + f"ann,1,1,like,{T}\n", "b.csv": head + f"ann,1,5,like,{T}\n"})
+    with studio.database.session() as session:
+        viewers.ensure(session, viewer_id("ann"), pseudonym("ann"))
+    importing.load(studio, made, NOW)
+    with studio.database.session() as session:
+        assert session.execute(select(Decision.rating)).scalars().all() == [5.0]
+        viewers.withdraw(session, [viewer_id("ann")], NOW)
+    found = importing.load(studio, made, NOW)
+    assert {name: [each.lines for each in told] for name, told in found.refused.items()} == {
+        "a.csv": [(11,)],
+        "b.csv": [(2,)],
+    }
+
+
+BIG = "x" * 60_000
+_BOMB = """
+import resource, sys
+from pathlib import Path
+from pipelines.errors import BadInput
+from pipelines.recommending import reading
+import pyarrow.parquet, pandas
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rows = 0
+try:
+    for block in reading.blocks(Path(sys.argv[1]), "decisions", "bomb"):
+        rows += len(block.lines)
+        assert all(cell is None or max(map(len, [cell, *cell])) <= 20_000 for c in block.columns.values() for cell in c)
+except BadInput as error:
+    print(error)
+print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        ("binary", True),
+        ("large_binary", True),
+        ("large_string", True),
+        ("list", True),
+        ("large_list", True),
+        ("long list", False),
+        ("plain", True),
+        ("wide", False),
+        ("struct", False),
+        ("list of lists", False),
+    ],
+)
+def test_a_parquet_bomb_costs_little(tmp_path: Path, kind: str, read: bool) -> None:
+    """One value of 60 kB in each of 20,000 rows is 1.2 GB, and 50 kB as a file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    n, index = 20_000, pa.array(np.zeros(20_000, np.int32))
+    one = pa.array([BIG])
+    cells: Any = {
+        "binary": lambda: pa.DictionaryArray.from_arrays(index, one.cast(pa.binary())).cast(pa.binary()),
+        "large_binary": lambda: one.cast(pa.large_binary()).take(index),
+        "large_string": lambda: one.cast(pa.large_string()).take(index),
+        "list": lambda: pa.array([[BIG]]).take(index),
+        "large_list": lambda: pa.array([[BIG]], pa.large_list(pa.large_string())).take(index),
+        "long list": lambda: pa.array([["x"] * 3_000], pa.list_(pa.string())).take(index),
+        "plain": lambda: pa.array([f"{i:09d}" + "x" * 20_000 for i in range(n)]),
+        "wide": lambda: pa.array([BIG.encode()], pa.binary(60_000)).take(index),
+        "struct": lambda: pa.array([{"a": BIG}]).take(index),
+        "list of lists": lambda: pa.array([[[BIG]]]).take(index),
+    }
+    column = "decision" if "list" in kind else "user_id"
+    others = {c: pa.array(["1"] * n) for c in ("user_id", "video_id", "decision", "decided_at") if c != column}
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(
+        pa.table({column: cells[kind](), **others}), path, compression="zstd", use_dictionary=kind != "plain"
+    )
+    del cells
+    assert path.stat().st_size < 3 << 20
+    done = subprocess.run([sys.executable, "-c", _BOMB, str(path)], capture_output=True, text=True, check=True)
+    *said, last = done.stdout.splitlines()
+    rows, grown = map(int, last.split())
+    assert grown < 400, f"{grown} MB"
+    assert (rows, said) == ((n, []) if read else (0, said))
+    assert read or said[0].startswith("bomb: h")
+
+
+def test_lists_in_place_of_ids_are_refused(studio: Studio, job: Callable[..., int], tmp_path: Path) -> None:
+    import pandas as pd
+
+    path = tmp_path / "l.parquet"
+    pd.DataFrame({"user_id": [["ann"]], "video_id": ["1"], "decision": ["like"], "decided_at": [T]}).to_parquet(path)
+    with pytest.raises(BadInput, match="holds no plain values in its column user_id"):
+        importing.load(studio, job(decisions=path.read_bytes()), NOW)
 
 
 def test_any_title_is_data(studio: Studio, job: Callable[..., int]) -> None:
@@ -356,7 +509,7 @@ def test_any_cells_are_rows_or_reasons(tmp_path: Path, rows: list[tuple[str, ...
 
 def test_a_file_of_several_blocks(studio: Studio, job: Callable[..., int]) -> None:
     """More than one block, and every row of them."""
-    rows = 2 * reading.BLOCK + 7
+    rows = 2 * blocks.BLOCK + 7
     lines = "".join(f"u{i % 501},v{i % 977},{i % 10 / 2},{T - i}\n" for i in range(rows))
     found = importing.load(studio, job(decisions="user_id,video_id,rating,decided_at\n" + lines), NOW)
     assert found.counts["decisions"]["new"] == rows and found.counts["decisions"]["viewers"] == 501
