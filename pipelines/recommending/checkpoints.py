@@ -25,13 +25,27 @@ _KEPT = 2  # the newest; one before, should the newest be damaged
 
 def fingerprint(interactions: Interactions, items: pd.DataFrame, recipe: Recipe, seed: int, more: object) -> str:
     """Of everything that decides how a training goes: a state of another one must not be taken up."""
-    found = hashlib.sha256(json.dumps([recipe.to_json(), seed, repr(more)], sort_keys=True).encode())
+    found = hashlib.sha256(json.dumps([recipe.to_json(), seed], sort_keys=True).encode())
+    _feed(found, more)
     for column in (interactions.users, interactions.items, interactions.times, interactions.ratings):
         found.update(np.ascontiguousarray(column).tobytes())
     found.update(np.ascontiguousarray(interactions.wanted).tobytes())
     found.update("\n".join(interactions.item_ids.tolist()).encode())
     found.update(items.astype(str).to_csv(index=False).encode())
     return found.hexdigest()
+
+
+def _feed(found: hashlib._Hash, what: object) -> None:
+    """All of it: numpy abbreviates a long array as text."""
+    if isinstance(what, np.ndarray):
+        found.update(f"{what.dtype.str}{what.shape}".encode())
+        found.update(np.ascontiguousarray(what).tobytes())
+    elif isinstance(what, list | tuple):
+        found.update(f"[{len(what)}]".encode())
+        for part in what:
+            _feed(found, part)
+    else:
+        found.update(repr(what).encode())
 
 
 def save(folder: Path, epoch: int, mark: str, facts: dict[str, Any], arrays: list[NDArray[Any]]) -> None:

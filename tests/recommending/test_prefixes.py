@@ -205,6 +205,13 @@ def test_a_damaged_or_foreign_state_is_passed_over(tmp_path: Path) -> None:
     items = pd.DataFrame({"item_id": data.item_ids})
     mark = checkpoints.fingerprint(data, items, Recipe(), 0, None)
     assert mark != checkpoints.fingerprint(data, items, Recipe(), 1, None)
+    users, targets = np.arange(5_000, dtype=np.int32), [np.array([n], np.int32) for n in range(5_000)]
+    judged = checkpoints.fingerprint(data, items, Recipe(), 0, (users, targets))
+    users[2_500], others = 7, [*targets[:2_500], np.array([7], np.int32), *targets[2_501:]]
+    assert checkpoints.fingerprint(data, items, Recipe(), 0, (users, targets)) != judged, "beyond what is shown of it"
+    users[2_500] = 2_500
+    assert checkpoints.fingerprint(data, items, Recipe(), 0, (users, others)) != judged
+    assert checkpoints.fingerprint(data, items, Recipe(), 0, (users, targets)) == judged
     assert checkpoints.newest(tmp_path, mark) is None
     for epoch in (1, 2, 3):
         checkpoints.save(tmp_path, epoch, mark, {"done": epoch}, [np.arange(epoch)])
