@@ -7,7 +7,7 @@ decided nothing, from the moment of their request.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -16,7 +16,7 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ARRAY, Select, Text, cast, func, literal, not_, select
+from sqlalchemy import ARRAY, Select, Text, all_, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -52,16 +52,6 @@ class History:
     @property
     def wanted(self) -> NDArray[np.bool_]:
         return np.isin(self.decisions, WANTED)
-
-
-@dataclass(frozen=True, slots=True)
-class Popular:
-    video_id: str
-    external_id: str
-    title: str | None
-    genres: tuple[str, ...]
-    score: float  # decisions that wanted it, the older the less
-    n: int  # viewers who wanted it
 
 
 def record(
@@ -113,7 +103,7 @@ def history(session: Session, user_id: UUID | str, limit: int = 500) -> History:
     """The viewer's newest ``limit`` videos with the newest decision about each, oldest first; empty for somebody
     unknown or withdrawn."""
     rows = select(_newest().where(Decision.user_id == UUID(str(user_id))).subquery())
-    newest = rows.order_by(rows.selected_columns.at.desc(), rows.selected_columns.id.desc()).limit(limit)
+    newest = rows.order_by(rows.selected_columns.exact.desc(), rows.selected_columns.id.desc()).limit(limit)
     return _history(session.execute(newest).all()[::-1])
 
 
@@ -126,9 +116,9 @@ def histories(
     if user_ids is not None:
         newest = newest.where(viewers.among(Decision.user_id, user_ids))
     inner = newest.subquery()
-    rank = func.row_number().over(partition_by=inner.c.user_id, order_by=(inner.c.at.desc(), inner.c.id.desc()))
+    rank = func.row_number().over(partition_by=inner.c.user_id, order_by=(inner.c.exact.desc(), inner.c.id.desc()))
     ranked = select(inner, rank.label("rank")).subquery()
-    query = select(ranked).where(ranked.c.rank <= limit).order_by(ranked.c.user_id, ranked.c.at, ranked.c.id)
+    query = select(ranked).where(ranked.c.rank <= limit).order_by(ranked.c.user_id, ranked.c.exact, ranked.c.id)
     rows = session.execute(query, execution_options={"yield_per": _AT_ONCE})
     for user_id, events in groupby(rows, key=lambda row: row.user_id):
         yield user_id, _history(list(events))
@@ -154,64 +144,47 @@ def events(session: Session, *, trainable_only: bool = True) -> DataFrame:
     query = select(inner.c.user_id, inner.c.video_id, inner.c.at, inner.c.rating, inner.c.decision)
     if trainable_only:
         query = query.where(inner.c.learnable)
-    rows = session.execute(query.order_by(inner.c.user_id, inner.c.at, inner.c.id)).all()
-    if trainable_only:
-        refusing = viewers.refusing(session, {row[0] for row in rows})
-        rows = [row for row in rows if row[0] not in refusing]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 5
-    decided = np.asarray(columns[4], dtype=object)
+    rows = session.execute(
+        query.order_by(inner.c.user_id, inner.c.exact, inner.c.id), execution_options={"yield_per": _AT_ONCE}
+    )
+    users, items, words = _Codes(), _Codes(), _Codes()
+    kinds = (np.int32, np.int32, np.int64, np.float32, np.int8)
+    blocks = [tuple(np.zeros(0, kind) for kind in kinds)]
+    for block in rows.partitions():  # a tuple a row, of a block only: of all they would take 300 bytes each
+        given = list(zip(*block, strict=True))
+        coded = (users.of(given[0]), items.of(given[1]), given[2], given[3], words.of(given[4]))
+        blocks.append(tuple(np.array(column, kind) for column, kind in zip(coded, kinds, strict=True)))
+    user, item, at, rating, decision = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    del blocks
+    refusing = viewers.refusing(session, users.names) if trainable_only else set()
+    if refusing:
+        kept = np.array([name not in refusing for name in users.names], np.bool_)[user]
+        user, item, at, rating, decision = (column[kept] for column in (user, item, at, rating, decision))
+    wanted = np.array([word in WANTED for word in words.names], np.bool_)
     return pd.DataFrame(
         {
-            "user_id": pd.Series(columns[0], dtype=object),
-            "item_id": pd.Series(columns[1], dtype=object),
-            "timestamp": np.asarray(columns[2], dtype=np.int64),
-            "rating": np.asarray(columns[3], dtype=np.float32),
-            "wanted": np.isin(decided, WANTED),
-            "decision": pd.Series(decided, dtype=object),
+            "user_id": pd.Series(users.texts[user], dtype=object),
+            "item_id": pd.Series(items.texts[item], dtype=object),
+            "timestamp": at,
+            "rating": rating,
+            "wanted": wanted[decision],
+            "decision": pd.Series(words.texts[decision], dtype=object),
         }
     )
 
 
-def popularity(
-    session: Session,
-    now: datetime,
-    *,
-    half_life: timedelta = timedelta(days=90),
-    since: datetime | None = None,
-    limit: int = 1000,
-    genres: Sequence[str] = (),
-    without_genres: Sequence[str] = (),
-    available: bool = True,
-) -> list[Popular]:
-    """The most wanted videos, the first first: each viewer who wants one counts ``2^(-age / half_life)``; ``since``: of
-    decisions after this moment only. Counting is no learning, so all viewers but the withdrawn count; a catalogue
-    without any decision gives its newest films with score 0, so that there is a list from the beginning.
-    """
-    newest = _newest().where(Decision.decided_at <= now + SKEW)
-    if since is not None:
-        newest = newest.where(Decision.decided_at >= since)
-    inner = newest.subquery()
-    age = func.greatest(now.timestamp() - inner.c.at, 0.0)
-    weight = func.sum(func.exp(-math.log(2) * func.least(age / half_life.total_seconds(), 600.0)))
-    summed = select(inner.c.video_id, weight.label("score"), func.count().label("n"))
-    counted = summed.where(inner.c.decision.in_(WANTED)).group_by(inner.c.video_id).subquery()
-    score = func.coalesce(counted.c.score, 0.0)
-    columns = (cast(Video.id, Text), Video.external_id, Video.title, Video.genres, score, func.coalesce(counted.c.n, 0))
-    query = select(*columns).outerjoin(counted, counted.c.video_id == cast(Video.id, Text))
-    if available:
-        query = query.where(Video.available)
-    if genres:
-        query = query.where(Video.genres.op("&&", is_comparison=True)(_texts(genres)))
-    if without_genres:
-        query = query.where(not_(Video.genres.op("&&", is_comparison=True)(_texts(without_genres))))
-    query = query.order_by(score.desc(), Video.year.desc().nulls_last(), Video.id).limit(limit)
-    return [Popular(i, e, t, tuple(g), float(s), n) for i, e, t, g, s, n in session.execute(query)]
-
-
-def weights(session: Session, days: float) -> dict[str, tuple[int, float]]:
-    """Of each video that anybody wanted: how many viewers did, and that sum with each counted exp(-age / ``days``), the
-    age being that of the decision when the newest of all was made."""
-    inner = _newest().subquery()
+def weights(session: Session, days: float, until: datetime | None = None) -> dict[str, tuple[int, float]]:
+    """Of each video that anybody wanted who is learned from: how many viewers did, and that sum with each counted
+    exp(-age / ``days``), the age being that of the decision when the newest of all was made. With ``until`` as it was
+    then: without what was told later."""
+    newest_of_each = _newest(viewers.learnable().label("learnable"))
+    if until is not None:
+        newest_of_each = newest_of_each.where(Decision.created_at <= until)
+    told = newest_of_each.subquery()
+    learned = select(told).where(told.c.learnable)
+    if refusing := viewers.refusing(session):
+        learned = learned.where(told.c.user_id != all_(literal(sorted(refusing), ARRAY(Text()))))
+    inner = learned.cte("learned")
     newest = select(func.max(inner.c.at)).scalar_subquery()
     age = func.least((newest - inner.c.at) / (days * 86_400.0), 600.0)  # exp(-600) is 0 all the same, and no error
     query = select(inner.c.video_id, func.count(), func.sum(func.exp(-age)))
@@ -243,6 +216,24 @@ def of_job(session: Session, name: str) -> tuple[int, int]:
     return n, people
 
 
+class _Codes:
+    """Numbers for texts, in the order in which they came: each text is in memory once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def of(self, texts: Iterable[str]) -> list[int]:
+        return [self._known.setdefault(text, len(self._known)) for text in texts]
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._known)
+
+    @property
+    def texts(self) -> NDArray[np.object_]:
+        return np.array([*self._known], dtype=object)
+
+
 def _newest(*more: Any) -> Select[Any]:
     """One row a viewer and video: the newest decision of viewers who have not withdrawn."""
     columns = (
@@ -250,6 +241,7 @@ def _newest(*more: Any) -> Select[Any]:
         cast(Decision.user_id, Text).label("user_id"),
         cast(Decision.video_id, Text).label("video_id"),
         Video.external_id,
+        Decision.decided_at.label("exact"),  # what came first within a second, too
         cast(func.floor(func.extract("epoch", Decision.decided_at)), Decision.id.type).label("at"),
         Decision.rating,
         Decision.decision,
@@ -269,7 +261,3 @@ def _history(rows: Sequence[Any]) -> History:
         np.array(ratings, dtype=np.float32),
         np.array([row.decision for row in rows], dtype=np.str_),
     )
-
-
-def _texts(values: Sequence[str]) -> Any:
-    return literal(list(values), ARRAY(Text()))

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Select, Text, cast, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
+from pipelines.governance.people import pseudonym
 from pipelines.recommending.people import video_id
+from pipelines.storage.consents import trainable_jobs
 from pipelines.storage.recommending_tables import Performer, Tag, Video, VideoPerformer, VideoTag
+from pipelines.storage.tables import Job
 from pipelines.storage.viewers import among
 
 if TYPE_CHECKING:
@@ -40,10 +44,13 @@ class Card:
     available: bool
 
 
-def frame(session: Session, ids: Collection[str | UUID] | None = None) -> DataFrame:
+def frame(session: Session, ids: Collection[str | UUID] | None = None, *, learnable: bool = False) -> DataFrame:
     """All videos (or these), one row each, in the order of their ids: ``item_id`` (str(uuid)), ``external_id``,
     ``title`` (str or None), ``genres`` (list), ``year`` (float, NaN where unknown), ``category``, ``duration_s``
-    (float), ``performers`` (list), ``tags`` (list, the most given first), ``description``, ``available`` (bool)."""
+    (float), ``performers`` (list), ``tags`` (list, the most given first), ``description``, ``available`` (bool).
+
+    With ``learnable`` nothing is told of a video but its ids and whether it is available when the owner of the job that
+    describes it does not allow training; its tags neither, since whose they are is not known one by one."""
     import pandas as pd
 
     tags = select(VideoTag.video_id, func.array_agg(aggregate_order_by(Tag.name, VideoTag.n.desc(), Tag.name)))
@@ -63,11 +70,14 @@ def frame(session: Session, ids: Collection[str | UUID] | None = None) -> DataFr
         tagged.c[1],
         Video.description,
         Video.available,
+        _trusted(),
     )
     query = query.outerjoin(played, played.c[0] == Video.id).outerjoin(tagged, tagged.c[0] == Video.id)
     if ids is not None:
         query = query.where(among(Video.id, ids))
-    rows = session.execute(query.order_by(Video.id)).all()
+    rows: list[Any] = list(session.execute(query.order_by(Video.id)))
+    if learnable:
+        rows = [row if row[-1] else (*row[:2], *[None] * (len(COLUMNS) - 3), row[-2]) for row in rows]
     columns: dict[str, Any] = {name: _objects([row[i] for row in rows]) for i, name in enumerate(COLUMNS)}
     for name in ("year", "duration_s"):
         columns[name] = np.array([np.nan if v is None else v for v in columns[name]], dtype=np.float64)
@@ -78,41 +88,39 @@ def frame(session: Session, ids: Collection[str | UUID] | None = None) -> DataFr
     return pd.DataFrame({n: pd.Series(v, dtype=v.dtype) for n, v in columns.items()}, columns=list(COLUMNS))
 
 
-def cards(session: Session, ids: Collection[str | UUID]) -> dict[str, Card]:
-    """By id, those of these videos that there are."""
-    return {card.video_id: card for card in _cards(session, _card().where(among(Video.id, ids)))}
-
-
-def titles(session: Session, ids: Collection[str | UUID]) -> dict[str, str]:
-    """By id; a video without title goes by what the studio calls it."""
-    query = select(cast(Video.id, Text), func.coalesce(Video.title, Video.external_id)).where(among(Video.id, ids))
-    return dict(session.execute(query).all())
-
-
 def find(session: Session, what: str) -> Card | None:
     """The video that the studio calls so, or of this id."""
     query = _card().where(or_(Video.external_id == what.strip(), Video.id == video_id(what)))
     return next(iter(_cards(session, query.order_by(Video.external_id != what.strip()).limit(1))), None)
 
 
-def ids(session: Session, *, available: bool | None = None) -> list[str]:
-    """Of all videos, in order."""
+def ids(session: Session, *, available: bool | None = None, until: datetime | None = None) -> list[str]:
+    """Of all videos, in order; with ``until`` without those that changed later."""
     query = select(cast(Video.id, Text)).order_by(Video.id)
     if available is not None:
         query = query.where(Video.available.is_(available))
+    if until is not None:
+        query = query.where(Video.updated_at <= until)
     return list(session.execute(query).scalars())
-
-
-def genres(session: Session) -> dict[str, int]:
-    """How many videos each genre has, the largest first."""
-    each = select(func.unnest(Video.genres).label("genre")).subquery()
-    query = select(each.c.genre, func.count()).group_by(each.c.genre).order_by(func.count().desc(), each.c.genre)
-    return dict(session.execute(query).all())
 
 
 def count(session: Session) -> int:
     n: int = session.execute(select(func.count()).select_from(Video)).scalar_one()
     return n
+
+
+def givers(session: Session) -> list[str]:
+    """Pseudonyms, sorted, of the owners of jobs whose words about videos are learned from (see ``frame``): a snapshot's
+    ``users``, too, as decisions.givers."""
+    words = [select(table.video_id).where(table.video_id == Video.id).exists() for table in (VideoTag, VideoPerformer)]
+    facts = (Video.title, Video.description, Video.category, Video.year, Video.duration_s)
+    said = or_(Video.genres != [], *(fact.is_not(None) for fact in facts), *words)
+    query = select(Job.owner).where(Job.id.in_(select(Video.job_id).where(said)), Job.id.in_(trainable_jobs()))
+    return sorted({pseudonym(owner) for owner in session.execute(query.distinct()).scalars() if owner})
+
+
+def _trusted() -> ColumnElement[bool]:
+    return or_(Video.job_id.is_(None), Video.job_id.in_(trainable_jobs()))
 
 
 def _card() -> Select[str, str, str | None, list[str], int | None, bool]:

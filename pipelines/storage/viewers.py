@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Text, Uuid, and_, any_, cast, func, literal, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Text, Uuid, and_, any_, cast, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -35,10 +35,6 @@ def ensure(session: Session, user_id: UUID, person: str) -> Viewer:
     return rows[user_id]
 
 
-def get(session: Session, user_id: UUID) -> Viewer | None:
-    return session.get(Viewer, user_id)
-
-
 def of_name(session: Session, name: str) -> Sequence[Viewer]:
     """Who goes by this name, or has this id: one row, or two where the id was once given in place of the name."""
     query = select(Viewer).where(or_(Viewer.user_id == viewer_id(name), Viewer.pseudonym == pseudonym(name)))
@@ -54,12 +50,6 @@ def pseudonyms(session: Session, user_ids: Collection[str | UUID]) -> list[str]:
     """Those of these viewers, sorted: what a training snapshot keeps as its ``users``."""
     query = select(Viewer.pseudonym).where(among(Viewer.user_id, user_ids)).order_by(Viewer.pseudonym)
     return list(session.execute(query).scalars())
-
-
-def count(session: Session) -> int:
-    """Without those who withdrew."""
-    n: int = session.execute(select(func.count()).select_from(Viewer).where(Viewer.withdrawn_at.is_(None))).scalar_one()
-    return n
 
 
 def consent(session: Session, user_id: UUID, *, training: bool, actor: str, now: datetime) -> None:
@@ -80,10 +70,13 @@ def consent(session: Session, user_id: UUID, *, training: bool, actor: str, now:
     audit.write(session, actor=actor, action="consent.set", subject=f"user:{row.pseudonym}", detail=detail)
 
 
-def ids(session: Session) -> list[str]:
-    """Of all who have decided anything and have not withdrawn, in order."""
-    decided = select(Decision.user_id).where(Decision.user_id == Viewer.user_id).exists()
-    query = select(cast(Viewer.user_id, Text)).where(Viewer.withdrawn_at.is_(None), decided)
+def ids(session: Session, until: datetime | None = None) -> list[str]:
+    """Of all who have decided anything and have not withdrawn, in order; with ``until`` without those of whom anything
+    was told later."""
+    decided = select(Decision.user_id).where(Decision.user_id == Viewer.user_id)
+    query = select(cast(Viewer.user_id, Text)).where(Viewer.withdrawn_at.is_(None), decided.exists())
+    if until is not None:
+        query = query.where(~decided.where(Decision.created_at > until).exists())
     return list(session.execute(query.order_by(Viewer.user_id)).scalars())
 
 
@@ -94,11 +87,11 @@ def withdraw(session: Session, user_ids: Collection[str | UUID], now: datetime) 
     return len(session.execute(changed.execution_options(synchronize_session=False)).all())
 
 
-def refusing(session: Session, user_ids: Collection[str | UUID]) -> set[str]:
-    """Ids (str) of those from whom nothing may be learned whoever allows it: as the owner of jobs they allow no
-    training at all, or took it back, and as a viewer they said nothing."""
-    query = select(cast(Viewer.user_id, Text), Viewer.pseudonym).where(among(Viewer.user_id, user_ids))
-    people = dict(session.execute(query).all())
+def refusing(session: Session, user_ids: Collection[str | UUID] | None = None) -> set[str]:
+    """Ids (str) of those (of all) from whom nothing may be learned whoever allows it: as the owner of jobs they allow
+    no training at all, or took it back, and as a viewer they said nothing."""
+    query = select(cast(Viewer.user_id, Text), Viewer.pseudonym)
+    people = dict(session.execute(query if user_ids is None else query.where(among(Viewer.user_id, user_ids))).all())
     gone = withdrawn_pseudonyms(session, people.values())
     return {user for user, person in people.items() if person in gone}
 
