@@ -16,9 +16,10 @@ TOWER, TABLE, POPULAR, REMEMBERED = "tower", "table", "popular", "remembered"
 
 @dataclass(frozen=True, slots=True)
 class Recommendations:
-    """``path``: "tower", the viewer's history as it is now through the user tower; "table", their stored vector, when
-    no tower answered; "popular", for who has no history, and without a model; "remembered", the popular list as it was
-    when the database went away. ``version``: whose vectors they are, or the path."""
+    """``path``: "tower", the viewer's history as it is now through the user tower; "table", their stored vector: in
+    lists for many as long as they have decided nothing since, and whenever no tower answers; "popular", for who has no
+    history, and without a model; "remembered", the popular list as it was when the database went away. ``version``:
+    whose vectors they are, or the path."""
 
     items: tuple[Item, ...]
     path: str

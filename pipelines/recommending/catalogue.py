@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.recommending.searching import Ids, Rows, find
+from pipelines.recommending.searching import Ids, Lookup, Rows
 from pipelines.storage.recommendations import Columns, Wanted
 
 OFTEN = 0.02  # the share of the videos that is called popular
@@ -47,17 +47,18 @@ class Catalogue:
     popular: NDArray[np.float64]
     month: NDArray[np.int64]
     total: NDArray[np.int64]
-    order: Rows  # sorts the ids
+    best: Rows  # [n] the most popular first, ties by id
+    lookup: Lookup
     names: dict[str, str]  # genre as it is written, by the plain word
     share: dict[str, float]  # of the videos, by plain genre
-    words: NDArray[np.bool_]  # [groups, genres]: which plain genres, in the order of ``share``, each group has
+    words: NDArray[np.float32]  # [groups, genres]: 1 for the plain genres, in the order of ``share``, of each group
     often: tuple[float, float]  # least ``popular`` and least ``month`` of the most popular 2 %
 
     @classmethod
     def of(cls, columns: Columns, wanted: Wanted) -> Catalogue:
-        order = np.argsort(columns.ids, kind="stable")
+        lookup = Lookup.of(columns.ids)
         n = len(columns.ids)
-        rows = find(columns.ids, order, wanted.ids)
+        rows = lookup.rows(wanted.ids)
         known = rows >= 0
         counts: list[NDArray[Any]] = [np.zeros(n, kind) for kind in (np.float64, np.int64, np.int64)]
         for column, values in zip(counts, (wanted.score, wanted.month, wanted.total), strict=True):
@@ -68,9 +69,9 @@ class Catalogue:
             for genre in {_plain(g) for g in genres}:
                 share[genre] = share.get(genre, 0.0) + size / max(n, 1)
         place = {genre: number for number, genre in enumerate(share)}
-        words = np.zeros((len(columns.genres), len(share)), np.bool_)
+        words = np.zeros((len(columns.genres), len(share)), np.float32)
         for group, genres in enumerate(columns.genres):
-            words[group, [place[_plain(g)] for g in genres]] = True
+            words[group, [place[_plain(g)] for g in genres]] = 1
         names = {_plain(genre): genre for genres in columns.genres for genre in genres}
         few = max(1, int(OFTEN * n))
         often = tuple(float(np.partition(c, n - few)[n - few]) if n else 0.0 for c in (counts[0], counts[1]))
@@ -82,7 +83,8 @@ class Catalogue:
             counts[0],
             counts[1],
             counts[2],
-            order,
+            np.lexsort((columns.ids, -counts[0])),
+            lookup,
             names,
             share,
             words,
@@ -94,17 +96,19 @@ class Catalogue:
 
     def rows_of(self, ids: Ids) -> Rows:
         """Row of each id, -1 where there is none."""
-        return find(self.ids, self.order, ids)
+        return self.lookup.rows(ids)
 
     def admitted(self, filters: Filters) -> NDArray[np.bool_]:
         """[n]: which videos pass."""
         groups = [filters.admits(g, bool(a)) for g, a in zip(self.genres, self.available, strict=True)]
         return np.array(groups, np.bool_)[self.groups]
 
-    def genre_counts(self, rows: Rows) -> NDArray[np.int64]:
-        """How many of these videos have each genre of ``share``."""
-        of_groups = np.bincount(self.groups[rows], minlength=len(self.genres))
-        return np.asarray(of_groups @ self.words, np.int64)
+    def genre_counts(self, viewers: Rows, rows: Rows, m: int) -> NDArray[np.float32]:
+        """[m, genres]: how many of each viewer's videos have each genre of ``share``; ``viewers`` [n] says whose each
+        of ``rows`` [n] is."""
+        n = len(self.genres)
+        of_groups = np.bincount(viewers * n + self.groups[rows], minlength=m * n).reshape(m, n)
+        return np.asarray(of_groups.astype(np.float32) @ self.words)
 
 
 def _plain(genre: str) -> str:

@@ -32,10 +32,9 @@ def listed(session: Session, state: State, decided: Decided, wish: Wish, taken: 
     rng = np.random.default_rng(wish.seed)
     made: list[Item] = []
     while len(made) < wish.limit and open_.any():  # again where more have gone, within seconds, than were spare
-        rows = np.flatnonzero(open_)
-        best = rows[np.lexsort((catalogue.ids[rows], -catalogue.popular[rows]))[: wish.pool]]
+        best = catalogue.best[open_[catalogue.best]][: wish.pool]
         if wish.exploration:
-            new = np.setdiff1d(rows[catalogue.total[rows] == 0], best)
+            new = np.setdiff1d(np.flatnonzero(open_ & (catalogue.total == 0)), best)
             best = np.concatenate([best, rng.permutation(new)[: wish.pool]])
         scores = catalogue.popular[best].astype(np.float32)
         order = _order(scores, wish)
@@ -43,8 +42,8 @@ def listed(session: Session, state: State, decided: Decided, wish: Wish, taken: 
         chosen = uuids(catalogue.ids[best[order]])
         cards = recommendations.cards(session, chosen)
         wanted = catalogue.rows_of(decided.video_ids[decided.wanted])
-        choice = Choice(chosen, scores[order], [None] * len(chosen), best[order], wanted)
-        made += items(state, choice, cards, wish)
+        choice = Choice.of(catalogue, chosen, scores[order], [None] * len(chosen), best[order], wanted)
+        made += items(choice, cards, wish)
     return tuple(made[: wish.limit])
 
 

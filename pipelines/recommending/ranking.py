@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from pipelines.errors import BadInput
 from pipelines.recommending import reasons, reranking
-from pipelines.recommending.catalogue import Filters
+from pipelines.recommending.catalogue import Catalogue, Filters
 from pipelines.recommending.searching import Ids, Rows
 from pipelines.recommending.shelves import Shelf, State, uuids
 from pipelines.storage import embeddings, recommendations
@@ -27,7 +27,7 @@ MOST = 1000  # places of a list
 SPARE = 5  # more than asked for, should some have gone within the last seconds
 POOL = 5  # times as many candidates as places, where their order is not that of their scores
 FEWEST = 100  # candidates then
-LIKED = 100  # newest videos that may be named as a reason
+LIKED = 40  # newest videos that may be named as a reason
 USUAL = (0.0, 0.25)  # of two videos' dot product, where no index has measured it
 
 
@@ -102,14 +102,29 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A list before its titles: ids and scores, for each the liked video to name as its reason; rows of the catalogue
-    (-1 where it has none) of the list and of what the viewer wanted."""
+    """A list before its titles: ids and scores, for each the liked video to name as its reason, and what is ``said`` of
+    it whoever asks; and the genres that the viewer chose more often than others."""
 
     names: list[str]
     scores: NDArray[np.float32]
     links: list[str | None]
-    rows: Rows
-    wanted: Rows
+    said: list[str | None]
+    tastes: dict[str, float]
+
+    @classmethod
+    def of(
+        cls,
+        catalogue: Catalogue,
+        names: list[str],
+        scores: NDArray[np.float32],
+        links: list[str | None],
+        rows: Rows,
+        wanted: Rows,
+    ) -> Choice:
+        """By rows of the catalogue (-1 where it has none) of the list and of what the viewer wanted."""
+        wanted = wanted[wanted >= 0]
+        tastes = reasons.tastes(catalogue, wanted) if len(wanted) else {}
+        return cls(names, scores, links, reasons.general(catalogue, rows), tastes)
 
 
 def personal(
@@ -163,7 +178,7 @@ def told(
     """The chosen ones with titles and reasons, as far as they are there and pass the filters at this moment."""
     chosen = choice(session, state, shelf, found, order, decided)
     cards = recommendations.cards(session, [*chosen.names, *{link for link in chosen.links if link}])
-    return items(state, chosen, cards, wish)
+    return items(chosen, cards, wish)
 
 
 def choice(
@@ -176,17 +191,13 @@ def choice(
     else:
         rows = state.catalogue.rows_of(found.ids[order])
         wanted = state.catalogue.rows_of(decided.video_ids[decided.wanted])
-    return Choice(uuids(found.ids[order]), found.scores[order], links, rows, wanted)
+    return Choice.of(state.catalogue, uuids(found.ids[order]), found.scores[order], links, rows, wanted)
 
 
-def items(state: State, chosen: Choice, cards: dict[str, Card], wish: Wish) -> tuple[Item, ...]:
+def items(chosen: Choice, cards: dict[str, Card], wish: Wish) -> tuple[Item, ...]:
     """Those of the chosen that are there and pass the filters, as many as are wished for."""
-    catalogue = state.catalogue
-    wanted = chosen.wanted[chosen.wanted >= 0]
-    tastes = reasons.tastes(catalogue, wanted) if len(wanted) else {}
-    general = reasons.general(catalogue, chosen.rows) if len(catalogue) else [None] * len(chosen.rows)
     listed: list[Item] = []
-    for name, score, link, said in zip(chosen.names, chosen.scores.tolist(), chosen.links, general, strict=True):
+    for name, score, link, said in zip(chosen.names, chosen.scores.tolist(), chosen.links, chosen.said, strict=True):
         card = cards.get(name)
         if card is None or not wish.filters.admits(card.genres, card.available):
             continue  # gone or changed since the catalogue was read
@@ -194,7 +205,7 @@ def items(state: State, chosen: Choice, cards: dict[str, Card], wish: Wish) -> t
         if because is not None:
             reason = reasons.because(because.title or because.external_id)
         else:
-            genre = reasons.taste(card.genres, tastes)
+            genre = reasons.taste(card.genres, chosen.tastes)
             reason = said or reasons.CLOSE if genre is None else reasons.matches(genre)
         listed.append(Item(name, card.external_id, card.title, score, reason))
         if len(listed) == wish.limit:
@@ -206,8 +217,8 @@ def _liked(session: Session, shelf: Shelf, found: Found, order: NDArray[np.intp]
     """For each chosen one the liked or watched video of the viewer that it is nearest to, None where none is near."""
     if shelf.index is not None and found.rows is not None and found.seen is not None:
         rows = found.seen[decided.wanted]
-        rows = rows[rows >= 0][:LIKED]  # by their short forms, which are a fourth of the numbers
-        chosen, liked = shelf.index.shorts(found.rows[order]), shelf.index.shorts(rows)
+        rows = rows[rows >= 0][:LIKED]
+        chosen, liked = shelf.index.vectors(found.rows[order]), shelf.index.vectors(rows)
         links = reasons.nearest_liked(chosen, liked, shelf.index.usual)
         known, places = np.unique(links, return_inverse=True)
         names = [None if place < 0 else uuids(shelf.index.ids[rows[place : place + 1]])[0] for place in known.tolist()]

@@ -21,24 +21,41 @@ NEW, POPULAR, POPULAR_NOW, CLOSE = "new", "popular", "popular this month", "clos
 
 
 def nearest_liked(
-    vectors: NDArray[np.float32], liked: NDArray[np.float32], usual: tuple[float, float]
+    vectors: NDArray[np.float32],
+    liked: NDArray[np.float32],
+    usual: tuple[float, float],
+    known: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.intp]:
-    """[n]: for each of ``vectors`` [n, d] the row of ``liked`` [m, d] with the greatest dot product, -1 where none is
-    nearer than ``NEAR`` standard deviations above ``usual`` (mean, standard deviation)."""
-    if not len(liked) or not len(vectors):
-        return np.full(len(vectors), -1, np.intp)
-    dots = vectors @ liked.T
-    best = dots.argmax(axis=1)
+    """[..., n]: for each of ``vectors`` [..., n, d] the row of ``liked`` [..., m, d] (of those that ``known`` [..., m]
+    marks) with the greatest dot product, -1 where none is nearer than ``NEAR`` standard deviations above ``usual``
+    (mean, standard deviation)."""
+    if not liked.shape[-2] or not vectors.shape[-2]:
+        return np.full(vectors.shape[:-1], -1, np.intp)
+    dots = vectors @ liked.swapaxes(-1, -2)
+    if known is not None:
+        np.copyto(dots, -np.inf, where=~known[..., None, :])
+    best = dots.argmax(axis=-1)
     mean, deviation = usual
-    return np.where(dots[np.arange(len(dots)), best] > mean + NEAR * deviation, best, -1)
+    near = np.take_along_axis(dots, best[..., None], axis=-1)[..., 0] > mean + NEAR * deviation
+    return np.where(near, best, -1)
 
 
 def tastes(catalogue: Catalogue, wanted: Rows) -> dict[str, float]:
     """Genres (plain) that the viewer chose clearly more often than the catalogue has them: how many times so."""
-    counts = catalogue.genre_counts(wanted)
-    shares = zip(catalogue.share.items(), counts.tolist(), strict=True)
-    times = {genre: n / len(wanted) / share for (genre, share), n in shares if n >= LEAST}
-    return {genre: value for genre, value in times.items() if value >= TASTE}
+    return tastes_of_each(catalogue, np.zeros(len(wanted), np.intp), wanted, 1)[0]
+
+
+def tastes_of_each(catalogue: Catalogue, viewers: Rows, wanted: Rows, m: int) -> list[dict[str, float]]:
+    """``tastes`` of m viewers; ``viewers`` [n]: who wanted the video in each row of ``wanted`` [n]."""
+    found: list[dict[str, float]] = [{} for _ in range(m)]
+    counts = catalogue.genre_counts(viewers, wanted, m)
+    sizes = np.maximum(np.bincount(viewers, minlength=m), 1)
+    times = counts / sizes[:, None] / np.array(list(catalogue.share.values()))
+    names = list(catalogue.share)
+    who, which = np.nonzero((counts >= LEAST) & (times >= TASTE))
+    for viewer, genre, value in zip(who.tolist(), which.tolist(), times[who, which].tolist(), strict=True):
+        found[viewer][names[genre]] = value
+    return found
 
 
 def taste(genres: Sequence[str], tastes: dict[str, float]) -> str | None:
@@ -57,6 +74,8 @@ def matches(genre: str) -> str:
 
 def general(catalogue: Catalogue, rows: Rows) -> list[str | None]:
     """What is said of videos whoever asks: popular, or new (nobody has wanted it yet); None for neither."""
+    if not len(catalogue):
+        return [None] * len(rows)
     least, least_month = catalogue.often
     columns = (catalogue.total[rows], catalogue.month[rows], catalogue.popular[rows])
     found: list[str | None] = []

@@ -12,7 +12,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from uuid import UUID
 
@@ -20,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from pipelines import clock
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.governance.people import pseudonym
 from pipelines.models.inference import Predictor
-from pipelines.recommending import answers, many, popular, ranking
+from pipelines.recommending import answers, blas, many, popular, ranking
 from pipelines.recommending.answers import POPULAR, REMEMBERED, TABLE, TOWER, Asked, Recommendations
 from pipelines.recommending.catalogue import Filters
 from pipelines.recommending.dataset import FEATURE_VERSION
@@ -37,7 +37,6 @@ from pipelines.studio import Studio
 
 log = logging.getLogger(__name__)
 NAME = "two_tower"
-AT_ONCE = 2  # threads that make lists for many
 SEEN_KEPT = 1000  # viewers whose seen videos are remembered while the database is away
 AWAY_S = 1.0  # for which a database that did not answer is not asked again
 
@@ -48,6 +47,7 @@ class LiveRecommender:
     A new version, another embedding set, a change of the catalogue are seen within ``refresh_s`` seconds, a decision
     by the next list. ``timeout_s``: for each version's tower. ``memory_mb``: for the vectors that are searched in this
     process (1.9 kB each); PostgreSQL searches those for which there is no room, and all in the first seconds.
+    While it is open, BLAS runs on one thread in this process (see blas.py).
     ``cold_exploration``: at least so much exploration in the lists of viewers without history.
     """
 
@@ -77,6 +77,7 @@ class LiveRecommender:
         self._away_until = 0.0
         self._away = ""
         self._closing = threading.Event()
+        blas.hold()
         self._look(load=False)
         self._thread = threading.Thread(target=self._keep_up, name="orimono-shelves", daemon=True)
         self._thread.start()
@@ -147,37 +148,25 @@ class LiveRecommender:
         exploration: float = 0.0,
         seed: int | None = None,
     ) -> list[Recommendations]:
-        """What ``recommend`` gives each of them, in their order, in a third of the time."""
+        """A list for each of them, in their order: by their stored vectors ("table"), which costs a tenth; what
+        ``recommend`` gives ("tower" and the rest) for who decided something since their vector was stored, or has none.
+
+        Waits for the vectors of the set to be in memory first.
+        """
         started = time.perf_counter()
         wish = Wish(limit, Filters.of(genres, without_genres, available), diversity, exploration, seed)
         asked = {viewer: viewer_id(viewer) for viewer in viewers}
         everybody = list(dict.fromkeys(asked.values()))
         made: dict[UUID, Recommendations] = {}
         if self._predictor.enabled:
-            state = self._shelves.state
-            blocks = [everybody[start : start + many.ROWS] for start in range(0, len(everybody), many.ROWS)]
-            with ThreadPoolExecutor(AT_ONCE, "orimono-lists") as threads:  # numpy and the database leave the GIL free
-                for block in threads.map(lambda ids: self._block(state, ids, wish, started), blocks):
-                    made |= block
+            found = many.lists(self._database, self._shelves, self._predictor, everybody, wish)
+            made = {
+                one: answers.answer(items, path, version, (), started) for one, (items, path, version) in found.items()
+            }
         for user_id in everybody:
             if user_id not in made:
                 made[user_id] = self._one(user_id, wish)
         return [made[asked[viewer]] for viewer in viewers]
-
-    def _block(self, state: State, ids: list[UUID], wish: Wish, started: float) -> dict[UUID, Recommendations]:
-        """The lists that can be made together; who is missing is asked for again, alone, and told why."""
-        made = {}
-        try:
-            with self._database.session() as session:
-                known = recommendations.viewers(session, ids)
-                people = [(user_id, one.decided) for user_id, one in known.items() if len(one.decided)]
-                found = many.lists(session, self._shelves, self._predictor, people, wish)
-                for user_id, (items, version) in found.items():
-                    whole = popular.filled(session, state, items, known[user_id].decided, wish)
-                    made[user_id] = answers.answer(whole, TOWER, version, (), started)
-        except Unavailable as away:
-            log.info("lists for many: %s", away)
-        return made
 
     def decide(
         self,
@@ -214,6 +203,8 @@ class LiveRecommender:
 
     def close(self) -> None:
         """Ends the threads and hands the counts over. May be called twice."""
+        if not self._closing.is_set():
+            blas.release()
         self._closing.set()
         self._shelves.close()
         self._thread.join(timeout=10)
@@ -255,7 +246,8 @@ class LiveRecommender:
                 raise Unavailable(
                     f"{row.name} {row.version}", "knows none of the videos that this viewer decided on", 60
                 )
-            return tower.user_input_of(names, history.times, history.ratings, history.wanted)
+            moment = max(int(clock.now().timestamp()), int(history.times[-1]))
+            return tower.user_input_of(names, history.times, history.ratings, history.wanted, moment)
 
         routed = self._predictor.routed(str(user_id))
         try:

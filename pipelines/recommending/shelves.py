@@ -78,6 +78,7 @@ class Shelves:
         self._looking = threading.Lock()  # one look at a time
         self._towers: dict[int, TwoTower] = {}
         self._indexes: dict[Serving, Index] = {}  # the one used last at the end
+        self._too_large: set[Serving] = set()  # for what room there was
         self._changed: tuple[int, datetime | None] = (-1, None)
         self._counted = -np.inf
         self._closing = False
@@ -115,10 +116,20 @@ class Shelves:
             raise Unavailable(artefacts.named(row), "has no embeddings yet", 5)
         return state
 
-    def refresh(self, *, load: bool = True) -> None:
+    def settle(self, seconds: float) -> None:
+        """Sees to it that the sets that serve are in memory, as far as there is room for them, or waits for at most so
+        long while another thread does. Unavailable when the database is away."""
+        shelves = self.state.shelves.values()
+        if any(shelf.index is None and shelf.serving not in self._too_large for shelf in shelves):
+            self.refresh(patience=seconds)
+
+    def refresh(self, *, load: bool = True, patience: float = -1) -> None:
         """Looks at pointers and catalogue now; ``load``: and takes the vectors of new sets into memory, until which
-        PostgreSQL searches them. Raises Unavailable when the database is away; everything stays as it is then."""
-        with self._looking:
+        PostgreSQL searches them. Does nothing when another thread looks for longer than ``patience`` (s; by default it
+        is waited for). Raises Unavailable when the database is away; everything stays as it is then."""
+        if not self._looking.acquire(timeout=patience):
+            return
+        try:
             towers = list(self._towers)
             with self._studio.database.session() as session:
                 serving = recommendations.serving(session, towers)
@@ -128,7 +139,7 @@ class Shelves:
                 if changed != self._changed or due:
                     columns, wanted = recommendations.catalogue(session), recommendations.wanted(session, clock.now())
                     catalogue = Catalogue.of(columns, wanted)
-                    best = np.lexsort((catalogue.ids, -catalogue.popular))[:REMEMBERED]
+                    best = catalogue.best[:REMEMBERED]
                     cards = recommendations.cards(session, uuids(catalogue.ids[best]))
                     popular = tuple(cards[i] for i in uuids(catalogue.ids[best]) if i in cards)
             with self._lock:
@@ -140,6 +151,8 @@ class Shelves:
                     self._load(wanted_set)
                 with self._lock:
                     self._show(catalogue, popular, serving)
+        finally:
+            self._looking.release()
 
     def close(self) -> None:
         """A load that is under way stops."""
@@ -175,7 +188,9 @@ class Shelves:
                 if sum(index.nbytes for index in self._indexes.values()) + size > self._room:
                     del self._indexes[other]
             if sum(index.nbytes for index in self._indexes.values()) + size > self._room:
+                self._too_large.add(wanted)
                 return
+            self._too_large.discard(wanted)
         try:
             with self._studio.database.session() as session:
                 blocks = self._blocks(recommendations.vectors(session, wanted.set_id))
@@ -199,9 +214,12 @@ class _Closing(OrimonoError):
 
 def uuids(ids: Ids) -> list[str]:
     """As PostgreSQL and everybody else write them."""
-    text = np.ascontiguousarray(ids).tobytes().hex()
-    each = (text[at : at + 32] for at in range(0, len(text), 32))
-    return [f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}" for t in each]
+    digits = np.frombuffer(np.ascontiguousarray(ids).tobytes().hex().encode(), "u1").reshape(-1, 32)
+    text = np.full((len(digits), 36), ord("-"), np.uint8)
+    for start, end, moved in ((0, 8, 0), (8, 12, 1), (12, 16, 2), (16, 20, 3), (20, 32, 4)):
+        text[:, start + moved : end + moved] = digits[:, start:end]
+    whole = text.tobytes().decode()
+    return [whole[at : at + 36] for at in range(0, len(whole), 36)]
 
 
 def ids_of(names: Sequence[str]) -> Ids:

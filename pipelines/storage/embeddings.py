@@ -6,7 +6,7 @@ embedding_sets.py's, how vectors get in embedding_loads.py's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -173,6 +173,21 @@ def vectors_of(session: Session, kind: Kind, set_id: int, ids: Sequence[UUID]) -
     """  # noqa: S608 - UUIDs and words of this file
     found, vectors = embedding_rows.ids_and_vectors(session, query)
     return dict(zip(to_uuids(found), vectors, strict=True))
+
+
+def fresh(session: Session, set_id: int, told: Mapping[UUID, float]) -> tuple[list[UUID], NDArray[np.float32]]:
+    """(n ids, float32[n, 768]) of those viewers whose vector in this set was made at ``told`` (s since the epoch) or
+    later."""
+    if not told:
+        return [], np.zeros((0, DIMENSIONS), np.float32)
+    ids, moments = ",".join(map(str, told)), ",".join(map(repr, told.values()))
+    query = f"""
+        select user_id, embedding from user_embeddings
+            join unnest('{{{ids}}}'::uuid[], '{{{moments}}}'::float8[]) as t (asked, told) on asked = user_id
+        where set_id = {int(set_id)} and date_part('epoch', updated_at) >= told
+    """  # noqa: S608 - UUIDs, numbers and words of this file
+    found, vectors = embedding_rows.ids_and_vectors(session, query)
+    return to_uuids(found), vectors
 
 
 def whole(session: Session, kind: Kind, set_id: int) -> tuple[list[UUID], NDArray[np.float32]]:

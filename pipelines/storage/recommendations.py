@@ -65,6 +65,34 @@ class Viewer:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """What m viewers decided, one after the other, each one's newest first; as in ``Decided``, but in less detail."""
+
+    user_ids: list[UUID]  # [m]
+    offsets: NDArray[np.int64]  # [m + 1] where each one's begin
+    video_ids: Ids  # [n]
+    wanted: NDArray[np.bool_]  # [n]
+    told: NDArray[np.float64]  # [m] s since the epoch: when the last of it came here, whenever it was decided
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def of(self, places: Sequence[int]) -> Crowd:
+        """Those viewers alone."""
+        sizes = np.diff(self.offsets)[list(places)]
+        parts = [np.arange(self.offsets[place], self.offsets[place + 1]) for place in places]
+        rows = np.concatenate([np.zeros(0, np.int64), *parts])
+        users, told = [self.user_ids[place] for place in places], self.told[list(places)]
+        return Crowd(users, np.append(0, np.cumsum(sizes)), self.video_ids[rows], self.wanted[rows], told)
+
+    def decided(self, place: int) -> Decided:
+        """Of one viewer, without times and ratings."""
+        at = slice(self.offsets[place], self.offsets[place + 1])
+        n, wanted = int(at.stop - at.start), self.wanted[at]
+        return Decided(self.video_ids[at], np.zeros(n, np.int64), np.full(n, np.nan, np.float32), wanted, wanted)
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """The set that serves a version, and its state: another one when a sync changed rows within the set."""
 
@@ -115,6 +143,28 @@ def viewers(session: Session, user_ids: Collection[UUID]) -> dict[UUID, Viewer]:
             decided = NOTHING if withdrawn or ids is None else _decided(ids, times, ratings, words)
             found[user_id] = Viewer(withdrawn, decided)
     return found
+
+
+def crowd(session: Session, user_ids: Collection[UUID]) -> Crowd:
+    """Of those viewers who have decided anything and have not withdrawn."""
+    query = b"""
+        select v.user_id, h.* from viewers v, lateral (
+            select string_agg(uuid_send(video_id), ''), string_agg(left(decision, 1), ''),
+                date_part('epoch', max(created_at)) as told
+            from (select video_id, decision, created_at from user_video_decisions
+                where user_id = v.user_id order by decided_at desc, id desc) d
+        ) h where v.user_id = any(%s) and v.withdrawn_at is null and h.told is not null
+    """
+    with raw(session) as connection, connection.cursor(binary=True) as cursor:
+        rows = cursor.execute(query, (list(user_ids),), prepare=True).fetchall()
+    words = np.frombuffer("".join(row[2] for row in rows).encode(), "S1")
+    return Crowd(
+        [row[0] for row in rows],
+        np.append(0, np.cumsum([len(row[2]) for row in rows])).astype(np.int64),
+        np.frombuffer(b"".join(row[1] for row in rows), "S16"),
+        (words == b"l") | (words == b"w"),
+        np.array([row[3] for row in rows], np.float64),
+    )
 
 
 def cards(session: Session, ids: Sequence[str]) -> dict[str, Card]:

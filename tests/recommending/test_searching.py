@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from pipelines.recommending import searching
-from pipelines.recommending.searching import Index, find, largest
+from pipelines.recommending.searching import Index, Lookup, largest
 from pipelines.recommending.shelves import ids_of, uuids
 
 FINITE = st.floats(-10, 10, width=32, allow_subnormal=False)
@@ -92,13 +92,16 @@ def test_ids_are_found_whatever_their_bytes(known: list[uuid.UUID], others: list
     known = [*dict.fromkeys([*known, uuid.UUID(int=0), uuid.UUID(int=1 << 64), uuid.UUID(int=1)])]
     ids = np.array([one.bytes for one in known], "S16")
     wanted = [*others, *known]
-    rows = find(ids, np.argsort(ids, kind="stable"), np.array([one.bytes for one in wanted], "S16"))
+    rows = Lookup.of(ids).rows(np.array([one.bytes for one in wanted], "S16"))
     assert rows.tolist() == [known.index(one) if one in known else -1 for one in wanted]
     assert uuids(ids) == [str(one) for one in known]
     assert np.array_equal(ids_of(uuids(ids)), ids)
 
 
-def test_many_vectors_have_a_shorter_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "MANY", 1000)
-    built = index(vectors(1500))
-    assert built.head.shape == (1500, searching.SHORTER + 1) and built.nbytes > 0
+def test_ids_made_to_meet_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "_MIXED", np.uint64(0))  # keys are the second halves alone
+    ids = np.array([uuid.UUID(int=(i << 64) | (i % 3)).bytes for i in range(12)], "S16")
+    unknown = np.array([uuid.UUID(int=(99 << 64) | 1).bytes], "S16")
+    lookup = Lookup.of(ids)
+    assert lookup.longest == 4 and lookup.nbytes > 0
+    assert lookup.rows(np.append(ids[::-1], unknown)).tolist() == [*range(11, -1, -1), -1]

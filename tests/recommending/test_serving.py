@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import threadpoolctl  # type: ignore[import-untyped]
 from sqlalchemy import text
 
 from pipelines.errors import BadInput, Unavailable
 from pipelines.models import rollout
 from pipelines.recommending import serving
+from pipelines.recommending.answers import Recommendations
 from pipelines.recommending.people import viewer_id
-from pipelines.recommending.serving import LiveRecommender, Recommendations
+from pipelines.recommending.serving import LiveRecommender
 from pipelines.storage import embedding_sets, flags, viewers
 from pipelines.storage.database import Database
 from pipelines.studio import Studio
@@ -55,6 +57,12 @@ def house(studio: Studio) -> built.Released:
 def exact(studio: Studio, house: built.Released, viewer: str, seen: Sequence[int], limit: int = 20) -> list[int]:
     scores = house.vectors @ built.user_vectors(studio, house.model, [viewer])[0]
     return [int(i) for i in np.argsort(-scores, kind="stable") if i not in seen][:limit]
+
+
+def stored_at(studio: Studio, moment: str) -> None:
+    """Everybody's vector was made then ("now", "infinity")."""
+    with studio.database.session() as session:
+        session.execute(text("update user_embeddings set updated_at = cast(:at as timestamptz)"), {"at": moment})
 
 
 # -- the tower
@@ -200,6 +208,7 @@ def test_many_at_once_get_what_each_would(
     names = [f"viewer {i}" for i in range(12)]
     for i, name in enumerate(names):
         built.decided(studio, name, [i, i + 12, (7 * i + 5) % N], ("like", "watch", "dislike")[i % 3])
+    stored_at(studio, "-infinity")  # so that nobody's vector knows what they decided
     with live(studio, memory_mb=memory_mb) as asked:
         everybody = [*names, "ann", "nobody", "ann"]
         many = asked.recommend_many(everybody, 10, **wish)
@@ -213,6 +222,56 @@ def test_many_at_once_get_what_each_would(
                 (i.video_id, i.title, i.reason) for i in other.items
             ]
         assert asked.recommend_many([], 10) == []
+
+
+@pytest.mark.parametrize("wish", [{}, {"genres": ["music", "drama"]}, {"limit": N}])
+def test_many_at_once_are_served_by_the_table_until_they_decide(
+    wish: dict[str, Any], studio: Studio, house: built.Released
+) -> None:
+    names = [f"viewer {i}" for i in range(12)]
+    seen = {name: [i, i + 12, (7 * i + 5) % N] for i, name in enumerate(names)}
+    for name, numbered in seen.items():
+        built.decided(studio, name, numbered)
+    other = replace(house, vectors=house.vectors[::-1].copy())
+    built.sync(studio, house.row, house.model, other.vectors, viewers=names)
+    stored_at(studio, "infinity")
+    with live(studio) as asked:
+        found = asked.recommend_many(names, **wish)
+        assert {(one.path, one.version, one.reasons) for one in found} == {("table", house.row.version, ())}
+        for name, one in zip(names, found, strict=True):
+            known = [numbers(asked.recommend(name, **wish)), exact(studio, other, name, seen[name], N)]
+            if "genres" in wish:
+                known[1] = [i for i in known[1] if i % 5 in (1, 3)]
+            assert numbers(one) == known[0] == known[1][: wish.get("limit", 20)]
+            assert [i.reason for i in one.items] == [i.reason for i in asked.recommend(name, **wish).items]
+        stored_at(studio, "now")
+        asked.decide(names[3], "7", "dislike", at=NOW - timedelta(days=900))  # however long ago it was
+        paths = [one.path for one in asked.recommend_many(names, **wish)]
+        assert paths == ["table"] * 3 + ["tower"] + ["table"] * 8
+        assert 7 not in numbers(asked.recommend_many(names, **wish)[3])
+
+
+def test_many_at_once_wait_for_the_set_to_be_in_memory(studio: Studio, house: built.Released) -> None:
+    stored_at(studio, "infinity")
+    with LiveRecommender(studio, refresh_s=60.0, timeout_s=20.0) as asked:
+        found = asked.recommend_many(["ann"])[0]
+        assert found.path == "table" and numbers(found) == exact(studio, house, "ann", MINE)
+        assert all(shelf.index is not None for shelf in asked._shelves.state.shelves.values())
+
+
+def test_one_thread_of_blas_while_any_is_open(studio: Studio, house: built.Released) -> None:
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = threads()
+        with LiveRecommender(studio) as one:
+            with LiveRecommender(studio):
+                assert threads() == {1}
+            assert threads() == {1}
+            one.close()
+            assert threads() == before
+        assert threads() == before
 
 
 # -- other paths
@@ -430,6 +489,7 @@ with LiveRecommender(Studio(settings, Database(settings), objects, Cache(objects
     assert asked.recommend_many(["ann", "nobody"], 5)[0].path == "tower"
 print({"tensorflow", "keras", "torch", "sklearn"} & set(sys.modules))
 """
+    stored_at(studio, "-infinity")
     url = studio.database.settings.database_url
     command = [sys.executable, "-c", code, studio.settings.home, url]
     out = subprocess.run(command, check=True, capture_output=True, text=True)
