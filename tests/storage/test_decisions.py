@@ -287,7 +287,7 @@ def test_words_of_who_allows_no_training_are_not_learned_from(catalogue: Databas
     for name in "bcde":
         assert str(found.loc[name].tolist()) == str(whole.loc[name].tolist())
     assert whole.loc["a", "title"] == "Film a" and whole.loc["a", "tags"] == ["slow"]
-    row = found.loc["a"]
+    row = found.loc["a"].to_dict()
     assert row["item_id"] == str(film("a")) and not bool(row["available"]) and str(found["available"].dtype) == "bool"
     assert [row[n] for n in ("title", "category", "description")] == [None] * 3
     assert [row[n] for n in ("genres", "performers", "tags")] == [[], [], []]
