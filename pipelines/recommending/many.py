@@ -59,8 +59,12 @@ def lists(
     blocks = [user_ids[start : start + ROWS] for start in range(0, len(user_ids), ROWS)]
 
     def block(ids: Sequence[UUID]) -> list[Part]:
-        with database.session() as session:
-            return _parts(session, shelves, predictor, ids, wish)
+        try:
+            with database.session() as session:
+                return _parts(session, shelves, predictor, ids, wish)
+        except Unavailable as away:  # a set that was dropped meanwhile; the others' lists stay
+            log.info("lists for %d: %s", len(ids), away)
+            return []
 
     found: dict[UUID, Listed] = {}
     try:

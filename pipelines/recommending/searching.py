@@ -17,11 +17,11 @@ HEAD = 96  # numbers of the short form: those of 200,000 vectors take 78 MB and 
 SAMPLE = 16_384  # vectors that the directions of the short form are found from
 PAIRS = 512  # vectors whose dot products say how near two videos are that have nothing to do with each other
 FEWEST, MOST = 160, 4096  # scored with their whole vectors; of many vectors at least one in PART
-PART = 1250
+PART = 1000
 SLACK = 5.0  # standard deviations
 BLOCK = 4096  # rows at a time where all of them are turned into float32
 GROUP = 16  # a maximum is taken of so many scores before the best are looked for
-TABLE = 24 << 20  # bytes of bounds that are made at once for many
+TABLE = 48 << 20  # bytes of bounds that are made at once for many
 WHOLE = np.float32(32767)  # what 1 is as a whole number of 16 bits
 _MIXED = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: spreads ids over the keys (Knuth, TAOCP 3, 6.4)
 
@@ -148,9 +148,12 @@ class Index:
         found = []
         at_once = max(1, TABLE // (4 * max(1, len(self))))
         withheld = None if blocked is None else np.flatnonzero(blocked)
+        room = np.empty(
+            (min(at_once, len(queries)), len(self)), np.float32
+        )  # fresh memory each time costs as much again
         for start in range(0, len(queries), at_once):
             part = queries[start : start + at_once]
-            table = self._shorts(part) @ self.head
+            table = np.matmul(self._shorts(part), self.head, out=room[: len(part)])
             if withheld is not None and len(withheld):
                 table[:, withheld] = -np.inf
             for bounds, rows in zip(

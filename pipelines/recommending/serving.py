@@ -46,7 +46,7 @@ class LiveRecommender:
 
     A new version, another embedding set, a change of the catalogue are seen within ``refresh_s`` seconds, a decision
     by the next list. ``timeout_s``: for each version's tower. ``memory_mb``: for the vectors that are searched in this
-    process (1.9 kB each); PostgreSQL searches those for which there is no room, and all in the first seconds.
+    process (2 kB each); PostgreSQL searches those for which there is no room, and all in the first seconds.
     While it is open, BLAS runs on one thread in this process (see blas.py).
     ``cold_exploration``: at least so much exploration in the lists of viewers without history.
     """
