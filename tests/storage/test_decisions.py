@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tracemalloc
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -287,7 +288,7 @@ def test_words_of_who_allows_no_training_are_not_learned_from(catalogue: Databas
     for name in "bcde":
         assert str(found.loc[name].tolist()) == str(whole.loc[name].tolist())
     assert whole.loc["a", "title"] == "Film a" and whole.loc["a", "tags"] == ["slow"]
-    row = found.loc["a"].to_dict()
+    row: Any = dict(found.loc["a"])
     assert row["item_id"] == str(film("a")) and not bool(row["available"]) and str(found["available"].dtype) == "bool"
     assert [row[n] for n in ("title", "category", "description")] == [None] * 3
     assert [row[n] for n in ("genres", "performers", "tags")] == [[], [], []]
