@@ -286,7 +286,7 @@ def test_words_of_who_allows_no_training_are_not_learned_from(catalogue: Databas
         assert videos.givers(session) == [pseudonym("studio")]
         consents.of_job(session, allowed).training = False  # type: ignore[union-attr]
     for name in "bcde":
-        assert str(found.loc[name].tolist()) == str(whole.loc[name].tolist())
+        assert str(list(found.loc[name])) == str(list(whole.loc[name]))
     assert whole.loc["a", "title"] == "Film a" and whole.loc["a", "tags"] == ["slow"]
     row: Any = dict(found.loc["a"])
     assert row["item_id"] == str(film("a")) and not bool(row["available"]) and str(found["available"].dtype) == "bool"
