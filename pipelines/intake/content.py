@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.errors import BadInput
-from pipelines.recommending import headings, reading
+from pipelines.recommending import blocks, headings, reading
 from pipelines.settings import Settings
 
 SOUND = ("music", "inst", "vocal", "mix")
 TABLES = headings.KINDS
 _MB = 1 << 20
 _LIMITS = {"lyrics": 1 * _MB, "melody": 16 * _MB, "sheet": 512 * _MB}  # bytes
-_LIMITS |= dict.fromkeys(TABLES, reading.MAX_BYTES)
+_LIMITS |= dict.fromkeys(TABLES, blocks.MAX_BYTES)
 _MEDIA_LIMIT = 64 << 30  # bytes: four hours at 35 Mbit/s
 
 

@@ -66,11 +66,11 @@ class Judgement:
 
 
 def judge(studio: Studio) -> Judgement:
-    """Of the present candidate, from what was stored where it was judged before (against the same live version)."""
+    """Of the present candidate; from what was stored where it was judged before, against the same live version."""
     snapshot = candidates.chosen(studio)
-    live = live_version(studio)
-    found = stored(studio, snapshot, live)
-    if found is not None:
+    live = live_version(studio, snapshot)
+    found = stored(studio, snapshot)
+    if found is not None and found.live == (None if live is None else live.version):
         return found
     data = candidates.load(studio, snapshot)
     evaluations: dict[str, Any] = {}
@@ -104,43 +104,52 @@ def judge(studio: Studio) -> Judgement:
     page = report.html(evaluations, curves=curves, problems=problems, examples=examples, facts=facts)
     pictures = {"comparison": report_pictures.comparison(evaluations)}
     for name, png in pictures.items():
-        snapshots.put(studio, snapshot, _key(studio, snapshot, live, f".{name}.png"), png)
-    snapshots.put(studio, snapshot, _key(studio, snapshot, live, ".html"), page.encode())
-    text = json.dumps({"evaluations": evaluations, "problems": problems})
+        snapshots.put(studio, snapshot, _key(studio, snapshot, f".{name}.png"), png)
+    snapshots.put(studio, snapshot, _key(studio, snapshot, ".html"), page.encode())
+    text = json.dumps({"evaluations": evaluations, "problems": problems, "live": facts["held against"]})
     # Last: it says that all is there.
-    snapshots.put(studio, snapshot, _key(studio, snapshot, live, ".json"), text.encode())
-    made = stored(studio, snapshot, live)
+    snapshots.put(studio, snapshot, _key(studio, snapshot, ".json"), text.encode())
+    made = stored(studio, snapshot)
     assert made is not None
     return made
 
 
-def stored(studio: Studio, snapshot: TrainingSnapshot, live: ModelVersion | None) -> Judgement | None:
-    text = studio.objects.get_named(_key(studio, snapshot, live, ".json"))
+def stored(studio: Studio, snapshot: TrainingSnapshot) -> Judgement | None:
+    text = studio.objects.get_named(_key(studio, snapshot, ".json"))
     if text is None:
         return None
     facts = json.loads(text)
-    pictures = {n: studio.objects.get_named(_key(studio, snapshot, live, f".{n}.png")) or b"" for n in PICTURES}
+    pictures = {n: studio.objects.get_named(_key(studio, snapshot, f".{n}.png")) or b"" for n in PICTURES}
     return Judgement(
         facts["evaluations"],
         tuple(facts["problems"]),
-        None if live is None else live.version,
-        _key(studio, snapshot, live, ".html"),
+        facts["live"],
+        _key(studio, snapshot, ".html"),
         {name: png for name, png in pictures.items() if png},
     )
 
 
 def judged(studio: Studio) -> Judgement:
-    """As ``judge``, but BadInput when that is still to be done."""
-    found = stored(studio, candidates.chosen(studio), live_version(studio))
+    """As ``judge``, but BadInput when that is still to be done, or was done against a version that is not live now."""
+    snapshot = candidates.chosen(studio)
+    found = stored(studio, snapshot)
     if found is None:
         raise BadInput(f"model {NAME}", "has not been judged", "materialize recommendation_report")
+    live = live_version(studio, snapshot)
+    if live is not None and live.snapshot_id != snapshot.id and found.live != live.version:
+        reason = f"was held against {found.live or 'no version'}, and {live.version} is live by now"
+        raise BadInput(f"model {NAME}", reason, "materialize recommendation_report again")
     return found
 
 
-def live_version(studio: Studio) -> ModelVersion | None:
+def live_version(studio: Studio, snapshot: TrainingSnapshot) -> ModelVersion | None:
+    """What serves everybody, or did before this very candidate."""
     with studio.database.session() as session:
-        live = rollout.current(session, NAME).live
-        return None if live is None else registry_table.get(session, live)
+        routes = rollout.current(session, NAME)
+        live = None if routes.live is None else registry_table.get(session, routes.live)
+        if live is None or live.snapshot_id != snapshot.id:
+            return live
+        return None if routes.previous is None else registry_table.get(session, routes.previous)
 
 
 def scorer(model: TwoTower, split: Split, data: Dataset) -> Scorer:
@@ -171,8 +180,8 @@ def _knew_nothing(live: ModelVersion, split: Split) -> bool:
     return split.at is not None and newest is not None and newest < split.at
 
 
-def _key(studio: Studio, snapshot: TrainingSnapshot, live: ModelVersion | None, suffix: str) -> str:
-    return candidates.key(studio, snapshot, f"judged-{live.id if live else 0}", suffix)
+def _key(studio: Studio, snapshot: TrainingSnapshot, suffix: str) -> str:
+    return candidates.key(studio, snapshot, "judged", suffix)
 
 
 def _table(judged: Mapping[str, Any]) -> str:

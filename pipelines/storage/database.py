@@ -157,6 +157,7 @@ def _engine(url: URL) -> Engine:
         max_overflow=8,
         connect_args={"connect_timeout": 10},
         json_serializer=_json,
+        hide_parameters=True,  # an error is kept and shown, and they may name a person
     )
 
 
