@@ -20,7 +20,7 @@ from pipelines import clock
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.models import rollout, sessions
 from pipelines.models.deadlines import Hands, TooLate
-from pipelines.models.traffic import Pending
+from pipelines.models.traffic import UNCOUNTED, Pending
 from pipelines.models.versions import Prepare, Slot, Versions
 from pipelines.storage.tables import ModelVersion
 from pipelines.studio import Studio
@@ -31,7 +31,8 @@ RULE = "rule"
 MOST_STUCK = 2  # calls of one version that never came back, before it is left alone until one does
 
 Rule = Callable[[NDArray[np.float32]], ArrayLike]
-Inputs = Callable[[ModelVersion], ArrayLike]  # what a version is asked with, where each makes its own of the request
+# What a version is asked with, where each makes its own of the request; None: it has nothing to go by.
+Inputs = Callable[[ModelVersion], ArrayLike | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +116,13 @@ class Predictor:
         table = self._versions.table
         return tuple(table.slots[i].row for i in rollout.route(table.routes, user_id) if i in table.slots)
 
-    def predict(self, user_id: str, X: ArrayLike | Inputs) -> Prediction:
+    def predict(self, user_id: str, X: ArrayLike | Inputs, *, counted: bool = True) -> Prediction:
         """Answers for float32[n, d] or [d] (one row), by the version of this user.
 
         ``X`` may be a function of the version's row, called here for each version that is tried: where it raises an
         OrimonoError, or gives rows that do not fit, that version has failed with this sentence and the next one is
-        asked. There is no rule for such a call, since nobody knows what it would be given.
+        asked, as it is, without a failure, where the function gives None. There is no rule for such a call, since
+        nobody knows what it would be given. ``counted``: False for work in bulk, by which no version is to be judged.
 
         BadInput for inputs of another shape or that are not finite, whichever version is asked. Unavailable when no
         version answers and there is no rule; what the rule raises rises.
@@ -133,7 +135,7 @@ class Predictor:
         if table.enabled or fallback is None:
             for model_id in rollout.route(table.routes, user_id):
                 slot = table.slots.get(model_id)
-                outputs = None if slot is None else self._ask(slot, X if x is None else x, reasons)
+                outputs = None if slot is None else self._ask(slot, X if x is None else x, reasons, counted)
                 if slot is not None and slot.warm is not None and outputs is not None:
                     ms = (time.perf_counter() - started) * 1e3
                     version, classes = slot.row.version, slot.warm.classes
@@ -161,9 +163,9 @@ class Predictor:
             raise BadInput(what, "hold NaN or infinity", "leave those rows out or mend their features")
         return x
 
-    def _ask(self, slot: Slot, X: ArrayLike | Inputs, reasons: list[str]) -> NDArray[np.float32] | None:
-        """One version's answer, counted; None, with the reason added, when it has none."""
-        version, counter = slot.row.version, slot.counter
+    def _ask(self, slot: Slot, X: ArrayLike | Inputs, reasons: list[str], counted: bool) -> NDArray[np.float32] | None:
+        """One version's answer; None, with the reason added, when it has none."""
+        version, counter = slot.row.version, slot.counter if counted else UNCOUNTED
         if slot.warm is None:
             reasons.append(slot.refused)
             counter.passed_on(slot.refused) if slot.passing else counter.failed(slot.refused, 0.0)
@@ -176,7 +178,11 @@ class Predictor:
                 return None
         started = time.perf_counter()
         try:
-            x = self._rows(X(slot.row), slot.row.input_dim) if callable(X) else np.asarray(X, np.float32)
+            made = X(slot.row) if callable(X) else X
+            if made is None:
+                reasons.append(f"{version}: has nothing to go by for this user")
+                return None
+            x = self._rows(made, slot.row.input_dim) if callable(X) else np.asarray(X, np.float32)
         except OrimonoError as error:
             reasons.append(f"{version}: {error}")
             counter.failed(reasons[-1], (time.perf_counter() - started) * 1e3)

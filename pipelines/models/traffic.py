@@ -108,6 +108,17 @@ class Counter:
         return Traffic(*counted, np.asarray(latencies, np.int64), inputs, outputs, last_error)
 
 
+class Uncounted:
+    """Takes what a Counter takes, and forgets it."""
+
+    def answered(self, x: NDArray[np.float32], outputs: NDArray[np.float32], ms: float) -> None: ...
+    def failed(self, reason: str, ms: float) -> None: ...
+    def passed_on(self, reason: str) -> None: ...
+
+
+UNCOUNTED = Uncounted()
+
+
 class Pending:
     """Portions on their way to the database, by version and minute."""
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from pipelines import clock
 from pipelines.errors import Unavailable
 from pipelines.models.inference import Predictor
-from pipelines.recommending import popular, ranking, reasons
+from pipelines.recommending import popular, ranking, reasons, versions
 from pipelines.recommending.answers import TABLE, TOWER
 from pipelines.recommending.interactions import Interactions
 from pipelines.recommending.ranking import Choice, Found, Item, Wish
@@ -127,13 +127,13 @@ def _by_tower(session: Session, shelves: Shelves, predictor: Predictor, crowd: C
     def inputs(row: ModelVersion) -> NDArray[np.float32]:
         met[row.id] = shelves.state_for(row)
         tower = shelves.tower(row)
-        histories = [known[user_id].decided.history(tower.recipe.window) for user_id in crowd.user_ids]
+        histories = [known[user_id].decided.history(versions.WHOLE) for user_id in crowd.user_ids]
         return tower.user_inputs(together(histories), asked=moment)
 
     if any(user_id not in known for user_id in crowd.user_ids):
         return []  # forgotten since the query before
     try:
-        answer = predictor.predict(str(crowd.user_ids[0]), inputs)
+        answer = predictor.predict(str(crowd.user_ids[0]), inputs, counted=False)
     except Unavailable:
         return []
     assert answer.model_id is not None

@@ -21,14 +21,14 @@ from sqlalchemy.orm import Session
 
 from pipelines import clock
 from pipelines.errors import BadInput, OrimonoError, Unavailable
-from pipelines.governance.people import pseudonym
 from pipelines.models.inference import Predictor
-from pipelines.recommending import answers, blas, many, popular, ranking
+from pipelines.recommending import answers, blas, many, popular, ranking, versions
 from pipelines.recommending.answers import POPULAR, REMEMBERED, TABLE, TOWER, Asked, Recommendations
 from pipelines.recommending.catalogue import Filters
 from pipelines.recommending.dataset import FEATURE_VERSION
 from pipelines.recommending.people import viewer_id
 from pipelines.recommending.ranking import Wish
+from pipelines.recommending.rows import named_viewer
 from pipelines.recommending.shelves import Shelves, State, uuids
 from pipelines.storage import decisions, embeddings, recommendations, videos
 from pipelines.storage.recommendations import Decided, Ids
@@ -184,7 +184,7 @@ class LiveRecommender:
         BadInput for an unknown video, and whatever decisions.record refuses; Unavailable when the database is away.
         """
         user_id = viewer_id(viewer)
-        person = None if viewer.strip().lower().replace("-", "") == user_id.hex else pseudonym(viewer)
+        person = named_viewer(viewer)[1]
         with self._database.session() as session:
             card = videos.find(session, video)
             if card is None:
@@ -237,15 +237,13 @@ class LiveRecommender:
 
         met: dict[int, State] = {}  # as each version was asked: its set and catalogue belong together
 
-        def inputs(row: ModelVersion) -> NDArray[np.float32]:
+        def inputs(row: ModelVersion) -> NDArray[np.float32] | None:
             met[row.id] = self._shelves.state_for(row)
             tower = self._shelves.tower(row)
-            history = decided.history(tower.recipe.window)
+            history = decided.history(versions.WHOLE)
             names = uuids(history.video_ids)
             if all(tower.unknown([name]) for name in reversed(names)):
-                raise Unavailable(
-                    f"{row.name} {row.version}", "knows none of the videos that this viewer decided on", 60
-                )
+                return None  # a catalogue that is newer than the version is no fault of the version
             moment = max(int(clock.now().timestamp()), int(history.times[-1]))
             return tower.user_input_of(names, history.times, history.ratings, history.wanted, moment)
 

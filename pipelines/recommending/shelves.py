@@ -91,6 +91,9 @@ class Shelves:
     def prepare(self, row: ModelVersion) -> None:
         """Loads what belongs to a version beside its user tower. BadInput when it is gone or damaged, Unavailable when
         the store is away."""
+        self._fetch(row)
+
+    def _fetch(self, row: ModelVersion) -> TwoTower:
         if "bundle" not in row.provenance:
             raise BadInput(
                 artefacts.named(row), "names no towers", "train it again, or roll back to a version that has them"
@@ -101,13 +104,16 @@ class Shelves:
             for old in list(self._towers)[:-TOWERS]:
                 del self._towers[old]
         self.refresh(load=False)  # before the version serves, or it would fail its first calls for want of its set
+        return tower
 
     def tower(self, row: ModelVersion) -> TwoTower:
-        """Unavailable when it is not in memory."""
-        tower = self._towers.get(row.id)
-        if tower is None:
-            raise Unavailable(artefacts.named(row), "has not been loaded yet", 1)
-        return tower
+        """One that had to make room is loaded anew. Raises as ``prepare`` does."""
+        with self._lock:
+            tower = self._towers.pop(row.id, None)
+            if tower is not None:
+                self._towers[row.id] = tower  # the last to go
+                return tower
+        return self._fetch(row)
 
     def state_for(self, row: ModelVersion) -> State:
         """The present state. Unavailable for a version without embeddings."""
@@ -130,7 +136,8 @@ class Shelves:
         if not self._looking.acquire(timeout=patience):
             return
         try:
-            towers = list(self._towers)
+            with self._lock:
+                towers = list(self._towers)
             with self._studio.database.session() as session:
                 serving = recommendations.serving(session, towers)
                 changed = recommendations.state_of_catalogue(session)

@@ -372,6 +372,25 @@ def test_a_candidate_that_cannot_serve_leaves_the_live_version(studio: Studio, h
         assert asked.problems == found.reasons
 
 
+def test_a_viewer_of_new_videos_only_is_no_fault_of_the_version(studio: Studio, house: built.Released) -> None:
+    built.catalogue(studio, N + 3, first=N)
+    built.decided(studio, "pioneer", [N, N + 1])
+    with live(studio) as asked:
+        found = asked.recommend("pioneer", 5)
+        assert found.path == "popular" and "has nothing to go by" in found.reasons[0]
+        assert not {N, N + 1} & set(numbers(found))
+        asked.recommend("ann")
+    with studio.database.session() as session:
+        counted = session.execute(text("select sum(n), sum(errors), sum(retries) from model_traffic")).one()
+    assert counted == (1, 0, 0)
+
+
+def test_towers_that_made_room_come_back(studio: Studio, house: built.Released) -> None:
+    with live(studio) as asked:
+        asked._shelves._towers.clear()  # as after other versions came and went
+        assert asked.recommend("ann").path == "tower"
+
+
 def test_a_new_version_serves_with_its_set_from_its_first_call(studio: Studio, house: built.Released) -> None:
     """The rollout is seen by one thread, sets by another: no call may fall between."""
     first = next(f"user-{i}" for i in range(10_000) if rollout.bucket("two_tower", str(viewer_id(f"user-{i}"))) < 500)
