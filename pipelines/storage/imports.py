@@ -42,7 +42,11 @@ def begin(session: Session) -> None:
 
 def copy_in(session: Session, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
     """Rows in the order of the temporary table's columns."""
-    with raw(session) as connection, connection.cursor() as cursor, cursor.copy(f"copy import_{name} from stdin") as copy:
+    with (
+        raw(session) as connection,
+        connection.cursor() as cursor,
+        cursor.copy(f"copy import_{name} from stdin") as copy,
+    ):
         for row in rows:
             copy.write_row(row)
 
