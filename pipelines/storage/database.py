@@ -187,7 +187,9 @@ def _missing(error: OperationalError, url: URL) -> bool:
 
 def _reason(error: DBAPIError, url: URL) -> str:
     """The driver's last line, which may repeat the password of a mistyped URL."""
-    reason = str(error.orig).strip().splitlines()[-1] if str(error.orig).strip() else "is not reachable"
+    # What goes on in indented lines explains the line above them.
+    lines = [line for line in str(error.orig).strip().splitlines() if line.strip() and not line[0].isspace()]
+    reason = lines[-1] if lines else "is not reachable"
     for secret in (url.password, url.username):
         if secret:
             reason = reason.replace(str(secret), "***")
