@@ -44,7 +44,7 @@ def demo(settings: Settings, samples: Path) -> tuple[dict[str, Any], str]:
     for key in keys:
         _run_batch(studio, key)
     found, lines = _results(studio, names)
-    if keys or not _versions(studio):
+    if keys or _untrained(studio):
         _train()
     models, told = _models(studio)
     listed, shown = _lists(studio)
@@ -180,6 +180,17 @@ def _versions(studio: Studio) -> list[str]:
 
     with studio.database.session() as session:
         return models.names(session)
+
+
+def _untrained(studio: Studio) -> bool:
+    """Whether a model is missing that the samples have something to learn from for."""
+    from pipelines.mastering import tasks
+    from pipelines.recommending.dataset import NAME
+    from pipelines.storage import decisions
+
+    with studio.database.session() as session:
+        expected = {*tasks.TASKS, *([NAME] if decisions.count(session, trainable_only=True) else [])}
+    return bool(expected - set(_versions(studio)))
 
 
 def _models(studio: Studio) -> Answer:

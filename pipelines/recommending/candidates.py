@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipelines.errors import BadInput
 from pipelines.models import candidates as life_cycle
 from pipelines.models import registry, snapshots
@@ -158,7 +160,7 @@ def recipe_of(studio: Studio, data: Dataset, epochs: int | None = None) -> Recip
 
     from pipelines.recommending.recipe import Recipe
 
-    recipe = Recipe.for_catalogue(data.interactions.n_items, len(data.interactions))
+    recipe = Recipe.for_events(len(data.interactions), float(np.ptp(data.interactions.times)))
     return replace(recipe, epochs=epochs or studio.settings.whole("recommender_epochs"))
 
 

@@ -13,6 +13,8 @@ DIMS = 768
 # Above it a softmax over the whole catalogue costs more than it gains: 9,125 items took 0.6 s a step, a sample 0.15 s.
 _FULL_SOFTMAX_ITEMS = 5_000
 
+_RECENT_EVENTS = 3250  # that fall into the seven days which were chosen on ML-100K
+
 Loss = Literal["auto", "softmax", "sampled_softmax", "bce"]
 
 
@@ -54,10 +56,11 @@ class Recipe:
     dims: int = DIMS
 
     @classmethod
-    def for_catalogue(cls, n_items: int, n_events: int) -> Recipe:
-        """The recipe for data of this size."""
-        del n_items, n_events
-        return cls()
+    def for_events(cls, n: int, seconds: float) -> Recipe:
+        """The recipe for so many events over so long a time: recent is what the last few thousand of them tell, be that
+        a week of ML-100K or most of a year of a quiet studio."""
+        days = _RECENT_EVENTS * seconds / 86_400.0 / max(n, 1)
+        return cls(prior_days=round(min(max(days, 1.0), 3650.0), 1))
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Recipe:

@@ -5,6 +5,7 @@ What the towers are is towers.py's, what a step is given batches.py's; the resul
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -86,9 +87,10 @@ def train(
     same call resumes where a killed one left off, and ends with the same weights. Raises BadInput without any event.
     """
     began = time.monotonic()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what TensorFlow tells of this CPU at its start helps nobody
     if not len(interactions):
         raise BadInput("decisions", "there are none", "import some before a model is trained")
-    recipe = Recipe.for_catalogue(interactions.n_items, len(interactions)) if recipe is None else recipe
+    recipe = Recipe.for_events(len(interactions), float(np.ptp(interactions.times))) if recipe is None else recipe
     known = aligned(items, interactions.item_ids)
     setting = _Setting.of(interactions, known, recipe, seed)
     learner = setting.learner(seed)
