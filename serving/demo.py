@@ -200,7 +200,9 @@ def _models(studio: Studio) -> Answer:
 
     found, lines = (
         {},
-        ["models, on recordings they did not learn from (in brackets the best of mean, median, majority)"],
+        [
+            "models, on what they did not learn from (in brackets the best simple one: mean, median, majority, or a ranker)"
+        ],
     )
     for name in _versions(studio):
         with studio.database.session() as session:
@@ -208,5 +210,5 @@ def _models(studio: Studio) -> Answer:
         told = candidates.told(row.metrics)
         found[name] = {"version": row.version, "framework": row.framework, "figures": told}
         lines.append(f"  {name:11}{row.version} {row.framework}: {told}")
-    lines.append("  (learned mostly from a generated corpus: known changes to the sample's recordings)")
+    lines.append("  (those of sound learned mostly from a generated corpus: known changes to the sample's recordings)")
     return found, [*lines, ""]
