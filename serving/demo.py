@@ -200,9 +200,7 @@ def _models(studio: Studio) -> Answer:
 
     found, lines = (
         {},
-        [
-            "models, on what they did not learn from (in brackets the best simple one: mean, median, majority, or a ranker)"
-        ],
+        ["models, on what they did not learn from (in brackets the best simple one: mean, majority, a ranker ...)"],
     )
     for name in _versions(studio):
         with studio.database.session() as session:
