@@ -77,8 +77,8 @@ def recommending_checks() -> list[dg.AssetChecksDefinition]:
             "The newest version's user tower and the towers beside it are those of their hashes, and load.",
             _find("broken_artefacts"),
         ),
-        check_of("user_embeddings", "as_the_model_says", same, _find("embeddings"), blocking=True),
-        check_of("video_embeddings", "as_the_model_says", same, _find("embeddings"), blocking=True),
+        check_of("user_embeddings", "as_the_model_says", same, _find("user_embeddings"), blocking=True),
+        check_of("video_embeddings", "as_the_model_says", same, _find("video_embeddings"), blocking=True),
         check_of(
             "two_tower_rollout",
             "embeddings_whole",

@@ -138,7 +138,7 @@ def searches(studio: Studio, set_id: int, n: int, name: str) -> dict[str, Figure
         with studio.database.session() as session:
             listed, taken = timed(
                 lambda query=query, exclude=exclude, session=session: embeddings.nearest(
-                    session, set_id, query, LIMIT, exclude=exclude
+                    session, set_id, query, LIMIT, exclude=exclude, indexed=n >= embedding_loads.INDEXED_FROM
                 )
             )
             if number < 10:
@@ -147,8 +147,8 @@ def searches(studio: Studio, set_id: int, n: int, name: str) -> dict[str, Figure
             if number >= 50:
                 continue
             truth, taken = timed(
-                lambda query=query, exclude=exclude, session=session: embeddings.nearest_exactly(
-                    session, set_id, query, LIMIT, exclude=exclude
+                lambda query=query, exclude=exclude, session=session: embeddings.nearest(
+                    session, set_id, query, LIMIT, exclude=exclude, indexed=False
                 )
             )
             exact.append(taken)

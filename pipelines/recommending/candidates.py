@@ -22,8 +22,7 @@ from pipelines.errors import BadInput
 from pipelines.models import candidates as life_cycle
 from pipelines.models import registry, snapshots
 from pipelines.recommending import dataset
-from pipelines.recommending.dataset import NAME as NAME
-from pipelines.recommending.dataset import Dataset
+from pipelines.recommending.dataset import NAME, Dataset
 from pipelines.storage.tables import TrainingSnapshot
 from pipelines.studio import Studio
 

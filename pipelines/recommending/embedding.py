@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -29,7 +29,7 @@ class History(Protocol):
     """What one viewer decided, oldest first, as storage/decisions.py gives it. All [n]."""
 
     @property
-    def video_ids(self) -> NDArray[np.str_]: ...
+    def video_ids(self) -> NDArray[Any]: ...
     @property
     def times(self) -> NDArray[np.int64]: ...
     @property
@@ -129,11 +129,12 @@ def of_videos(tower: ItemTower, items: DataFrame, *, version: str, pace: Pace | 
     return generate(keyed, embed, version=version, pace=pace)
 
 
-def together(histories: Sequence[History]) -> Interactions:
-    """One Interactions of many histories; user k is the k-th."""
+def together(
+    histories: Sequence[History], named: Callable[[NDArray[Any]], Sequence[str] | NDArray[np.str_]] = np.asarray
+) -> Interactions:
+    """One Interactions of many histories; user k is the k-th. ``named``: the ids as the towers know them."""
     counts = [len(history.times) for history in histories]
-    named = np.concatenate([np.asarray(history.video_ids, np.str_) for history in histories])
-    item_ids, items = np.unique(named, return_inverse=True) if len(named) else (named, np.zeros(0, np.int32))
+    ids, items = np.unique(np.concatenate([history.video_ids for history in histories]), return_inverse=True)
     return Interactions(
         users=np.repeat(np.arange(len(histories), dtype=np.int32), counts),
         items=items.astype(np.int32),
@@ -141,5 +142,5 @@ def together(histories: Sequence[History]) -> Interactions:
         ratings=np.concatenate([history.ratings for history in histories]).astype(np.float32),
         wanted=np.concatenate([history.wanted for history in histories]).astype(np.bool_),
         user_ids=np.array([f"{k:09d}" for k in range(len(histories))], dtype=np.str_),
-        item_ids=item_ids,
+        item_ids=np.array(named(ids), np.str_),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pipelines.errors import BadInput
 from pipelines.models import overview, rollout
 from pipelines.recommending import candidates, describing, gates, judging, learning, versions
-from pipelines.recommending.candidates import NAME
+from pipelines.recommending.dataset import NAME
 from pipelines.storage import embedding_sets, recommended
 from pipelines.storage import models as registry_table
+from pipelines.storage.embedding_sets import Kind
 from pipelines.studio import Studio
 
 PARITY = 1e-4
@@ -72,12 +73,20 @@ def broken_artefacts(studio: Studio) -> list[str]:
     return found
 
 
-def embeddings(studio: Studio) -> list[str]:
+def user_embeddings(studio: Studio) -> list[str]:
+    return _embeddings(studio, "user")
+
+
+def video_embeddings(studio: Studio) -> list[str]:
+    return _embeddings(studio, "video")
+
+
+def _embeddings(studio: Studio, kind: Kind) -> list[str]:
     """What database and model do not agree on, of every version in use."""
     return [
         f"{NAME} {row.version}: {problem}"
         for row in learning.versions_to_embed(studio)
-        for problem in learning.differences(studio, row)
+        for problem in learning.differences(studio, row, kind)
     ]
 
 

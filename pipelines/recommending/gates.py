@@ -9,8 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.recommending.dataset import NAME
+
 BAR = "recent_popularity"
-CANDIDATE = "two_tower"
+CANDIDATE = NAME
 LIVE = "live"
 LEAST_USERS = 20
 _NAMES = {"recall": "Recall", "ndcg": "NDCG"}

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from pipelines.errors import BadInput
 from pipelines.models import rollout, snapshots
 from pipelines.recommending import baselines, candidates, evaluation, gates, prior, report, report_pictures, versions
-from pipelines.recommending.candidates import NAME
-from pipelines.recommending.dataset import Dataset
+from pipelines.recommending.dataset import NAME, Dataset
 from pipelines.recommending.popularity import Scorer
 from pipelines.recommending.splits import Split
 from pipelines.recommending.two_tower import TwoTower
@@ -158,9 +157,8 @@ def scorer(model: TwoTower, split: Split, data: Dataset) -> Scorer:
     train = split.train
     wanted = train.take(train.wanted)
     counts = np.bincount(wanted.items, minlength=train.n_items)
-    ages = (train.times.max() - wanted.times) / (model.recipe.prior_days * 86_400.0)
-    recent = prior.in_steps(np.bincount(wanted.items, np.exp(-ages), minlength=train.n_items).astype(np.float64))
-    table = model.item_vectors(model.item_inputs(candidates.judged_items(data), counts, recent))
+    recent = prior.prior_of(wanted.items, wanted.times, train.n_items, bins=1, days=model.recipe.prior_days).now
+    table = model.item_vectors(model.item_inputs(candidates.judged_items(data), counts, prior.in_steps(recent)))
     lengths = np.bincount(split.train.users, minlength=split.train.n_users).astype(np.int32)
 
     def score(users: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -31,9 +31,10 @@ from pipelines.recommending import (
     syncing,
     versions,
 )
-from pipelines.recommending.candidates import NAME
+from pipelines.recommending.dataset import NAME
 from pipelines.storage import decisions, embedding_sets, recommended, rollouts, videos, viewers
 from pipelines.storage import models as registry_table
+from pipelines.storage.embedding_sets import Kind
 from pipelines.storage.recommended import Place
 from pipelines.storage.tables import ModelVersion, TrainingSnapshot
 from pipelines.studio import Studio
@@ -212,22 +213,20 @@ def sync(studio: Studio) -> dict[str, Summary]:
     return found
 
 
-def differences(studio: Studio, row: ModelVersion) -> list[str]:
-    """How the version's embeddings differ from what its towers say of viewers and videos as they were at the last sync,
-    on a sample; who or what changed since is left to the next one."""
+def differences(studio: Studio, row: ModelVersion, kind: Kind) -> list[str]:
+    """How the version's embeddings of this kind differ from what its towers say of viewers or videos as they were at
+    the last sync, on a sample; who or what changed since is left to the next one."""
     model = versions.towers(studio, row)
     with studio.database.session() as session:
         live = embedding_sets.current_set(session, row.id)
         if live is None:
             return [f"{row.version} has no embeddings; sync it"]
         until = datetime.fromisoformat(live.detail["synced_at"])
-        people, catalogue = viewers.ids(session, until=until), videos.ids(session, until=until)
-        return syncing.check(
-            studio,
-            row,
-            versions.viewer_vectors(session, row, model, _sample(people)),
-            versions.video_vectors(session, row, model, _sample(catalogue), until),
-        )
+        if kind == "user":
+            people = _sample(viewers.ids(session, until=until))
+            return syncing.check(studio, row, versions.viewer_vectors(session, row, model, people), ())
+        catalogue = _sample(videos.ids(session, until=until))
+        return syncing.check(studio, row, (), versions.video_vectors(session, row, model, catalogue, until))
 
 
 def _sample(ids: list[str]) -> list[str]:

@@ -22,13 +22,13 @@ from pipelines.errors import Unavailable
 from pipelines.models.inference import Predictor
 from pipelines.recommending import popular, ranking, reasons, versions
 from pipelines.recommending.answers import TABLE, TOWER
-from pipelines.recommending.interactions import Interactions
+from pipelines.recommending.embedding import together
 from pipelines.recommending.ranking import Choice, Found, Item, Wish
 from pipelines.recommending.searching import Index, Rows
 from pipelines.recommending.shelves import Shelf, Shelves, State, uuids
 from pipelines.storage import embeddings, recommendations
 from pipelines.storage.database import Database
-from pipelines.storage.recommendations import Crowd, Decided
+from pipelines.storage.recommendations import Crowd
 from pipelines.storage.tables import ModelVersion
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def _by_tower(session: Session, shelves: Shelves, predictor: Predictor, crowd: C
         met[row.id] = shelves.state_for(row)
         tower = shelves.tower(row)
         histories = [known[user_id].decided.history(versions.WHOLE) for user_id in crowd.user_ids]
-        return tower.user_inputs(together(histories), asked=moment)
+        return tower.user_inputs(together(histories, uuids), asked=moment)
 
     if any(user_id not in known for user_id in crowd.user_ids):
         return []  # forgotten since the query before
@@ -197,17 +197,3 @@ def _links(index: Index, picked: Sequence[Rows], viewers: Rows, liked: Rows) -> 
     distinct, places = np.unique(found[held], return_inverse=True)
     names = [None if row < 0 else name for row, name in zip(distinct.tolist(), uuids(index.ids[distinct]), strict=True)]
     return [names[place] for place in places.tolist()]
-
-
-def together(histories: Sequence[Decided]) -> Interactions:
-    """Viewer k is the k-th; items are named as the towers know them."""
-    ids, items = np.unique(np.concatenate([h.video_ids for h in histories]), return_inverse=True)
-    return Interactions(
-        users=np.repeat(np.arange(len(histories), dtype=np.int32), [len(h) for h in histories]),
-        items=items.astype(np.int32),
-        times=np.concatenate([h.times for h in histories]),
-        ratings=np.concatenate([h.ratings for h in histories]),
-        wanted=np.concatenate([h.wanted for h in histories]),
-        user_ids=np.array([f"{k:09d}" for k in range(len(histories))]),
-        item_ids=np.array(uuids(ids), np.str_),
-    )

@@ -42,10 +42,10 @@ def popularity(weights: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.asarray(np.log1p(SHARPNESS * shares) / REACH, np.float32)
 
 
-def in_steps(weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    """``popularity`` as it is judged and served: one more decision shifts everybody's share a little, and must not move
+def in_steps(popularity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Popularity as it is judged and served: one more decision shifts everybody's share a little, and must not move
     every vector."""
-    return (np.round(popularity(weights) / STEP) * STEP).astype(np.float32)
+    return (np.round(popularity / STEP) * STEP).astype(np.float32)
 
 
 def prior_of(items: NDArray[np.int32], times: NDArray[np.int64], n_items: int, *, bins: int, days: float) -> Prior:

@@ -25,7 +25,7 @@ from pipelines.models.inference import Predictor
 from pipelines.recommending import answers, blas, many, popular, ranking, versions
 from pipelines.recommending.answers import POPULAR, REMEMBERED, TABLE, TOWER, Asked, Recommendations
 from pipelines.recommending.catalogue import Filters
-from pipelines.recommending.dataset import FEATURE_VERSION
+from pipelines.recommending.dataset import FEATURE_VERSION, NAME
 from pipelines.recommending.people import viewer_id
 from pipelines.recommending.ranking import Wish
 from pipelines.recommending.rows import named_viewer
@@ -36,7 +36,6 @@ from pipelines.storage.tables import ModelVersion
 from pipelines.studio import Studio
 
 log = logging.getLogger(__name__)
-NAME = "two_tower"
 SEEN_KEPT = 1000  # viewers whose seen videos are remembered while the database is away
 AWAY_S = 1.0  # for which a database that did not answer is not asked again
 

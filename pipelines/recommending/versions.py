@@ -65,7 +65,7 @@ def video_vectors(
     weights = decisions.weights(session, model.recipe.prior_days, until=until)
     found = [weights.get(video_id, (0, 0.0)) for video_id in frame["item_id"]]
     frame["decided"] = np.array([n for n, _ in found], np.int64)
-    frame["popularity"] = prior.in_steps(np.array([recent for _, recent in found], np.float64))
+    frame["popularity"] = prior.in_steps(prior.popularity(np.array([recent for _, recent in found], np.float64)))
     if ids is not None:
         frame = frame[frame["item_id"].isin(list(ids))].reset_index(drop=True)
     return embedding.of_videos(_Now(model), frame, version=row.version)

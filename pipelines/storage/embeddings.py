@@ -49,28 +49,14 @@ def nearest(
     """The videos of the greatest dot product with ``vector`` (float32[768]), best first: of any of ``genres``, of none
     of ``without_genres``, and (``available``) only those that can be watched.
 
-    By the set's index where it has one, looking at all where that finds fewer than ``limit``. ``indexed`` False spares
-    a search by an index that the caller knows is not there. Unavailable when the set was replaced and dropped.
+    By the set's index where it has one, looking at all where that finds fewer than ``limit``. ``indexed`` False looks
+    at all of them at once: there is no index, or exactly the nearest are wanted. Unavailable when the set was replaced
+    and dropped.
     """
     asked = _Question(set_id, vector, limit, exclude, genres, without_genres, available)
     if indexed and len(found := _by_index(session, asked)) >= limit:
         return found
     return _by_looking_at_all(session, asked)
-
-
-def nearest_exactly(
-    session: Session,
-    set_id: int,
-    vector: NDArray[np.float32],
-    limit: int,
-    *,
-    exclude: Sequence[UUID] = (),
-    genres: Sequence[str] = (),
-    without_genres: Sequence[str] = (),
-    available: bool = True,
-) -> list[Near]:
-    """As ``nearest``, by looking at every video of the set."""
-    return _by_looking_at_all(session, _Question(set_id, vector, limit, exclude, genres, without_genres, available))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ from tests.recommending import house, series
 pytestmark = pytest.mark.xdist_group("towers")
 
 
+def both_embeddings(studio: Studio) -> list[str]:
+    return [*findings.user_embeddings(studio), *findings.video_embeddings(studio)]
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where trainings are kept from one test to the next: the same tables give the same snapshot."""
@@ -54,7 +58,7 @@ def served(learned: Studio) -> Studio:
 def test_from_tables_to_everybodys_lists(served: Studio) -> None:
     assert findings.interactions(served) == findings.features(served) == findings.parity(served) == []
     assert findings.against_the_bars(served) == findings.broken_artefacts(served) == []
-    assert findings.embeddings(served) == findings.versions_without_embeddings(served) == []
+    assert both_embeddings(served) == findings.versions_without_embeddings(served) == []
     summary = learning.recommend_all(served)
     assert (summary["viewers"], summary["places"]) == (120, 120 * learning.LENGTH)
     assert findings.broken_lists(served) == []
@@ -102,7 +106,7 @@ def test_a_new_version_gets_five_per_cent_and_its_own_embeddings(served: Studio,
         learning.begin(served)
     learning.sync(served)
     assert learning.begin(served)["stage"] == 5
-    assert findings.embeddings(served) == []
+    assert both_embeddings(served) == []
     with served.database.session() as session:
         routes = rollout.current(session, candidates.NAME)
         assert routes.running is not None and routes.live is not None
@@ -131,23 +135,23 @@ def test_a_decision_changes_the_next_list_at_once_and_the_embeddings_by_night(se
         after = recommender.recommend("viewer 5", 10)
     assert first.video_id not in [item.video_id for item in after.items]
     assert [item.video_id for item in after.items] != [item.video_id for item in before.items[1:]]
-    assert findings.embeddings(served) == []  # as of the sync; what came later is for the next one
+    assert both_embeddings(served) == []  # as of the sync; what came later is for the next one
     done = str(learning.sync(served)["user_embeddings"]["done"])
     assert "120 viewers" in done
     assert "nothing changed" not in done
-    assert findings.embeddings(served) == []
+    assert both_embeddings(served) == []
 
 
 def test_a_vector_that_is_not_the_models_is_found(served: Studio) -> None:
     with served.database.session() as session:
         session.execute(text("update user_embeddings set embedding = (select embedding from user_embeddings limit 1)"))
-    assert any("user vectors" in found and "not what the model says" in found for found in findings.embeddings(served))
+    assert any("user vectors" in found and "not what the model says" in found for found in both_embeddings(served))
 
 
 def test_a_withdrawal_leaves_the_sets_counts_true(served: Studio) -> None:
     withdrawal.request(served, "viewer 11", Actor("viewer 11", "viewer"), now=clock.now())
     # What is popular is another by then, but nobody is missed.
-    assert not [found for found in findings.embeddings(served) if "user" in found or "holds" in found]
+    assert not [found for found in both_embeddings(served) if "user" in found or "holds" in found]
 
 
 def test_a_viewer_without_a_list_is_found(served: Studio) -> None:

@@ -120,7 +120,7 @@ def test_a_question_opens_one_partition(database: Database, model_id: int) -> No
         patch = pytest.MonkeyPatch()
         patch.setattr(session, "execute", explained)
         embeddings.nearest(session, second, vectors(1, 1)[0], 20)
-        embeddings.nearest_exactly(session, second, vectors(1, 1)[0], 20)
+        embeddings.nearest(session, second, vectors(1, 1)[0], 20, indexed=False)
         patch.undo()
     assert len(plans) == 2
     assert all(f"video_embeddings_{second}" in plan and f"video_embeddings_{first}" not in plan for plan in plans)
@@ -206,9 +206,9 @@ def test_the_sets_before_the_last_one_go_after_a_while(database: Database, model
     with database.session() as session:
         assert embedding_sets.unused(session, LATER) == []
         assert session.get(EmbeddingSet, first) is None
-        for search in (embeddings.nearest, embeddings.nearest_exactly):
+        for indexed in (True, False):
             with pytest.raises(Unavailable, match="was replaced"):
-                search(session, first, vectors(1, 0)[0], 5)
+                embeddings.nearest(session, first, vectors(1, 0)[0], 5, indexed=indexed)
         with pytest.raises(Unavailable, match="was replaced"):
             embeddings.whole(session, "video", first)
         assert len(embeddings.nearest(session, third, vectors(1, 0)[0], 5)) == 5
