@@ -187,8 +187,9 @@ def _missing(error: OperationalError, url: URL) -> bool:
 
 def _reason(error: DBAPIError, url: URL) -> str:
     """The driver's last line, which may repeat the password of a mistyped URL."""
-    # What goes on in indented lines explains the line above them.
+    # What goes on in indented lines, and PostgreSQL's own DETAIL and HINT, explain the line above them.
     lines = [line for line in str(error.orig).strip().splitlines() if line.strip() and not line[0].isspace()]
+    lines = [line for line in lines if not line.startswith(("DETAIL:", "HINT:"))]
     reason = lines[-1] if lines else "is not reachable"
     for secret in (url.password, url.username):
         if secret:
