@@ -35,6 +35,23 @@ class Settings:
     corpus_items: str = _setting("600", "how many items the generated mastering corpus has")
     storage_budget_gb: str = _setting("50", "room for the object store; from 80 % on, less and less is taken")
     recommender_epochs: str = _setting("6", "passes over the decisions when the recommender is trained, at most")
+    openai_api_key: str = _setting("", "key of the OpenAI-compatible endpoint; else OPENAI_API_KEY's", secret=True)
+    openai_base_url: str = _setting("https://api.openai.com/v1", "OpenAI-compatible endpoint that scores sheets")
+    gemini_api_key: str = _setting("", "key of Google's Gemini; else GEMINI_API_KEY's", secret=True)
+    gemini_base_url: str = _setting("https://generativelanguage.googleapis.com", "Gemini's endpoint")
+    score_provider: str = _setting("local", "who scores sheets unless told otherwise: openai, gemini or local")
+    score_model: str = _setting("", "the model that scores sheets unless told otherwise; empty for the provider's own")
+    score_concurrency: str = _setting("256", "requests in flight at once, at most; how many it takes is found out")
+    score_requests_per_minute: str = _setting("", "requests a minute, at most; empty for what the provider allows")
+    score_tokens_per_minute: str = _setting("", "tokens a minute, at most; empty for what the provider allows")
+    score_timeout_seconds: str = _setting("60", "how long one answer may take")
+    score_price: str = _setting("", "USD a million tokens, read and written, such as 0.15,0.60; empty: cost unknown")
+    score_cache_hours: str = _setting("24", "how long an answer is given again to who asks the same")
+    score_cache_entries: str = _setting("10000", "how many answers are kept for that")
+    score_retries: str = _setting("5", "how often a failed chunk of a sheet runs again by itself")
+    google_credentials: str = _setting("", "JSON file of a service account or an authorized user, for Google Sheets")
+    google_sheets_url: str = _setting("https://sheets.googleapis.com", "Google Sheets' endpoint")
+    video_hosts: str = _setting("", "hosts (with port) on a private network that videos may be fetched from, by comma")
     slack_webhook: str = _setting("", "Slack webhook for decisions and alarms; the log when empty", secret=True)
     port: str = _setting("3000", "port of the Dagster UI on loopback")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
@@ -74,7 +91,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     unknown = sorted(k for k in environ if k.startswith("ORIMONO_") and k not in known)
     if unknown:
         raise BadInput(unknown[0], "is not a setting of Orimono", "see `orimono config` for the list")
-    settings = Settings(**{known[k]: v for k, v in environ.items() if k in known and v != ""})
+    given = {known[k]: v for k, v in environ.items() if k in known and v != ""}
+    # Keys go by the names that every program of theirs reads, too.
+    usual = {name: environ[name.upper()] for name in ("openai_api_key", "gemini_api_key") if environ.get(name.upper())}
+    settings = Settings(**{**usual, **given})
     if settings.log_level not in LOG_LEVELS:
         reason = f"is {settings.log_level!r}"
         raise BadInput("ORIMONO_LOG_LEVEL", reason, f"set it to one of {', '.join(LOG_LEVELS)}, or unset it")

@@ -21,17 +21,13 @@ from yaml.nodes import MappingNode, Node
 
 from pipelines.editing.clocks import parse_rate
 from pipelines.errors import BadInput
+from pipelines.texts import sayable as sayable
 
 NAME = "job.yaml"
 MARKER = "_COMPLETE"
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 12
 REMEDY = "mend job.yaml as the README shows"
-
-
-def sayable(text: str) -> bool:
-    """Whether it fits into one line of text: no control characters, no bytes that are no character. Emoji are fine."""
-    return not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
 
 
 def _line(text: str) -> str:

@@ -1,7 +1,7 @@
 """Tables of the system of record, as SQLAlchemy 2 classes: columns, constraints, indexes.
 
-Recommending's are in recommending_tables.py. Questions over them are left to one module a noun (jobs.py, batches.py
-...), how they come to be to migrations/.
+Recommending's are in recommending_tables.py, scoring's in scoring_tables.py. Questions over them are left to one module
+a noun (jobs.py, batches.py ...), how they come to be to migrations/.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from pipelines.storage.schema import Base as Base
 from pipelines.storage.schema import identity, now, one_of
 
-REVISION = "0003"  # the newest migration; a test holds the two together
+REVISION = "0004"  # the newest migration; a test holds the two together
 
 JOB_STATUSES = ("ready", "bad", "generated")  # generated: made by the product from media it may use, in no batch
 UPLOAD_KINDS = (
@@ -31,7 +31,7 @@ TASKS = ("master_reg", "preset_cls", "align_conf")
 LABEL_QUALITIES = ("auto", "human", "low")
 ROLLOUT_STATUSES = ("running", "live", "rolled_back", "superseded")
 STAGES = (0, 5, 25, 100)  # per cent of the users
-VAULT_KINDS = (*UPLOAD_KINDS, "master", "preview")
+VAULT_KINDS = (*UPLOAD_KINDS, "master", "preview", "scored")
 
 
 class BatchRow(Base):
@@ -69,6 +69,9 @@ class Job(Base):
     key: Mapped[str | None]
     edit: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # duration, fps, patterns
     master: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # preset
+    score: Mapped[dict[str, Any]] = mapped_column(
+        server_default=text("'{}'::jsonb")
+    )  # categories, column, provider ...
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"))
     created_at: Mapped[datetime] = now()
     uploads: Mapped[list[Upload]] = relationship(order_by="Upload.id", lazy="selectin", back_populates="job")
@@ -461,3 +464,4 @@ class FeatureFlag(Base):
 
 
 from pipelines.storage import recommending_tables as recommending_tables  # noqa: E402 - Base is to know all tables
+from pipelines.storage import scoring_tables as scoring_tables  # noqa: E402
