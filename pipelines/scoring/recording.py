@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pipelines.storage.database import Database
 
+FIGURES = tuple(part.name for part in fields(Tally))
 HITS = 5_000  # answers given again that are written down at the latest when there are so many
 
 
@@ -110,8 +111,9 @@ class Recorder:
 
         with self._writing:
             book = self._books[chunk.id]
-            now = _Book(book.done | {row.row for row in rows}, replace(book.tally), book.seconds + seconds)
-            now.tally.add(tally)
+            new = {row.row for row in rows} - book.done
+            total = replace(book.tally)
+            total.add(tally)
             with self.database.worded():
                 if self._writer is None:
                     self._writer = self.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
@@ -122,13 +124,14 @@ class Recorder:
                         chunk.id,
                         rows,
                         fresh,
-                        done=len(now.done),
-                        tally=asdict(now.tally),
-                        seconds=now.seconds,
+                        done=len(book.done) + len(new),
+                        tally={name: getattr(total, name) for name in FIGURES},
+                        seconds=book.seconds + seconds,
                     )
                 except IntegrityError as error:
                     raise self._gone() from error
-            self._books[chunk.id] = now
+            book.done |= new
+            book.tally, book.seconds = total, book.seconds + seconds
         if status != "ready":
             raise self._gone()
 

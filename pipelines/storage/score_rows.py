@@ -4,7 +4,7 @@ transaction, per lot of rows. Read back in the order of rows. When that happens 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -16,23 +16,30 @@ from pipelines.storage.scoring_tables import ScoreChunk, ScoreRow
 
 _AT_ONCE = 2_000  # rows that ``answers`` holds
 
-# Through arrays: a row at a time costs a round trip, and parameters for each row make another statement to plan.
-# The keys of the cache come sorted: runs that write the same ones would wait for each other in a circle.
+# As one JSON text, since each array costs the driver 10 microseconds and a lot may be of one row; a statement a row
+# would cost a round trip. The keys of the cache come sorted, or runs that write the same ones could wait in a circle.
+_LOT = """
+    lot as materialized (
+        select row, decode(key, 'hex') as key, scores, confidence, reason, flag, fresh
+        from json_to_recordset(%(lot)s::json) as t
+            (row int8, key text, scores int2[], confidence float4, reason text, flag text, fresh bool)
+    )
+"""
 _ROWS = """
-    insert into score_rows (score_job_id, row, key, scores, confidence, reason, flag)
-    select %(sheet)s, t.row, t.key, t.scores::int2[], t.confidence, t.reason, t.flag
-    from unnest(%(rows)s::int8[], %(keys)s::bytea[], %(scores)s::text[], %(confidences)s::float4[],
-                %(reasons)s::text[], %(flags)s::text[]) as t (row, key, scores, confidence, reason, flag)
-    on conflict (score_job_id, row) do update set key = excluded.key, scores = excluded.scores,
-        confidence = excluded.confidence, reason = excluded.reason, flag = excluded.flag, created_at = now()
+    recorded as (
+        insert into score_rows (score_job_id, row, key, scores, confidence, reason, flag)
+        select %(sheet)s, row, key, scores, confidence, coalesce(reason, ''), flag from lot where row is not null
+        on conflict (score_job_id, row) do update set key = excluded.key, scores = excluded.scores,
+            confidence = excluded.confidence, reason = excluded.reason, flag = excluded.flag, created_at = now()
+    )
 """
 _CACHE = """
-    insert into score_cache (key, scores, confidence, reason)
-    select t.key, t.scores::int2[], t.confidence, t.reason
-    from unnest(%(cache_keys)s::bytea[], %(cache_scores)s::text[], %(cache_confidences)s::float4[],
-                %(cache_reasons)s::text[]) as t (key, scores, confidence, reason)
-    on conflict (key) do update set scores = excluded.scores, confidence = excluded.confidence,
-        reason = excluded.reason, created_at = now(), used_at = now()
+    remembered as (
+        insert into score_cache (key, scores, confidence, reason)
+        select key, scores, confidence, reason from lot where fresh order by key
+        on conflict (key) do update set scores = excluded.scores, confidence = excluded.confidence,
+            reason = excluded.reason, created_at = now(), used_at = now()
+    )
 """
 _CHUNK = """
     update score_chunks c set rows_done = %(done)s, tally = %(tally)s::jsonb, seconds = %(seconds)s
@@ -40,8 +47,8 @@ _CHUNK = """
     where c.id = %(chunk)s and s.id = c.score_job_id
     returning coalesce(j.status, 'ready')
 """
-RECORD = f"with recorded as ({_ROWS}) {_CHUNK}"
-RECORD_AND_REMEMBER = f"with recorded as ({_ROWS}), remembered as ({_CACHE}) {_CHUNK}"
+RECORD = f"with {_LOT}, {_ROWS} {_CHUNK}"
+RECORD_AND_REMEMBER = f"with {_LOT}, {_ROWS}, {_CACHE} {_CHUNK}"
 
 
 def record(
@@ -60,26 +67,24 @@ def record(
 
     ``connection`` commits by itself; when this returns, all of it is durable. IntegrityError when the sheet is gone.
     """
-    answers = [row.answer for row in rows]
-    values: dict[str, Any] = {
+    lot, kept = [], dict(fresh)
+    for row in rows:
+        entry: dict[str, Any] = {"row": row.row, "key": row.key.hex(), "flag": row.flag}
+        if row.answer is not None:
+            entry |= _answer(row.answer)
+            if row.key in kept and kept[row.key] is row.answer:  # nearly always: said once
+                del kept[row.key]
+                entry["fresh"] = True
+        lot.append(entry)
+    lot += [{"key": key.hex(), "fresh": True, **_answer(answer)} for key, answer in kept.items()]
+    values = {
         "sheet": score_job_id,
         "chunk": chunk_id,
         "done": done,
-        "tally": json.dumps(dict(tally)),
+        "tally": json.dumps(tally),
         "seconds": seconds,
-        "rows": [row.row for row in rows],
-        "keys": [row.key for row in rows],
-        "scores": [_array(a.scores) if a is not None else None for a in answers],
-        "confidences": [a.confidence if a is not None else None for a in answers],
-        "reasons": [_plain(a.reason) if a is not None else "" for a in answers],
-        "flags": [row.flag for row in rows],
+        "lot": json.dumps(lot, ensure_ascii=False),
     }
-    if fresh:
-        found = sorted(fresh.items())
-        values["cache_keys"] = [key for key, _ in found]
-        values["cache_scores"] = [_array(a.scores) for _, a in found]
-        values["cache_confidences"] = [a.confidence for _, a in found]
-        values["cache_reasons"] = [_plain(a.reason) for _, a in found]
     status: str | None = connection.exec_driver_sql(RECORD_AND_REMEMBER if fresh else RECORD, values).scalar()
     return status
 
@@ -119,8 +124,8 @@ def pace(session: Session, score_job_id: int, since: datetime) -> tuple[int, dat
     return count, first
 
 
-def _array(scores: Collection[int]) -> str:
-    return "{" + ",".join(map(str, scores)) + "}"
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {"scores": answer.scores, "confidence": answer.confidence, "reason": _plain(answer.reason)}
 
 
 def _plain(text: str) -> str:
