@@ -32,7 +32,7 @@ def decode(data: bytes, name: object) -> tuple[str, str, str]:
 
     Raises BadInput for bytes that are no text in any of the encodings.
     """
-    encoding, errors = _encoding(data)
+    encoding, errors = judged(data)
     if not encoding:
         raise BadInput(name, "is not text", "give lyrics as .lrc, .srt or plain text, best in UTF-8")
     decoded = data.decode(encoding, errors)
@@ -46,7 +46,7 @@ def decode(data: bytes, name: object) -> tuple[str, str, str]:
     return text, encoding, warning
 
 
-def _encoding(data: bytes) -> tuple[str, str]:
+def judged(data: bytes) -> tuple[str, str]:
     """(encoding, how to treat its errors); ("", "") when the bytes are no text."""
     for mark, encoding in MARKS:
         if data.startswith(mark):

@@ -1,0 +1,97 @@
+"""A sheet that is a file: which bytes it is, and where its scored copy goes. What is in it is left to its format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.errors import BadInput
+from pipelines.media.hashing import content_hash
+from pipelines.media.replacing import replacing
+
+ENDINGS = {  # of each kind, the first being what a source without one gets
+    "csv": (".csv", ".tsv", ".txt", ".tab", ".csv.gz", ".tsv.gz", ".txt.gz"),
+    "xlsx": (".xlsx", ".xlsm", ".xltx", ".xltm"),
+    "parquet": (".parquet", ".pq"),
+}
+
+
+@dataclass(slots=True)
+class SheetFile:
+    """A file's path, how messages call it, and its content hash as it was when it was opened."""
+
+    path: Path
+    name: str
+    identity: str
+    _seen: tuple[int, int, int] = field(repr=False)
+
+    @classmethod
+    def of(cls, path: Path, name: str | None = None) -> SheetFile:
+        """Raises BadInput when it cannot be read or holds nothing."""
+        name = name or path.name
+        seen = _signature(path, name)
+        if seen[0] == 0:
+            raise BadInput(name, "is empty (0 bytes)", "copy the file again")
+        return cls(path, name, content_hash(path), seen)
+
+    def unchanged(self) -> None:
+        """Raises BadInput when the file is another than the one that was opened. Costs a look at its time and size."""
+        now = _signature(self.path, self.name)
+        if now != self._seen:
+            if content_hash(self.path) != self.identity:
+                raise self.changed()
+            self._seen = now  # touched or copied over, with the same bytes
+
+    def changed(self) -> BadInput:
+        return BadInput(
+            self.name, "was changed while it was being scored", "score it again; known answers cost nothing"
+        )
+
+
+def _signature(path: Path, name: str) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise BadInput(name, "does not exist", "check the path") from error
+    except PermissionError as error:
+        raise BadInput(name, "may not be read", "allow its reading") from error
+    if path.is_dir():
+        raise BadInput(name, "is a folder", "give a file")
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def destination(source: Path, out: Path | None, kind: str) -> Path:
+    """Where the scored copy goes: ``out``, else NAME.scored.SUFFIX beside ``source``.
+
+    Raises BadInput, before anything was asked, where it cannot or must not lie.
+    """
+    if out is None:
+        stem, suffix = source.stem, source.suffix
+        if suffix.lower() == ".gz":
+            stem, suffix = Path(stem).stem, Path(stem).suffix  # .csv.gz: the copy is plain
+        out = source.with_name(f"{stem}.scored{suffix or ENDINGS[kind][0]}")
+    others = tuple(ending for other, endings in ENDINGS.items() if other != kind for ending in endings)
+    if out.name.lower().endswith(others):
+        reason = f"ends like another kind of file than the sheet ({kind})"
+        raise BadInput(out, reason, f"end it in {ENDINGS[kind][0]}")
+    if out.is_dir():
+        raise BadInput(out, "is a folder", "give the name of a file in it")
+    if out.resolve() == source.resolve() or (out.exists() and out.samefile(source)):
+        raise BadInput(out, "is the sheet itself, which is never overwritten", "give another name with --out")
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(out, "cannot be written there", "give a place that you may write to with --out")
+    return out
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[Path]:
+    """``replacing``, with what a person can mend worded as BadInput; a full disk is Unavailable."""
+    try:
+        with replacing(out) as temporary:
+            yield temporary
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        raise BadInput(out, "cannot be written there", "give a place that you may write to with --out") from error
