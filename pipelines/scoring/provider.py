@@ -53,7 +53,14 @@ class Throttled(Exception):
 
 
 class Refused(Exception):
-    """This row will never be answered, others will: a content policy, a text beyond the model's context."""
+    """This row will never be answered, others will: a content policy, a text beyond the model's context.
+
+    ``usage``: an answer that a filter took back was paid for all the same.
+    """
+
+    def __init__(self, reason: str = "", usage: Usage | None = None) -> None:
+        self.reason, self.usage = reason, usage or Usage()
+        super().__init__(reason)
 
 
 class Lost(Exception):

@@ -1,0 +1,196 @@
+"""What an endpoint means when it does not answer 200: wait, leave this row, try again, or give up for good.
+
+Messages of endpoints are shown to people, so keys and the row's own text are taken out of them first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from pipelines import clock
+from pipelines.errors import BadInput
+from pipelines.scoring.provider import Lost, Quota, Refused, Throttled
+from pipelines.scoring.wire import Endpoint, Heard, estimated
+
+LONGEST_WAIT = 86_400.0  # s
+LONGEST_MESSAGE = 200  # characters
+QUOTED = 16  # characters: where a message repeats so many of a text's first, it is taken to quote it
+UNPAID = (408, 409, 425, 503, 529)  # says that nothing was computed
+
+# Looked for in code and message, in small letters.
+NO_KEY = ("invalid_api_key", "api_key_invalid", "api key not valid", "api key expired", "unauthenticated")
+NO_MONEY = ("insufficient_quota", "billing_hard_limit", "billing_not_active", "insufficient balance", "perday")
+TOO_LONG = (
+    "context_length_exceeded", "context length", "context window", "context size", "maximum number of tokens",
+    "token count", "too many tokens", "prompt is too long", "string_above_max_length",
+)  # fmt: skip
+POLICY = (
+    "content_policy", "content policy", "content_filter", "content management policy", "responsibleaipolicy",
+    "safety system", "moderation", "flagged",
+)  # fmt: skip
+KEYLIKE = re.compile(r"\b(?:sk|pk|gsk|xai|key)-[\w*-]{6,}|\bAIza[\w-]{10,}|\bBearer +\S+")
+DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error's body: ``words`` to be searched, in small letters, and its own message to be shown."""
+
+    message: str = ""
+    words: str = ""
+    wait: float | None = None  # s; Gemini says it in the body
+
+
+def trouble(body: bytes) -> Trouble:
+    """Of OpenAI's and Gemini's {"error": {...}}, and of what others make of it. HTML is no message."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return Trouble()
+    if isinstance(found, list) and found:  # Gemini's, when it was to stream
+        found = found[0]
+    if not isinstance(found, dict):
+        return Trouble()
+    error = found.get("error", found)
+    if not isinstance(error, dict):
+        error = {"message": error}
+    message = error.get("message") or error.get("detail") or ""
+    if isinstance(message, list):  # pydantic's, which repeats the input beside ``msg``
+        message = "; ".join(str(part.get("msg", "")) for part in message if isinstance(part, dict))
+    message = message if isinstance(message, str) else ""
+    words = [message, *(str(error.get(name) or "") for name in ("code", "type", "status", "param"))]
+    wait = None
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict):
+            words += [str(detail.get("reason") or ""), _quotas(detail)]
+            wait = duration(str(detail.get("retryDelay") or "")) or wait
+    return Trouble(message, " ".join(words).lower(), wait)
+
+
+def _quotas(detail: dict[str, Any]) -> str:
+    violations = detail.get("violations")
+    named = violations if isinstance(violations, list) else []
+    return " ".join(str(one.get("quotaId") or "") for one in named if isinstance(one, dict))
+
+
+def failure(heard: Heard, endpoint: Endpoint, model: str, *, text: str = "", sent: int = 0) -> Exception:
+    """What to raise for an answer that is not 200. ``text``: the row's; ``sent``: bytes of the request."""
+    status, found = heard.status, trouble(heard.body)
+    words = found.words
+    said = shown(found.message, endpoint.key, text)
+    at = f"by {endpoint.host} ({status}{': ' + said if said else ''})"
+    if any(word in words for word in NO_KEY):
+        return _bad_key(endpoint, at)
+    if status == 402 or any(word in words for word in NO_MONEY):
+        reason = f"was refused for want of quota or credit {at}"
+        return BadInput(f"model {model}", reason, "add credit or wait for the quota, then resume")
+    if status in (400, 403, 413, 422) and any(word in words for word in TOO_LONG):
+        return Refused("longer than the model's context")
+    if status in (400, 403, 422) and any(word in words for word in POLICY):
+        return Refused("the provider's content policy")
+    if status in (401, 403):
+        return _bad_key(endpoint, at)
+    if status == 413 or (status == 429 and "request too large" in words):  # for a minute's tokens: it always will be
+        return Refused("larger than the provider takes")
+    if status == 429:
+        wait = retry_after(heard.headers)
+        return Throttled(found.wait if wait is None else wait, quota(heard.headers))
+    if status in UNPAID or status >= 500:
+        usage = None if status in UNPAID else estimated(sent)
+        return Lost(f"answered {status}", usage, retry_after(heard.headers))
+    if status == 404 and "model" in words:
+        return BadInput(f"model {model}", f"was refused {at}", "name one that your key may use, with --model")
+    if 300 <= status < 400 or status in (404, 405, 410):
+        reason = f"leads to {endpoint.host}, which has no such page ({status})"
+        return BadInput(endpoint.base_setting, reason, f"correct the address, or the model {model}")
+    return BadInput(f"model {model}", f"refused the request {at}", "correct the model, or choose another")
+
+
+def _bad_key(endpoint: Endpoint, at: str) -> BadInput:
+    if not endpoint.key:
+        return BadInput(endpoint.key_setting, f"is not set, and a request without a key was refused {at}", "set it")
+    return BadInput(endpoint.key_setting, f"was refused {at}", "set it to a key that is valid there")
+
+
+def shown(message: str, key: str, text: str) -> str:
+    """A provider's message as people may see it: one line, cut, without the key and without the row's text."""
+    if key:
+        message = message.replace(key, "***")
+    start = message.find(text[:QUOTED]) if len(text) >= QUOTED // 4 else -1
+    if start >= 0:
+        message = f"{message[:start]}(the text)"
+    line = next((line.strip() for line in message.splitlines() if line.strip()), "")
+    line = "".join(c for c in KEYLIKE.sub("***", line) if c.isprintable() or c == "\u3000")
+    return (line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + "...").rstrip(".;")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, at most a day, from retry-after-ms (ours or Azure's) or Retry-After as a number or a date; None when
+    silent or nonsense."""
+    for name, unit in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0)):
+        given = headers.get(name)
+        if given is None:
+            continue
+        try:
+            wait = float(given) * unit
+        except ValueError:
+            wait = _until(given, headers.get("date"))
+        if math.isfinite(wait) and wait >= 0:
+            return min(wait, LONGEST_WAIT)
+    return None
+
+
+def _until(date: str, now: str | None) -> float:
+    """Seconds to an HTTP date, by the clock of who sent it when it says so; NaN when it is none."""
+    try:
+        then = parsedate_to_datetime(date)
+        here = parsedate_to_datetime(now) if now else clock.now()
+    except ValueError:
+        return math.nan
+    return max(0.0, (_aware(then) - _aware(here)).total_seconds())
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def duration(text: str) -> float | None:
+    """Seconds of "20ms", "1.5s", "6m0s", "1h2m3s", or of a plain number."""
+    found = DURATION.match(text)
+    if found and text:
+        hours, minutes, seconds, thousandths = (float(part or 0) for part in found.groups())
+        return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
+    try:
+        plain = float(text)
+    except ValueError:
+        return None
+    return plain if math.isfinite(plain) and plain >= 0 else None
+
+
+def quota(headers: Mapping[str, str]) -> Quota | None:
+    """Of x-ratelimit-limit-requests and its like; None when there are none.
+
+    The limit is a minute's with some and a day's with others, and no header says which. The time until it is full
+    again tells: where that is much longer than a minute's limit would take, ``requests`` stays None.
+    """
+    given = headers.get("x-ratelimit-limit-requests")
+    if given is None:
+        return None
+    limit, left = _count(given), _count(headers.get("x-ratelimit-remaining-requests", ""))
+    reset = duration(headers.get("x-ratelimit-reset-requests", ""))
+    rate = float(limit) if limit else None
+    if rate and left is not None and reset and reset > 2.0 * 60.0 * max(1.0, rate - left) / rate:
+        rate = None
+    return Quota(rate, left, reset)
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
