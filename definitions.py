@@ -21,13 +21,15 @@ def build_defs(**overrides: Any) -> dg.Definitions:
         models,
         recommending,
         recommending_checks,
+        scoring,
+        scoring_checks,
     )
     from dags import jobs, schedules, sensors
     from resources.studio import StudioResource
 
     arguments: dict[str, Any] = {
         "assets": [
-            *dg.load_assets_from_modules([intake, analysis, editing, mastering, health, governance]),
+            *dg.load_assets_from_modules([intake, analysis, editing, mastering, health, governance, scoring]),
             *models.all_assets(),
             *recommending.all_assets(),
         ],
@@ -36,10 +38,18 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             *model_checks.model_checks(),
             *model_checks.governance_checks(),
             *recommending_checks.recommending_checks(),
+            *scoring_checks.scoring_checks(),
         ],
-        "jobs": [jobs.batch, jobs.weekly_training, jobs.partial_fit, jobs.recommending],
+        "jobs": [
+            jobs.batch,
+            jobs.weekly_training,
+            jobs.partial_fit,
+            jobs.recommending,
+            jobs.scoring_chunks,
+            jobs.scoring_sheets,
+        ],
         "schedules": schedules.from_cadences(),
-        "sensors": [sensors.inbox, sensors.new_labels],
+        "sensors": [sensors.inbox, sensors.new_labels, sensors.score_chunks_due],
         "resources": {"studio": StudioResource()},
         # A process a run, not a step: twenty empty steps take 4 s so and 66 s with a process each.
         "executor": dg.in_process_executor,

@@ -1,7 +1,8 @@
-"""The unit of orchestration: a batch of jobs, named by a slug such as 20261121-0001."""
+"""The units of orchestration: a batch of jobs (20261121-0001), and 500 rows of a sheet (17-0003)."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 batches = dg.DynamicPartitionsDefinition(name="batches")
+chunks = dg.DynamicPartitionsDefinition(name="score_chunks")

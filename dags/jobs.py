@@ -10,9 +10,10 @@ HEAVY = {"orimono/heavy": "yes"}
 batch = dg.define_asset_job(
     "batch",
     selection=dg.AssetSelection.groups("intake", "analysis", "editing", "mastering")
-    | dg.AssetSelection.assets("decisions"),
+    | dg.AssetSelection.assets("decisions", "score_jobs"),
     tags=HEAVY,
-    description="A batch of jobs from uploads to finished, judged edits and masters, and decisions that are kept.",
+    description="A batch of jobs from uploads to finished, judged edits and masters, decisions that are kept, and "
+    "sheets that are cut into chunks.",
 )
 partial_fit = dg.define_asset_job(
     "partial_fit",
@@ -33,4 +34,14 @@ recommending = dg.define_asset_job(
     tags=HEAVY,
     description="From the decisions of a batch to lists for every viewer in one run: features, training, evaluation, "
     "embeddings, recommendations.",
+)
+scoring_chunks = dg.define_asset_job(
+    "scoring_chunks",
+    selection=dg.AssetSelection.assets("score_chunks"),
+    description="Chunks of a sheet, 500 rows each, asked of a model. The sensor score_chunks_due asks for these runs.",
+)
+scoring_sheets = dg.define_asset_job(
+    "scoring_sheets",
+    selection=dg.AssetSelection.assets("scored_sheets"),
+    description="The sheets of a batch, written when every chunk has ended.",
 )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from sqlalchemy.orm import Session
 
+from pipelines import clock
 from pipelines.intake import batches
 
 # Which request of a batch a run answers. It also tells the intake's runs from those that a person starts.
 ATTEMPT_TAG = "orimono/attempt"
 # A run is created, then launched. One that does neither for this long was lost in between, with its process.
 LOST_AFTER_SECONDS = 60.0
+AGAIN_AFTER = timedelta(minutes=5)  # after the first run, twice as long after each further one
 
 
 def run_requests(instance: dg.DagsterInstance, session: Session) -> Iterator[dg.RunRequest]:
@@ -34,6 +36,22 @@ def run_requests(instance: dg.DagsterInstance, session: Session) -> Iterator[dg.
         elif _was_lost(record):
             instance.report_run_failed(record.dagster_run, "Created but never launched; asked for again.")
             yield _request(session, batch)
+
+
+def next_attempt(instance: dg.DagsterInstance, tag: str, value: str) -> int | None:
+    """Which run of what ``tag`` says to ask for: 1 for what was never asked for. Else None while a run is under way; the
+    next number some time after it ended, for it failed or did not do what still waits; at once when it was created and
+    never launched."""
+    records = instance.get_run_records(dg.RunsFilter(tags={tag: value}))  # newest first
+    if not records:
+        return 1
+    run, age = records[0].dagster_run, clock.now() - records[0].update_timestamp
+    if run.status is dg.DagsterRunStatus.NOT_STARTED and age.total_seconds() >= LOST_AFTER_SECONDS:
+        instance.report_run_failed(run, "Created but never launched; asked for again.")
+        return len(records) + 1
+    if not run.is_finished or run.tags.get("dagster/will_retry") == "true":
+        return None
+    return len(records) + 1 if age >= min(AGAIN_AFTER * 2 ** (len(records) - 1), timedelta(days=1)) else None
 
 
 def _request(session: Session, batch: batches.Batch) -> dg.RunRequest:

@@ -1,15 +1,15 @@
 """Sensors: what makes a run start by itself. The database says what is to be done; a tick only looks and asks."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from assets.partitions import batches as batch_partitions
-from dags.jobs import batch, partial_fit
+from assets.partitions import chunks as chunk_partitions
+from dags.jobs import batch, partial_fit, scoring_chunks, scoring_sheets
 from pipelines.studio import Studio
 
 LABELS_TAG = "orimono/labels"  # which labels a run learns on from
-AGAIN_AFTER = timedelta(minutes=5)  # after the first run, twice as long after each further one
 
 
 @dg.sensor(
@@ -56,12 +56,13 @@ def inbox(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio])
     description="Asks for the incremental models to learn on whenever a hundred new labels have come.",
 )
 def new_labels(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio]) -> dg.SensorResult:
+    from dags.run_requests import next_attempt
     from pipelines.mastering import learning
 
     due = learning.due(studio)
     if due is None:
         return dg.SensorResult(skip_reason="fewer than a hundred new labels")
-    attempt = _next_attempt(context.instance, due)
+    attempt = next_attempt(context.instance, LABELS_TAG, due)
     if attempt is None:
         return dg.SensorResult(skip_reason=f"a run was asked for: {due}")
     # A run key is remembered for ever, so it holds the attempt.
@@ -69,19 +70,36 @@ def new_labels(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Stu
     return dg.SensorResult(run_requests=[request])
 
 
-def _next_attempt(instance: dg.DagsterInstance, due: str) -> int | None:
-    """1 for what was never asked for. Else None while a run is under way; the next number some time after it ended,
-    for it failed or did not do what still waits; at once when it was created and never launched."""
-    from dags.run_requests import LOST_AFTER_SECONDS
+@dg.sensor(
+    jobs=[scoring_chunks, scoring_sheets],
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for runs of the chunks of sheets that were never scored, of failed ones when their wait is over, "
+    "and for the scored sheets to be written when every chunk has ended.",
+)
+def score_chunks_due(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio]) -> dg.SensorResult:
+    from dags.score_requests import chunk_requests, sheet_requests
     from pipelines import clock
+    from pipelines.scoring import chunks
 
-    records = instance.get_run_records(dg.RunsFilter(tags={LABELS_TAG: due}))  # newest first
-    if not records:
-        return 1
-    run, age = records[0].dagster_run, clock.now() - records[0].update_timestamp
-    if run.status is dg.DagsterRunStatus.NOT_STARTED and age.total_seconds() >= LOST_AFTER_SECONDS:
-        instance.report_run_failed(run, "Created but never launched; asked for again.")
-        return len(records) + 1
-    if not run.is_finished or run.tags.get("dagster/will_retry") == "true":
-        return None
-    return len(records) + 1 if age >= min(AGAIN_AFTER * 2 ** (len(records) - 1), timedelta(days=1)) else None
+    now, retries = clock.now(), studio.settings.whole("score_retries")
+    requests: list[dg.RunRequest] = []
+    wanted: set[str] = set()
+    with studio.database.session() as session:
+        for request, partitions in chunk_requests(context.instance, session, now, retries):
+            requests.append(request)
+            wanted.update(partitions)
+        requests += sheet_requests(context.instance, session)
+        stale = set(chunks.prune(session, now)) - wanted
+    name = chunk_partitions.name
+    assert name is not None
+    known = set(context.instance.get_dynamic_partitions(name)) if wanted or stale else set()
+    new, gone = sorted(wanted - known), sorted(stale & known)
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=[
+            *([chunk_partitions.build_add_request(new)] if new else []),
+            *([chunk_partitions.build_delete_request(gone)] if gone else []),
+        ],
+        skip_reason=None if requests else "no chunk is due",
+    )

@@ -31,6 +31,10 @@ concurrency:
     tag_concurrency_limits:  # a run spreads its items over all cores by itself; watching and deleting go on beside it
       - key: orimono/heavy
         limit: 1
+      - key: orimono/provider  # one run at a time asks a provider of scores: each finds out how much it takes
+        value:
+          applyLimitPerUniqueValue: true
+        limit: 1
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180

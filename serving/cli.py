@@ -64,7 +64,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    from serving import commands, governance_commands, mastering_commands, model_commands, recommending_commands
+    from serving import (
+        commands,
+        governance_commands,
+        mastering_commands,
+        model_commands,
+        recommending_commands,
+        scoring_commands,
+    )
 
     root = _Parser(prog="orimono", description="A studio's uploads become features, models and finished work.")
     subparsers = root.add_subparsers(required=True, metavar="COMMAND")
@@ -95,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_mastering(functools.partial(command, module=mastering_commands))
     _add_recommending(functools.partial(command, module=recommending_commands))
+    _add_scoring(functools.partial(command, module=scoring_commands))
     _add_models(functools.partial(command, module=model_commands))
     _add_governance(functools.partial(command, module=governance_commands))
 
@@ -179,6 +187,26 @@ def _add_recommending(command: Command) -> None:
     embeddings = command("embeddings", "which set of embeddings serves each version; takes one back")
     embeddings.add_argument("--back", metavar="VERSION", help="serve this version by its set before")
     embeddings.add_argument("--reason", help="stands in the audit trail")
+
+
+def _add_scoring(command: Command) -> None:
+    score = command("score", "scores every row of a sheet by categories, and goes on where it was left")
+    score.add_argument("sheet", metavar="SHEET", help="CSV, XLSX, Parquet or the address of a Google Sheet")
+    score.add_argument("--categories", required=True, help="such as joy,anger; one output column each")
+    score.add_argument("--provider", choices=("openai", "gemini", "local"), help="ORIMONO_SCORE_PROVIDER by default")
+    score.add_argument("--base-url", help="of the endpoint; an OpenAI-compatible one of your own, for instance")
+    score.add_argument("--model", help="the provider's own by default")
+    score.add_argument(
+        "--out", help="the scored file; NAME.scored.csv beside it by default. A Google Sheet holds its own"
+    )
+    score.add_argument(
+        "--resume", action="store_true", help="go on with the last run of the same; nothing is asked twice"
+    )
+    score.add_argument("--concurrency", type=_count, help="requests in flight at once, at most; found out by default")
+    score.add_argument("--column", help="of the texts; `utterance` by default, `video` with --video")
+    score.add_argument("--scale", type=int, nargs=2, metavar=("LOWEST", "HIGHEST"), help="1 5 by default")
+    score.add_argument("--instructions", help="what the model should know beforehand, or @FILE")
+    score.add_argument("--video", action="store_true", help="the column holds links to videos; gemini looks at them")
 
 
 def _add_models(command: Command) -> None:

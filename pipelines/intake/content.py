@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipelines.errors import BadInput
 from pipelines.recommending import blocks, headings, reading
+from pipelines.scoring import opening
 from pipelines.settings import Settings
 
 SOUND = ("music", "inst", "vocal", "mix")
@@ -36,6 +37,8 @@ def check(path: Path, kind: str, settings: Settings) -> None:
         raise BadInput(path.name, "holds no words", "leave it out or give the lyrics (.lrc, .srt, .txt)")
     elif kind in TABLES:
         reading.check(path, kind)
+    elif kind == "sheet":
+        opening.check(path, None)
 
 
 def _check_media(path: Path, kind: str, max_hours: float) -> None:
@@ -60,9 +63,9 @@ def check_job(name: str, kinds: Sequence[str], refused: Sequence[str]) -> None:
     """Raises BadInput when the sound files (their ``kinds``) are not enough for any work, or for what they begin;
     ``refused``: sentences on the others."""
     because = f" ({refused[0]})" if refused else ""
-    if not set(kinds) & {"music", "clip", "lyrics", "mix", "inst", "vocal", *TABLES}:
+    if not set(kinds) & {"music", "clip", "lyrics", "mix", "inst", "vocal", "sheet", *TABLES}:
         reason = f"has nothing to work on{because}"
-        remedy = "give a song (music) with clips, a mix, stems (inst and vocal), or tables (videos, decisions)"
+        remedy = "give a song with clips, a mix, stems (inst and vocal), tables (videos, decisions) or a sheet"
         raise BadInput(name, reason, remedy)
     if "tags" in kinds and "videos" not in kinds:
         # They are kept with the videos, so that whoever takes the catalogue back takes them back, too.
@@ -70,7 +73,7 @@ def check_job(name: str, kinds: Sequence[str], refused: Sequence[str]) -> None:
     for kind in ("music", "lyrics", "inst", "vocal"):
         if kinds.count(kind) > 1:
             raise BadInput(name, f"has more than one file of kind {kind}", "list one; make a job for each")
-    whole = {"music", "clip"} <= set(kinds) or {"mix", *TABLES} & set(kinds) or {"inst", "vocal"} <= set(kinds)
+    whole = {"music", "clip"} <= set(kinds) or {"mix", "sheet", *TABLES} & set(kinds) or {"inst", "vocal"} <= set(kinds)
     if whole and refused:
         return  # what a refused file belonged to is left out, and the refusal is told; the rest is worked on
     if {"music", "clip", "lyrics"} & set(kinds):

@@ -16,11 +16,13 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from yaml.nodes import MappingNode, Node
 
 from pipelines.editing.clocks import parse_rate
 from pipelines.errors import BadInput
+from pipelines.scoring.rubric import HIGHEST, LOWEST, Rubric
 from pipelines.texts import sayable as sayable
 
 NAME = "job.yaml"
@@ -116,6 +118,30 @@ class MasterWish(_Part):
         return value
 
 
+class ScoreWish(_Part):
+    """How the job's sheets should be scored; who is asked is the operator's settings' unless said."""
+
+    categories: Annotated[tuple[str, ...], _nothing] = ()
+    column: Text | None = None  # of the texts; `utterance`, and `video` for links
+    scale: tuple[int, int] | None = None
+    instructions: str = ""
+    provider: Literal["openai", "gemini", "local"] | None = None
+    model: Text | None = None
+    video: bool = False  # the column holds links to videos
+
+    @model_validator(mode="after")
+    def _usable(self) -> ScoreWish:
+        if self.categories:
+            try:
+                self.rubric()
+            except BadInput as error:
+                raise ValueError(f"{error.what} {error.reason}; {error.remedy}") from error
+        return self
+
+    def rubric(self) -> Rubric:
+        return Rubric.of(self.categories, scale=self.scale or (LOWEST, HIGHEST), instructions=self.instructions)
+
+
 class JobFile(_Part):
     owner: Text
     consents: Consents = Consents()
@@ -124,6 +150,13 @@ class JobFile(_Part):
     files: Annotated[tuple[JobItem, ...], Field(min_length=1, max_length=500)]
     edit: EditWish = EditWish()
     master: MasterWish = MasterWish()
+    score: ScoreWish = ScoreWish()
+
+    @model_validator(mode="after")
+    def _told_how(self) -> JobFile:
+        if not self.score.categories and any(item.kind == "sheet" for item in self.files):
+            raise ValueError("lists a sheet, but says no score.categories")
+        return self
 
     def outside(self) -> JobItem | None:
         """The first file that does not lie in the job's folder itself, if any."""
@@ -199,4 +232,5 @@ def _first(error: ValidationError) -> str:
         return f"does not say {place}"
     if detail["type"] == "extra_forbidden":
         return f"says {place}, which is not known"
-    return f"{place}: {message[0].lower()}{message[1:]}"
+    message = f"{message[0].lower()}{message[1:]}"
+    return f"{place}: {message}" if place else message

@@ -22,7 +22,7 @@ from pipelines.governance import budget, consent, vault
 from pipelines.intake import batches, content, job_file
 from pipelines.intake import folder as folders
 from pipelines.intake.folder import Entry, Folder
-from pipelines.intake.job_file import NAME, JobFile, JobItem, MasterWish
+from pipelines.intake.job_file import NAME, JobFile, JobItem, MasterWish, ScoreWish
 from pipelines.media.hashing import content_hash
 from pipelines.settings import Settings
 from pipelines.storage import jobs, uploads
@@ -179,8 +179,9 @@ class _Look:
         mark = _hash([said, parts, error])
         new = NewJob(name, mark, error=error)
         if job:
-            edit, master = (part.model_dump(mode="json", exclude_none=True) for part in (job.edit, job.master))
-            new = NewJob(name, mark, job.owner, job.bpm, job.key, edit, master, error)
+            wishes = [part.model_dump(mode="json", exclude_none=True) for part in (job.edit, job.master)]
+            wishes.append(job.score.model_dump(mode="json", exclude_defaults=True))
+            new = NewJob(name, mark, job.owner, job.bpm, job.key, *wishes, error=error)
         self._record(new, files, seen.fingerprint, memory, job, report)
 
     def _description(self, seen: Folder) -> bytes:
@@ -292,7 +293,8 @@ def _allowed(job: JobFile) -> dict[str, bool]:
 def _unsaid(job: JobFile) -> set[str]:
     """Parts that do not tell one content from another: files have hashes of their own, and a part that came to
     job.yaml later must not make another job of a folder that says nothing of it."""
-    return {"files"} if job.master != MasterWish() else {"files", "master"}
+    later = {"master": MasterWish(), "score": ScoreWish()}
+    return {"files"} | {part for part, silent in later.items() if getattr(job, part) == silent}
 
 
 def _sound(item: JobItem, entry: Entry, digest: str, key: str) -> NewUpload:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Literal
+
+from pipelines.scoring.rubric import Rubric
 
 Flag = Literal["", "fallback", "refused", "empty", "too_long", "given"]
 FLAGS: tuple[Flag, ...] = (
@@ -64,3 +68,21 @@ class Tally:
     @property
     def wasted(self) -> int:
         return self.throttled + self.failed
+
+
+class Spread:
+    """How the scores of each category are spread over the scale, counted as rows pass by."""
+
+    def __init__(self, rubric: Rubric) -> None:
+        self.rubric = rubric
+        self.scores: tuple[Counter[int], ...] = tuple(Counter() for _ in rubric.categories)
+        self.flags: Counter[Flag] = Counter()
+
+    def counted(self, rows: Iterable[Scored]) -> Iterator[Scored]:
+        """The rows as they are. Scores that no model gave (a fallback's) are not counted, their flags are."""
+        for row in rows:
+            self.flags[row.flag] += 1
+            if row.answer is not None and row.flag == "":
+                for counter, score in zip(self.scores, row.answer.scores, strict=True):
+                    counter[score] += 1
+            yield row

@@ -25,6 +25,7 @@ class NewJob:
     key: str | None = None
     edit: dict[str, Any] | None = None
     master: dict[str, Any] | None = None
+    score: dict[str, Any] | None = None
     error: str | None = None
 
 
@@ -47,6 +48,7 @@ def add(session: Session, new: NewJob) -> tuple[int, bool]:
         key=new.key,
         edit=new.edit or {},
         master=new.master or {},
+        score=new.score or {},
     )
     session.add(job)
     session.flush()

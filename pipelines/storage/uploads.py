@@ -44,6 +44,10 @@ def add(session: Session, job_id: int, owner: str, new: Collection[NewUpload]) -
     session.flush()
 
 
+def get(session: Session, upload_id: int) -> Upload:
+    return session.get_one(Upload, upload_id)
+
+
 def refused(session: Session) -> Sequence[tuple[Upload, Job]]:
     """Bad files of sound jobs that are what lies in the inbox, newest first."""
     query = select(Upload, Job).join(Job, Job.id == Upload.job_id).join(InboxFolder, InboxFolder.job_id == Job.id)

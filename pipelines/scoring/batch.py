@@ -1,0 +1,221 @@
+"""The sheets of a batch: registered, scored chunk by chunk in whatever run asks for them, written when all has ended.
+
+One sheet at a command line is jobs.py's; when a chunk is asked for, and again, is dags/score_requests.py's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines import outcomes
+from pipelines.errors import BadInput
+from pipelines.governance import vault
+from pipelines.intake.job_file import ScoreWish
+from pipelines.items import Item, Produced, Result
+from pipelines.media.hashing import content_hash
+from pipelines.scoring import chunks, jobs, opening, recording
+from pipelines.scoring.chunks import Chunk
+from pipelines.scoring.jobs import Asking, Wish
+from pipelines.scoring.rubric import Rubric
+from pipelines.scoring.scored import Spread, Tally
+from pipelines.settings import Settings
+from pipelines.storage import jobs as job_table
+from pipelines.storage import score_jobs, uploads
+from pipelines.storage.cache import Cache, params_hash
+from pipelines.studio import Studio
+
+if TYPE_CHECKING:
+    from pipelines.scoring.pipeline import Outcome
+    from pipelines.storage.scoring_tables import ScoreJob
+    from pipelines.storage.tables import Job, Upload
+
+REGISTER, PUBLISH = "score_jobs", "scored_sheets"
+VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a run made of its chunks. ``finished``: partition -> numbers for its page; ``failed``: -> one sentence."""
+
+    finished: Mapping[str, dict[str, float | int | str]]
+    failed: Mapping[str, str]
+    summary: dict[str, float | int | str]
+
+
+def register(studio: Studio, key: str) -> list[Result[Any]]:
+    """One item a sheet: looked through and cut into chunks, unless it was before."""
+    work = []
+    with studio.database.session() as session:
+        for row in job_table.of_batch(session, key):
+            for upload in (u for u in row.uploads if u.kind == "sheet" and u.object_key):
+                # The same sheet of two jobs is scored for each: its rows go with its owner.
+                mark = params_hash({"upload": upload.id, "score": row.score})
+                name = f"{row.name}/{upload.name}"
+                work.append(Item(name, upload.content_hash, upload.id, mark, job_id=row.id, upload_id=upload.id))
+    return outcomes.run(studio, REGISTER, VERSION, work, _register)
+
+
+def _register(settings: Settings, cache: Cache, upload_id: int) -> Produced:
+    with _studio(settings, cache) as studio:
+        with studio.database.session() as session:
+            upload = uploads.get(session, upload_id)
+            row = upload.job
+            known = score_jobs.of_job(session, row.id)
+        wish = _wish(studio, row, upload)
+        with jobs.opened_sheet(studio, wish, name=f"{row.name}/{upload.name}") as sheet:
+            new = jobs.described(wish, sheet, place=upload.object_key or "", job_id=row.id, upload_id=upload.id)
+            before = next((j for j in known if j.upload_id == upload.id and j.fingerprint == new.fingerprint), None)
+            score_job_id = before.id if before else jobs.begin(studio, new, sheet)
+            kind = sheet.kind
+        with studio.database.session() as session:
+            found = chunks.state(session, score_job_id)
+    asking = wish.asking
+    summary: dict[str, float | int | str] = {
+        "score job": score_job_id,
+        "kind": kind,
+        "rows": found.of,
+        "chunks": sum(found.counts.values()),
+        "categories": ", ".join(wish.rubric.categories[:12]),
+        "asked": " ".join(part for part in (asking.provider, asking.model) if part),
+    }
+    return Produced(before is not None, summary)
+
+
+def run(studio: Studio, partitions: Sequence[str]) -> Ran:
+    """Scores the chunks of these partitions. A row that cannot be answered fails its chunk only; a provider that will
+    never answer (a wrong key) is BadInput, and nothing more is asked for that sheet until somebody says `retry`."""
+    with studio.database.session() as session:
+        by_sheet = chunks.by_keys(session, partitions)
+    known = {chunk.chunk_id for theirs in by_sheet.values() for chunk in theirs}
+    if missing := sorted(set(partitions) - known):
+        raise BadInput(f"chunk {missing[0]}", "is not known (any more)", "choose one that `orimono status` names")
+    finished: dict[str, dict[str, float | int | str]] = {}
+    failed: dict[str, str] = {}
+    tally, seconds = Tally(), 0.0
+    for score_job_id, theirs in by_sheet.items():
+        outcome = _run(studio, score_job_id, theirs)
+        tally.add(outcome.tally)
+        seconds += outcome.seconds
+        failed |= outcome.failed
+        finished |= {chunk_id: {"score job": score_job_id} for chunk_id in outcome.finished}
+    return Ran(finished, failed, told(tally, seconds, chunks=len(partitions)))
+
+
+def _run(studio: Studio, score_job_id: int, theirs: Sequence[Chunk]) -> Outcome:
+    from pipelines.scoring import pipeline
+
+    with studio.database.session() as session:
+        row = score_jobs.get(session, score_job_id)
+    wish = wish_of(studio, row)
+    with (
+        jobs.opened(studio, wish, name=row.name, score_job_id=score_job_id) as (sheet, provider),
+        recording.held(studio.database, score_job_id, theirs),
+        recording.Recorder(studio.database, score_job_id, studio.settings) as recorder,
+    ):
+        try:
+            outcome = pipeline.run(sheet, theirs, wish.rubric, provider, recorder, jobs.options(studio))
+        except BadInput as error:
+            with studio.database.session() as session:
+                score_jobs.fail(session, score_job_id, str(error))
+            raise
+        if row.kind == "google":
+            jobs.write(studio, score_job_id, sheet)
+    return outcome
+
+
+def publish(studio: Studio, key: str) -> list[Result[Any]]:
+    """Each sheet of the batch whose chunks have all ended, with its scores, in the job's results folder."""
+    work = []
+    with studio.database.session() as session:
+        for row in job_table.of_batch(session, key):
+            for sheet in score_jobs.of_job(session, row.id):
+                if jobs.ended(chunks.state(session, sheet.id)):
+                    mark = params_hash({"score job": sheet.id})
+                    name = f"{row.name}/{sheet.name}"
+                    item = Item(name, sheet.identity, sheet.id, mark, job_id=row.id, upload_id=sheet.upload_id)
+                    work.append(item)
+    return outcomes.run(studio, PUBLISH, VERSION, work, _publish)
+
+
+def _publish(settings: Settings, cache: Cache, score_job_id: int) -> Produced:
+    from pipelines.scoring import pictures
+
+    with _studio(settings, cache) as studio:
+        with studio.database.session() as session:
+            row = score_jobs.get(session, score_job_id)
+        wish = wish_of(studio, row)
+        with jobs.opened_sheet(studio, wish, name=row.name) as sheet:
+            spread = Spread(wish.rubric)
+            written = jobs.write(studio, score_job_id, sheet, spread)
+        key = _keep(studio, row, wish.out) if wish.out is not None else None
+        with studio.database.session() as session:
+            found = chunks.state(session, score_job_id)
+    summary = told(found.tally, found.seconds, chunks=sum(found.counts.values()))
+    summary |= {"place": written.place, "kept": written.kept, "moved": written.moved, "gone": written.gone}
+    return Produced(False, summary, pictures.spread(spread), key)
+
+
+def failures(studio: Studio, key: str, step: str) -> list[str]:
+    """Why sheets of the batch could not be registered or written."""
+    return outcomes.failures(studio, key, step, VERSION)
+
+
+def told(tally: Tally, seconds: float, *, chunks: int) -> dict[str, float | int | str]:
+    """A run's or a sheet's numbers, one stable key each."""
+    return {
+        "chunks": chunks,
+        "rows": tally.rows,
+        "rows_per_second": round(tally.rows / seconds, 1) if seconds > 0 else 0.0,
+        "requests": tally.requests,
+        "throttled_429": tally.throttled,
+        "failed_tries": tally.failed,
+        "cache_hit_rate": round(tally.hit_rate, 4),
+        "fallbacks": tally.fallbacks,
+        "tokens_read": tally.tokens_in,
+        "tokens_written": tally.tokens_out,
+        "cost_usd": round(tally.cost, 6),
+        "seconds": round(seconds, 2),
+    }
+
+
+def _wish(studio: Studio, row: Job, upload: Upload) -> Wish:
+    """As job.yaml says, and the settings where it is silent."""
+    said = ScoreWish.model_validate(row.score)
+    asking = Asking.of(studio, provider=said.provider, model=said.model, column=said.column, video=said.video)
+    folder = studio.settings.home_path / "results" / row.name
+    place = str(studio.objects.local(upload.object_key or ""))
+    return Wish(place, said.rubric(), asking, folder / opening.scored_name(upload.name))
+
+
+def wish_of(studio: Studio, row: ScoreJob) -> Wish:
+    """What was wished when the sheet was registered."""
+    place = row.place if row.kind == "google" else str(studio.objects.local(row.place))
+    out = Path(row.out) if row.out else None
+    return Wish(place, Rubric.from_dict(row.rubric), Asking(**row.asking), out)
+
+
+def _keep(studio: Studio, row: ScoreJob, out: Path) -> str:
+    """The scored sheet in the object store, too, under its owner's name and for as long as its kind is kept."""
+    digest = content_hash(out)
+    key = studio.objects.put_hashed(out, digest)
+    with studio.database.session() as session:
+        if row.job_id is not None:
+            owner = job_table.get(session, row.job_id).owner or ""
+            vault.keep(session, row.job_id, owner, "scored", key, digest, out.stat().st_size)
+    return key
+
+
+@contextlib.contextmanager
+def _studio(settings: Settings, cache: Cache) -> Iterator[Studio]:
+    """In whatever process a step runs."""
+    from pipelines.storage.database import Database
+
+    database = Database(settings)
+    try:
+        yield Studio(settings, database, cache.objects, cache)
+    finally:
+        database.dispose()

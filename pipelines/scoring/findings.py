@@ -1,0 +1,65 @@
+"""What is wrong with the sheets of a batch, in sentences; nothing where all is well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.scoring import batch, chunks, jobs
+from pipelines.scoring.jobs import Wish
+from pipelines.storage import jobs as job_table
+from pipelines.storage import score_jobs
+from pipelines.storage.scoring_tables import ScoreJob
+from pipelines.studio import Studio
+
+MOST_FALLBACKS = 0.02  # of a sheet's rows
+
+
+def unread(studio: Studio, key: str) -> list[str]:
+    """Sheets that could not be cut into chunks."""
+    return batch.failures(studio, key, batch.REGISTER)
+
+
+def unscored(studio: Studio, key: str) -> list[str]:
+    """Written sheets with rows that have a text and lack a score, and sheets that could not be written."""
+    found = batch.failures(studio, key, batch.PUBLISH)
+    for row in _written(studio, key):
+        missing = _missing(studio, row)
+        if missing:
+            found.append(f"{row.name}: {missing:,} of {row.rows:,} rows lack a score; `orimono status` says why")
+    return found
+
+
+def fallbacks(studio: Studio, key: str) -> list[str]:
+    """Sheets in which more than one row in fifty got the middle of the scale."""
+    found = []
+    for row in _written(studio, key):
+        with studio.database.session() as session:
+            tally = chunks.state(session, row.id).tally
+        if tally.fallbacks > MOST_FALLBACKS * max(tally.asked, 1):
+            share = 100 * tally.fallbacks / max(tally.asked, 1)
+            reason = f"{share:.1f} % of the answers were unusable"
+            found.append(f"{row.name}: {reason}; look at score_flag, and try another model or fewer categories")
+    return found
+
+
+def _written(studio: Studio, key: str) -> list[ScoreJob]:
+    with studio.database.session() as session:
+        rows = [sheet for job in job_table.of_batch(session, key) for sheet in score_jobs.of_job(session, job.id)]
+    return [row for row in rows if row.finished_at is not None]
+
+
+def _missing(studio: Studio, row: ScoreJob) -> int:
+    """Rows of the written sheet, read as any sheet is, in which a cell of a category is empty or off the scale."""
+    before = batch.wish_of(studio, row)
+    place = str(row.written.get("place") or before.place)
+    if row.kind != "google" and not Path(place).exists():
+        return 0  # its period is over, or a person took it away
+    rubric = before.rubric
+    scale = {str(score) for score in range(rubric.lowest, rubric.highest + 1)}
+    missing = 0
+    with jobs.opened_sheet(studio, Wish(place, rubric, before.asking), name=row.name) as sheet:
+        for span in sheet.spans():
+            for line in sheet.rows(span):
+                if line.text and not all(cell is not None and cell.removesuffix(".0") in scale for cell in line.given):
+                    missing += 1
+    return missing

@@ -1,0 +1,276 @@
+"""A sheet scored from beginning to end: opened, cut into chunks, asked about, written; gone on with where it was left.
+
+How rows are asked is pipeline.py's, what is kept of them recording.py's, what a sheet is opening.py's. The sheets of a
+batch are batch.py's, chunk by chunk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines import clock
+from pipelines.errors import BadInput, OrimonoError
+from pipelines.scoring import chunks, recording
+from pipelines.scoring.rubric import Rubric
+from pipelines.scoring.scored import Spread, Tally
+from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.scoring.chunks import State
+    from pipelines.scoring.pipeline import Options, Outcome, Progress
+    from pipelines.scoring.provider import Provider
+    from pipelines.scoring.sheet import Sheet, Written
+    from pipelines.storage.score_jobs import NewScoreJob
+    from pipelines.studio import Studio
+
+log = logging.getLogger(__name__)
+TEXT_COLUMN, VIDEO_COLUMN = "utterance", "video"
+PROVIDERS = ("openai", "gemini", "local")
+Watch = Callable[["Progress"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who is asked about which column. None: as the settings say."""
+
+    provider: str
+    model: str | None = None
+    base_url: str | None = None
+    column: str = TEXT_COLUMN
+    video: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        studio: Studio,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        base_url: str | None = None,
+        column: str | None = None,
+        video: bool = False,
+    ) -> Asking:
+        """With what is left out filled in. BadInput for a provider that is none, or cannot see videos."""
+        chosen = provider or ("gemini" if video else studio.settings.score_provider)
+        if chosen not in PROVIDERS:
+            raise BadInput(f"provider {chosen!r}", "is not known", f"give one of {', '.join(PROVIDERS)}")
+        if video and chosen != "gemini":
+            raise BadInput(f"provider {chosen}", "cannot look at videos", "score videos with gemini")
+        model = model or studio.settings.score_model or None
+        return cls(chosen, model, base_url, column or (VIDEO_COLUMN if video else TEXT_COLUMN), video)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A sheet, what it is scored by, who is asked, where the result is to lie (None: beside it, or in itself)."""
+
+    place: str
+    rubric: Rubric
+    asking: Asking
+    out: Path | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of it. ``failed``: chunks given up, with their reasons; their rows are blank in what was written."""
+
+    score_job_id: int
+    written: Written
+    tally: Tally
+    seconds: float
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def score(studio: Studio, wish: Wish, *, resume: bool = False, watch: Watch | None = None) -> Report:
+    """Scores the whole sheet. With ``resume``, goes on with the last run of the same wish, and asks nothing again.
+
+    BadInput for a sheet, rubric or provider that cannot be; Unavailable when a store is away. Whatever ends it early
+    (Ctrl-C as well), the rows that are done are kept, and written where the sheet can take them.
+    """
+    began = time.monotonic()
+    with opened(studio, wish) as (sheet, provider):
+        score_job_id = _job(studio, wish, sheet, resume)
+        with recording.held(studio.database, score_job_id):
+            tally = Tally()
+            try:
+                for outcome in _rounds(studio, score_job_id, wish, sheet, provider, watch):
+                    tally.add(outcome.tally)
+            except BaseException:
+                _write_what_is_done(studio, score_job_id, sheet)
+                raise
+            written = write(studio, score_job_id, sheet)
+        with studio.database.session() as session:
+            failed = {f.chunk_id: f.error for f in chunks.state(session, score_job_id).failed}
+    return Report(score_job_id, written, tally, time.monotonic() - began, failed)
+
+
+@contextlib.contextmanager
+def opened(
+    studio: Studio, wish: Wish, *, name: str | None = None, score_job_id: int | None = None
+) -> Iterator[tuple[Sheet, Provider]]:
+    """The sheet, closed afterwards, and who is asked about it."""
+    with opened_sheet(studio, wish, name=name) as sheet:
+        yield sheet, _provider(studio, wish, sheet, score_job_id)
+
+
+@contextlib.contextmanager
+def opened_sheet(studio: Studio, wish: Wish, *, name: str | None = None) -> Iterator[Sheet]:
+    """Closed afterwards. ``name``: what its owner calls it, for messages."""
+    from pipelines.scoring import opening
+
+    column = wish.asking.column
+    sheet = opening.opened(wish.place, wish.rubric, studio.settings, column=column, out=wish.out, name=name)
+    with contextlib.closing(sheet):
+        yield sheet
+
+
+def options(studio: Studio) -> Options:
+    """The operator's limits and prices. BadInput names the setting that is none."""
+    from pipelines.scoring.pipeline import Options
+
+    settings = studio.settings
+    return Options(
+        most=settings.whole("score_concurrency"),
+        requests_per_minute=_limit(settings, "score_requests_per_minute"),
+        tokens_per_minute=_limit(settings, "score_tokens_per_minute"),
+        price=_price(settings.score_price),
+    )
+
+
+def write(studio: Studio, score_job_id: int, sheet: Sheet, spread: Spread | None = None) -> Written:
+    """Writes all that is done into the sheet; with every chunk ended, the job is finished by that. ``spread``: counts
+    what passes."""
+    from pipelines.storage import score_jobs, score_rows
+
+    with studio.database.session() as session:
+        found = score_rows.answers(session, score_job_id)
+        written = sheet.finish(found if spread is None else spread.counted(found))
+    with studio.database.session() as session:
+        if ended(chunks.state(session, score_job_id)):
+            score_jobs.finish(session, score_job_id, asdict(written))
+    return written
+
+
+def ended(state: State) -> bool:
+    """Whether nothing more will come of a sheet's chunks by itself."""
+    return set(state.counts) <= {"finished", "given_up"}
+
+
+def _provider(studio: Studio, wish: Wish, sheet: Sheet, score_job_id: int | None) -> Provider:
+    asking, settings = wish.asking, studio.settings
+    if asking.video:
+        from pipelines.scoring import video
+
+        where = {"model": asking.model, "base_url": asking.base_url}
+        return video.opened(settings, wish.rubric, studio.database, **where, score_job_id=score_job_id)
+    if asking.provider == "local":
+        from pipelines.scoring.labelled import labelled
+        from pipelines.scoring.local import LocalScorer
+
+        return LocalScorer(wish.rubric, labelled(sheet, wish.rubric))
+    from pipelines.scoring import providers
+
+    return providers.opened(
+        settings,
+        wish.rubric,
+        asking.provider,
+        model=asking.model,
+        base_url=asking.base_url,
+        concurrency=wish.concurrency,
+    )
+
+
+def _job(studio: Studio, wish: Wish, sheet: Sheet, resume: bool) -> int:
+    """The last run of this wish that can be gone on with, where that is asked for; else a new one."""
+    from pipelines.storage import score_jobs
+
+    new = described(wish, sheet, place=wish.place)
+    with studio.database.session() as session:
+        before = score_jobs.newest(session, new.fingerprint) if resume else None
+        if before is not None:
+            return before.id
+    return begin(studio, new, sheet)
+
+
+def described(
+    wish: Wish, sheet: Sheet, *, place: str, job_id: int | None = None, upload_id: int | None = None
+) -> NewScoreJob:
+    """As it is written down; ``place``: where the sheet is found again."""
+    from pipelines.storage.score_jobs import NewScoreJob
+
+    return NewScoreJob(
+        name=sheet.name,
+        kind=sheet.kind,
+        place=place,
+        identity=sheet.identity,
+        rubric=wish.rubric.to_dict(),
+        asking=asdict(wish.asking),
+        rows=0,
+        out=str(wish.out) if wish.out else None,
+        job_id=job_id,
+        upload_id=upload_id,
+    )
+
+
+def begin(studio: Studio, new: NewScoreJob, sheet: Sheet) -> int:
+    """Looks through the whole sheet and writes down its chunks; the score job's id. BadInput for an unusable sheet."""
+    from pipelines.storage import score_jobs
+
+    spans = sheet.spans()
+    with studio.database.session() as session:
+        rows = spans[-1].last if spans else 0
+        score_job_id = score_jobs.add(session, replace(new, rows=rows))
+        chunks.plan(session, score_job_id, spans)
+    return score_job_id
+
+
+def _rounds(
+    studio: Studio, score_job_id: int, wish: Wish, sheet: Sheet, provider: Provider, watch: Watch | None
+) -> Iterator[Outcome]:
+    """Everything that is left, then again what failed, when its wait is over, until it is done or given up."""
+    from pipelines.scoring import pipeline
+
+    first = True
+    while True:
+        with studio.database.session() as session:
+            # What an earlier run gave up is tried again when a person asks for it.
+            todo = chunks.left(session, score_job_id) if first else chunks.of(session, score_job_id, "failed")
+            waits = [f.not_before for f in chunks.state(session, score_job_id).failed if f.not_before]
+        if not todo:
+            return
+        if not first:
+            time.sleep(max(0.0, (max(waits) - clock.now()).total_seconds()) if waits else 0.0)
+        first = False
+        with recording.Recorder(studio.database, score_job_id, studio.settings) as recorder:
+            yield pipeline.run(sheet, todo, wish.rubric, provider, recorder, options(studio), watch=watch)
+
+
+def _write_what_is_done(studio: Studio, score_job_id: int, sheet: Sheet) -> None:
+    """On the way out of a failure, which is what the caller is to hear of."""
+    try:
+        write(studio, score_job_id, sheet)
+    except OrimonoError as error:
+        log.warning("what was scored is kept, but could not be written: %s", error)
+
+
+def _limit(settings: Settings, name: str) -> float | None:
+    return settings.number(name) if getattr(settings, name) else None
+
+
+def _price(text: str) -> tuple[float, float] | None:
+    if not text:
+        return None
+    try:
+        read, written = (float(part) for part in text.split(","))
+    except ValueError:
+        read = written = -1.0
+    if not 0 <= read < 1e6 or not 0 <= written < 1e6:
+        raise BadInput("ORIMONO_SCORE_PRICE", f"is {text!r}", "give USD a million tokens read and written: 0.15,0.60")
+    return read, written
