@@ -20,6 +20,7 @@ class Plan:
     kept: tuple[str, ...]  # objects that stay: originals left with us, or under a legal hold
     held: tuple[int, ...]  # vault items under a legal hold
     batches: tuple[str, ...]  # whose records in the orchestrator name the jobs
+    sheets: tuple[int, ...] = ()  # score jobs, whose runs' records do, too
 
     def summary(self) -> dict[str, Any]:
         """Counts by kind, without a name, a key or a hash."""
@@ -38,6 +39,7 @@ class Plan:
             "kept": len(self.kept),
             "held": list(self.held),
             "batches": list(self.batches),
+            "sheets": list(self.sheets),
         }
 
     def lines(self) -> list[str]:

@@ -14,14 +14,24 @@ def named_batches(studio: Studio) -> dict[str, datetime]:
 
     Of completed withdrawals only: what is under way still writes records.
     """
+    return _named(studio, "batches")
+
+
+def _named(studio: Studio, what: str) -> dict[str, datetime]:
     found: dict[str, datetime] = {}
     with studio.database.session() as session:
         for row in withdrawals.listed(session):
             if row.completed_at is not None:
                 done = row.completed_at.astimezone(UTC)  # the orchestrator leaves the zone away
-                for key in row.report.get("batches", []):
-                    found[key] = max(found.get(key, done), done)
+                for key in row.report.get(what, []):
+                    found[str(key)] = max(found.get(str(key), done), done)
     return found
+
+
+def named_sheets(studio: Studio) -> dict[str, datetime]:
+    """Id of a score job, as runs of its chunks are tagged -> until when their records may name a withdrawn person's
+    sheet."""
+    return _named(studio, "sheets")
 
 
 def last_completed(studio: Studio) -> datetime | None:

@@ -20,7 +20,7 @@ from pipelines.errors import BadInput
 from pipelines.governance import budget
 from pipelines.intake import folder as folders
 from pipelines.media.hashing import content_hash
-from pipelines.storage import audit, claims, storage_use, withdrawals
+from pipelines.storage import audit, claims, score_cache, score_jobs, storage_use, withdrawals
 from pipelines.storage import vault as table
 from pipelines.storage.tables import UPLOAD_KINDS
 from pipelines.studio import Studio
@@ -30,6 +30,7 @@ PERIODS: Mapping[str, timedelta | None] = {  # None: until its owner withdraws
     "vocal": timedelta(days=7),
     "master": timedelta(days=15),
     "preview": timedelta(days=30),
+    "scored": timedelta(days=30),  # and what is known of sheets that were scored at the command line
     "music": None,
     "clip": None,
     "lyrics": None,
@@ -64,6 +65,7 @@ class Report:
     expired: tuple[Expired, ...]
     held: tuple[int, ...]  # items whose time is up, but for a legal hold
     dry_run: bool
+    sheets: tuple[int, ...] = ()  # score jobs of the command line, with all their rows
 
     @property
     def freed(self) -> int:
@@ -82,6 +84,7 @@ class Report:
                 f"{'' if e.object_goes else shared}"
                 for e in self.expired
             ),
+            *(f"{verb} score job {sheet} of the command line" for sheet in self.sheets),
             *(f"left vault item {item}: it is under a legal hold" for item in self.held),
         ]
 
@@ -102,8 +105,9 @@ def expire(studio: Studio, now: datetime | None = None, *, dry_run: bool = False
     if dry_run:
         with studio.database.session() as session, session.begin_nested() as trial:
             found = [_expire(session, item, moment) for item in ids]
+            sheets = _expire_sheets(session, moment)
             trial.rollback()
-        return Report(tuple(e for e in found if e is not None), held, dry_run)
+        return Report(tuple(e for e in found if e is not None), held, dry_run, sheets)
     done = []
     for item_id in ids:
         with studio.database.session() as session:
@@ -116,7 +120,9 @@ def expire(studio: Studio, now: datetime | None = None, *, dry_run: bool = False
     drop_opened(studio, moment)
     with studio.database.session() as session:
         claims.read_again(session, [e.object_key for e in done if e.object_goes])
-    report = Report(tuple(done), held, dry_run)
+        sheets = _expire_sheets(session, moment)
+        score_cache.drop_stale(session, timedelta(hours=studio.settings.number("score_cache_hours")))
+    report = Report(tuple(done), held, dry_run, sheets)
     if done:
         log.info("retention: %d items expired, %d bytes freed", len(done), report.freed)
     return report
@@ -153,6 +159,16 @@ def _expire(session: Session, item_id: int, now: datetime) -> Expired | None:
         item.deleted_at, item.deleted_reason = now, "expired"
     session.flush()
     return found
+
+
+def _expire_sheets(session: Session, now: datetime) -> tuple[int, ...]:
+    """What was scored at the command line belongs to nobody who could withdraw it: it goes by itself."""
+    period = PERIODS["scored"]
+    assert period is not None
+    gone = score_jobs.expire(session, now - period)
+    if gone:
+        audit.write(session, actor="system", action="retention.expire", subject="sheets", detail={"score_jobs": gone})
+    return tuple(gone)
 
 
 def _delete(studio: Studio, session: Session, item: Expired) -> None:

@@ -43,6 +43,7 @@ class Trace:
     folders: tuple[str, ...] = ()  # of the inbox, not taken when they withdrew
     edited: bool = False  # there was a song or a clip, of which segments may be encoded
     viewers: tuple[str, ...] = ()  # ids of theirs as somebody who decides
+    sheets: tuple[int, ...] = ()  # ids of score jobs
     aliases: tuple[str, ...] = ()  # pseudonyms of those, where an id was given in place of the name
     exports: tuple[str, ...] | None = None  # hashes of others' files that name the viewer; None: not searched yet
     cleared: tuple[str, ...] = ()  # places that are others' again, and not to be cleared twice
@@ -51,7 +52,7 @@ class Trace:
     def to_dict(self) -> dict[str, Any]:
         parts = ("spellings", "jobs", "names", "batches", "hashes", "keys", "held", "folders", "cleared")
         told = {"until": self.until.isoformat(), "edited": self.edited}
-        told |= {n: list(getattr(self, n)) for n in (*parts, "viewers", "aliases")}
+        told |= {n: list(getattr(self, n)) for n in (*parts, "viewers", "sheets", "aliases")}
         return told if self.exports is None else told | {"exports": list(self.exports)}
 
     @property
@@ -59,6 +60,7 @@ class Trace:
         return withdrawals.Rows(
             *(self.jobs, self.names, self.batches, self.hashes, self.keys, self.held, self.folders, self.edited),
             viewers=self.viewers,
+            sheets=self.sheets,
         )
 
     @property
@@ -105,6 +107,7 @@ def follow(session: Session, person: str, until: datetime, keep: bool, before: d
         folders=both("folders", found.folders),
         edited=found.edited or before.get("edited", False),
         viewers=both("viewers", watching),
+        sheets=both("sheets", found.sheets),
         aliases=both("aliases", ()),
         exports=tuple(before["exports"]) if "exports" in before else None,
         cleared=tuple(before.get("cleared", ())),

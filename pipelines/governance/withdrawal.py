@@ -22,7 +22,7 @@ from pipelines.governance.people import Actor, needs, pseudonym
 from pipelines.governance.plans import Plan
 from pipelines.governance.traces import Places, Trace
 from pipelines.intake import batches as intake
-from pipelines.storage import audit, batches, claims, forgetting, snapshots, viewers, withdrawals
+from pipelines.storage import audit, batches, claims, forgetting, score_jobs, snapshots, viewers, withdrawals
 from pipelines.storage.tables import Withdrawal
 from pipelines.studio import Studio
 
@@ -136,12 +136,14 @@ def _carry_out(studio: Studio, row: Withdrawal, now: datetime) -> Report:
         places = traces.look(studio, trace)
         summary = _note(studio, row, trace, places)
         with studio.database.session() as session:
-            busy = [batch.key for batch in batches.by_status(session, "requested")]
+            busy = [f"batch {batch.key}" for batch in batches.by_status(session, "requested")]
+            scored = score_jobs.held(session)
+            busy += [f"score job {sheet}" for sheet in trace.sheets if score_jobs.narrow(sheet) in scored]
         calm = not busy or now >= row.due_at - PRESSING
         trace = _delete(studio, row, trace, places, now, calm=calm)
         left = _left(studio, trace, calm=calm)
         if left is None and not calm:
-            left = f"everything known is deleted; the last look waits for batch {', '.join(busy)}"
+            left = f"everything known is deleted; the last look waits for {', '.join(busy)}"
             break
         if left is None:
             _complete(studio, row, trace, summary, now)
@@ -261,5 +263,14 @@ def _planned(studio: Studio, trace: Trace, places: Places) -> Plan:
     doomed = sorted(named | {(item.key, item.size) for item in places.objects})
     files = sorted((path.relative_to(home).as_posix(), path.lstat().st_size) for path in places.files())
     return Plan(
-        trace.person, rows, tuple(doomed), tuple(files), sets, places.shared, places.kept, trace.held, trace.batches
+        trace.person,
+        rows,
+        tuple(doomed),
+        tuple(files),
+        sets,
+        places.shared,
+        places.kept,
+        trace.held,
+        trace.batches,
+        trace.sheets,
     )

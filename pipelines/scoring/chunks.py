@@ -145,12 +145,23 @@ def backoff(retry_count: int) -> float:
 
 
 def ask_again(session: Session, score_job_id: int | None = None) -> int:
-    """Failed and given-up chunks, of one sheet or of all, are planned anew; how many."""
+    """Failed and given-up chunks, of one sheet or of all living inbox jobs', are planned anew; how many."""
     from pipelines.storage import score_chunks, score_jobs
 
     found = score_chunks.plan_again(session, score_job_id)
     score_jobs.reopen(session, found)
     return sum(found.values())
+
+
+def unwritten(session: Session) -> dict[str, str]:
+    """Batches with sheets that are ready to be written -> which sheets after how many tries, the same until one is
+    written or asked about again."""
+    from pipelines.storage import score_jobs
+
+    found: dict[str, list[str]] = {}
+    for batch, sheet, asked in score_jobs.unwritten(session):
+        found.setdefault(batch, []).append(f"{sheet}:{asked}")
+    return {batch: ",".join(sheets) for batch, sheets in found.items()}
 
 
 def prune(session: Session, now: datetime | None = None, keep: timedelta = KEEP) -> list[str]:

@@ -105,8 +105,6 @@ class Recorder:
     ) -> None:
         """One transaction, durable when this returns. ``fresh``: valid answers of a model, to be given again to who
         asks the same. ``tally`` and ``seconds``: what came since the chunk's last record."""
-        from sqlalchemy.exc import IntegrityError
-
         from pipelines.storage import score_rows
 
         with self._writing:
@@ -117,19 +115,16 @@ class Recorder:
             with self.database.worded():
                 if self._writer is None:
                     self._writer = self.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                try:
-                    status = score_rows.record(
-                        self._writer,
-                        self.score_job_id,
-                        chunk.id,
-                        rows,
-                        fresh,
-                        done=len(book.done) + len(new),
-                        tally={name: getattr(total, name) for name in FIGURES},
-                        seconds=book.seconds + seconds,
-                    )
-                except IntegrityError as error:
-                    raise self._gone() from error
+                status = score_rows.record(
+                    self._writer,
+                    self.score_job_id,
+                    chunk.id,
+                    rows,
+                    fresh,
+                    done=len(book.done) + len(new),
+                    tally={name: getattr(total, name) for name in FIGURES},
+                    seconds=book.seconds + seconds,
+                )
             book.done |= new
             book.tally, book.seconds = total, book.seconds + seconds
         if status != "ready":

@@ -84,9 +84,12 @@ def request(session: Session, chunk_ids: Collection[str], now: datetime) -> None
 
 
 def plan_again(session: Session, score_job_id: int | None) -> dict[int, int]:
-    """Failed and given-up chunks, of one sheet or of all, as if they had never failed: sheet -> how many."""
+    """Failed and given-up chunks, of one sheet or of all living inbox jobs', as if they had never failed: sheet -> how
+    many."""
     ended = ScoreChunk.status.in_(("failed", "given_up"))
-    mine = ended if score_job_id is None else and_(ended, ScoreChunk.score_job_id == score_job_id)
+    inbox = select(ScoreJob.id).join(Job).where(Job.status == "ready")
+    sheets = ScoreChunk.score_job_id.in_(inbox) if score_job_id is None else ScoreChunk.score_job_id == score_job_id
+    mine = and_(ended, sheets)
     fresh = {"status": "planned", "retry_count": 0, "not_before": None, "finished_at": None, "pruned_at": None}
     found: dict[int, int] = {}
     for sheet in session.execute(update(ScoreChunk).where(mine).values(**fresh).returning(ScoreChunk.score_job_id)):

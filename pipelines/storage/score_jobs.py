@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, or_, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, exists, func, or_, select, text, update
+from sqlalchemy.orm import Session, aliased
 
 from pipelines.errors import BadInput
-from pipelines.storage.claims import of_jobs
-from pipelines.storage.scoring_tables import ScoreChunk, ScoreJob
-from pipelines.storage.tables import Job
+from pipelines.storage.claims import among, claimed, of_jobs
+from pipelines.storage.scoring_tables import ScoreCacheEntry, ScoreChunk, ScoreJob, ScoreRow
+from pipelines.storage.tables import BatchRow, Job
 
 SHEET_LOCK, CHUNK_LOCK = 528_311_501, 528_311_502  # classes of advisory locks, each with a row's id
 
@@ -99,6 +99,28 @@ def opened(session: Session) -> Sequence[ScoreJob]:
     return session.execute(query.order_by(ScoreJob.id)).scalars().all()
 
 
+def ended(session: Session) -> list[int]:
+    """Ids of those of living inbox jobs that an error ended."""
+    query = select(ScoreJob.id).join(Job).where(ScoreJob.error.is_not(None), Job.status == "ready")
+    return sorted(session.execute(query).scalars())
+
+
+def inbox_name(session: Session, row: ScoreJob) -> str | None:
+    """Of the inbox job that it came with."""
+    return None if row.job_id is None else session.execute(select(Job.name).where(Job.id == row.job_id)).scalar_one()
+
+
+def unwritten(session: Session) -> Sequence[Row[tuple[str, int, int]]]:
+    """Sheets of batches in which every chunk has ended and which were not written since: batch, sheet, and how often
+    its chunks were asked for; in order."""
+    going_on = exists().where(ScoreChunk.score_job_id == ScoreJob.id, ~ScoreChunk.status.in_(("finished", "given_up")))
+    asked = select(func.coalesce(func.sum(ScoreChunk.attempts), 0)).where(ScoreChunk.score_job_id == ScoreJob.id)
+    query = select(BatchRow.key, ScoreJob.id, asked.scalar_subquery()).join(Job, Job.id == ScoreJob.job_id)
+    query = query.join(BatchRow, BatchRow.id == Job.batch_id).where(Job.status == "ready", ScoreJob.error.is_(None))
+    query = query.where(ScoreJob.finished_at.is_(None), ~going_on)
+    return session.execute(query.order_by(BatchRow.key, ScoreJob.id)).all()
+
+
 def finish(session: Session, score_job_id: int, written: Mapping[str, Any]) -> None:
     """Every chunk has ended, and what is known was ``written`` (a Written's dictionary)."""
     values = {"finished_at": func.now(), "error": None, "written": dict(written)}
@@ -121,12 +143,12 @@ def hold(connection: Connection, score_job_id: int, chunk_ids: Collection[int] =
     of rows), which others' other chunks do not disturb. False, with nothing taken, when another has it."""
     shared = "_shared" if chunk_ids else ""
     taken = text(f"select pg_try_advisory_lock{shared}(:kind, :id)")
-    wanted = {"kind": SHEET_LOCK, "id": _narrow(score_job_id)}
+    wanted = {"kind": SHEET_LOCK, "id": narrow(score_job_id)}
     if not connection.execute(taken, wanted).scalar_one():
         return False
     query = text("select pg_try_advisory_lock(:kind, :id)")
     for chunk in chunk_ids:
-        if not connection.execute(query, {"kind": CHUNK_LOCK, "id": _narrow(chunk)}).scalar_one():
+        if not connection.execute(query, {"kind": CHUNK_LOCK, "id": narrow(chunk)}).scalar_one():
             connection.execute(text("select pg_advisory_unlock_all()"))
             return False
     return True
@@ -139,6 +161,40 @@ def held(session: Session) -> set[int]:
         " and granted and database = (select oid from pg_database where datname = current_database())"
     )
     return set(session.execute(query, {"kind": SHEET_LOCK}).scalars())
+
+
+def of_persons(session: Session, jobs: Collection[int], hashes: Collection[str]) -> list[int]:
+    """Ids of those that came with these inbox jobs, and of the same sheets scored at the command line, unless somebody
+    else's job holds the same. ``hashes``: of contents of these jobs."""
+    mine = set(session.execute(select(ScoreJob.id).where(of_jobs(ScoreJob.job_id, jobs))).scalars())
+    known = set(session.execute(select(ScoreJob.identity).where(of_jobs(ScoreJob.job_id, jobs))).scalars()) | {*hashes}
+    others = select(ScoreJob.identity).where(among(ScoreJob.identity, known), ~of_jobs(ScoreJob.job_id, jobs))
+    shared = set(session.execute(others).scalars()) | claimed(session, known, jobs)
+    alone = select(ScoreJob.id).where(ScoreJob.job_id.is_(None), among(ScoreJob.identity, known - shared))
+    return sorted(mine | set(session.execute(alone).scalars()))
+
+
+def doomed(sheets: Collection[int]) -> list[tuple[Any, ColumnElement[bool]]]:
+    """Tables with what goes from them with these sheets; each condition reads tables after its own. Answers that were
+    given to another's sheet, too, stay: they tell nothing that is not in that."""
+    theirs = select(ScoreRow.key).where(of_jobs(ScoreRow.score_job_id, sheets))
+    same = aliased(ScoreRow)
+    others = exists().where(same.key == ScoreCacheEntry.key, ~of_jobs(same.score_job_id, sheets))
+    return [
+        (ScoreCacheEntry, and_(ScoreCacheEntry.key.in_(theirs), ~others)),
+        (ScoreRow, of_jobs(ScoreRow.score_job_id, sheets)),
+        (ScoreChunk, of_jobs(ScoreChunk.score_job_id, sheets)),
+        (ScoreJob, of_jobs(ScoreJob.id, sheets)),
+    ]
+
+
+def lock(session: Session, sheets: Collection[int]) -> None:
+    """Nothing more is recorded of these until the end of the transaction. Then their answers in the cache, in the order
+    in which they are written."""
+    session.execute(select(ScoreJob.id).where(of_jobs(ScoreJob.id, sheets)).order_by(ScoreJob.id).with_for_update())
+    theirs = select(ScoreRow.key).where(of_jobs(ScoreRow.score_job_id, sheets))
+    entries = select(ScoreCacheEntry.key).where(ScoreCacheEntry.key.in_(theirs))
+    session.execute(entries.order_by(ScoreCacheEntry.key).with_for_update())
 
 
 def expire(session: Session, before: datetime) -> list[int]:
@@ -158,6 +214,6 @@ def _left() -> ColumnElement[bool]:
     return or_(ScoreJob.finished_at.is_(None), exists(open_chunks))
 
 
-def _narrow(id_: int) -> int:
+def narrow(id_: int) -> int:
     """As an advisory lock of two numbers takes it: two billion sheets later one may wait for another's."""
     return id_ & 0x7FFFFFFF

@@ -18,10 +18,12 @@ _AT_ONCE = 2_000  # rows that ``answers`` holds
 
 # As one JSON text, since each array costs the driver 10 microseconds and a lot may be of one row; a statement a row
 # would cost a round trip. The keys of the cache come sorted, or runs that write the same ones could wait in a circle.
+# Whoever deletes a sheet locks it before the answers that only it had, so it comes first here, too.
 _LOT = """
+    sheet as materialized (select id from score_jobs where id = %(sheet)s for key share),
     lot as materialized (
         select row, decode(key, 'hex') as key, scores, confidence, reason, flag, fresh
-        from json_to_recordset(%(lot)s::json) as t
+        from sheet, json_to_recordset(%(lot)s::json) as t
             (row int8, key text, scores int2[], confidence float4, reason text, flag text, fresh bool)
     )
 """
@@ -63,9 +65,9 @@ def record(
     seconds: float,
 ) -> str | None:
     """The rows, the answers to be remembered and the chunk's figures as they are by now. Returns the status of the
-    inbox job ("ready" without one), None when the chunk is gone.
+    inbox job ("ready" without one), None when the sheet is gone, with nothing written.
 
-    ``connection`` commits by itself; when this returns, all of it is durable. IntegrityError when the sheet is gone.
+    ``connection`` commits by itself; when this returns, all of it is durable.
     """
     lot, kept = [], dict(fresh)
     for row in rows:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pipelines.governance.people import pseudonym
-from pipelines.storage import forgetting
+from pipelines.storage import forgetting, score_jobs
 from pipelines.storage.claims import HASHES, KEYS, among, of_jobs, texts
 from pipelines.storage.tables import (
     AccessRequest,
@@ -74,6 +74,7 @@ class Rows:
     folders: tuple[str, ...]  # of the inbox, that nobody has taken as a job yet
     edited: bool  # there is a song, a clip or an edit among them
     viewers: tuple[str, ...] = ()  # ids of theirs as somebody who decides
+    sheets: tuple[int, ...] = ()  # ids of score jobs
 
 
 def lock(session: Session) -> bool:
@@ -159,6 +160,7 @@ def rows(session: Session, names: Collection[str], until: datetime, folders: Col
         folders=tuple(sorted(folders)),
         edited=session.execute(edited).first() is not None,
         held=tuple(sorted(session.execute(select(VaultItem.id).where(mine, VaultItem.legal_hold)).scalars())),
+        sheets=tuple(score_jobs.of_persons(session, ids, hashes)),
     )
 
 
@@ -181,7 +183,11 @@ def counts(session: Session, found: Rows, names: Collection[str], until: datetim
     """How many rows ``erase`` would delete, by table."""
     return {
         table.__tablename__: n
-        for table, where in [*forgetting.doomed(found.viewers, found.jobs), *_doomed(found, names, until, keep=keep)]
+        for table, where in [
+            *score_jobs.doomed(found.sheets),
+            *forgetting.doomed(found.viewers, found.jobs),
+            *_doomed(found, names, until, keep=keep),
+        ]
         if (n := session.execute(select(func.count()).select_from(table).where(where)).scalar_one())
     }
 
@@ -194,7 +200,8 @@ def erase(
     deleted: dict[str, int] = {}
     if not keep:
         _set_free(session, found, names, now)
-    for table, where in forgetting.doomed(found.viewers, found.jobs):
+    score_jobs.lock(session, found.sheets)
+    for table, where in [*score_jobs.doomed(found.sheets), *forgetting.doomed(found.viewers, found.jobs)]:
         if n := len(session.execute(delete(table).where(where).returning(text("1"))).all()):
             deleted[table.__tablename__] = n
     forgetting.strip(session, found.jobs)
@@ -215,7 +222,7 @@ def _doomed(
     jobs = found.jobs
     vault = and_(_mine(VaultItem, names, jobs, until), ~VaultItem.legal_hold)
     if keep:
-        vault = and_(vault, VaultItem.kind.in_(("master", "preview")))
+        vault = and_(vault, VaultItem.kind.in_(("master", "preview", "scored")))
     gone: list[tuple[Any, ColumnElement[bool]]] = [
         (ItemResult, of_jobs(ItemResult.job_id, jobs)),
         (EditRow, of_jobs(EditRow.job_id, jobs)),

@@ -106,6 +106,6 @@ def test_what_a_job_of_tables_needs(kinds: Sequence[str], message: str | None) -
 
 
 def test_every_kind_has_its_period() -> None:
-    assert {*UPLOAD_KINDS, "master", "preview"} == set(retention.PERIODS)
+    assert {*UPLOAD_KINDS, "master", "preview", "scored"} == set(retention.PERIODS)
     for kind in UPLOAD_KINDS:
         parse(f"owner: x\nfiles: [{{file: a.b, kind: {kind}}}]".encode(), "job.yaml")
