@@ -30,7 +30,7 @@ def scoring_checks() -> list[dg.AssetChecksDefinition]:
         check_of(
             "scored_sheets",
             "every_row_scored",
-            "Read back from what was written: each row with a text has a score in every category, within the scale.",
+            "Read back from what was written: each row with a text has a score in every category.",
             _find("unscored"),
         ),
         check_of(

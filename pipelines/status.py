@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pipelines.intake import batches as intake
 from pipelines.intake import scan
+from pipelines.scoring import state as scoring
+from pipelines.scoring.state import ScoringState
 from pipelines.storage import batches, items, jobs, uploads
 from pipelines.studio import Studio
 
@@ -48,14 +50,18 @@ class Report:
     bad_jobs: tuple[Refusal, ...]
     refused_files: tuple[Refusal, ...]  # whose jobs go on without them
     waiting_jobs: tuple[WaitingJob, ...]  # folders of the inbox that are not taken yet
+    sheets: tuple[ScoringState, ...]  # that are not scored whole
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "sheets"}
+        told = {name: [asdict(one) for one in found] for name, found in plain.items()}
+        return {**told, "sheets": [sheet.to_dict() for sheet in self.sheets]}
 
     def lines(self) -> list[str]:
         """One sentence a finding, worst last; empty when all is done."""
         return [
             *(f"batch {b.key} {_STATES[b.status]}" for b in self.open_batches),
+            *(sheet.line() for sheet in self.sheets),
             *(f"job {j.job} is left alone: {j.reason}" for j in self.waiting_jobs),
             *(f"job {f.job} goes on without a file: {f.error}" for f in self.refused_files),
             *(f"job {j.job} was refused: {j.error}" for j in self.bad_jobs),
@@ -84,6 +90,7 @@ def report(studio: Studio) -> Report:
                 if (inbox / job.name).is_dir()
             ),
             tuple(WaitingJob(name, reason) for name, reason in scan.waiting(inbox, session)),
+            tuple(scoring.open_jobs(session)),
         )
 
 
@@ -91,10 +98,12 @@ def report(studio: Studio) -> Report:
 class Retried:
     batches: tuple[str, ...]  # keys
     refused_jobs: int  # to be judged anew by the next scan
+    chunks: int  # of sheets
 
 
 def retry(studio: Studio) -> Retried:
-    """Asks for failed batches, and for ended ones with failed items, again; has refused jobs judged anew.
+    """Asks for failed batches, for ended ones with failed items, and for failed chunks of sheets again; has refused
+    jobs judged anew.
 
     A batch that waits or runs is left alone: its own run will say what became of its items.
     """
@@ -104,4 +113,4 @@ def retry(studio: Studio) -> Retried:
         keys |= {key for _, _, key in items.open_failures(session) if key is not None} - under_way
         for key in sorted(keys):
             intake.ask_again(session, key)
-        return Retried(tuple(sorted(keys)), jobs.look_again(session))
+        return Retried(tuple(sorted(keys)), jobs.look_again(session), scoring.retry(session))

@@ -199,7 +199,9 @@ def retry(arguments: Namespace, settings: Settings) -> Answer:
         lines.append(f"{len(asked.batches)} batches will run again: {', '.join(asked.batches)}")
     if asked.refused_jobs:
         lines.append(f"{asked.refused_jobs} refused jobs will be looked at again")
-    result = {"batches": list(asked.batches), "refused_jobs": asked.refused_jobs}
+    if asked.chunks:
+        lines.append(f"{asked.chunks} chunks of sheets will be asked about again")
+    result = {"batches": list(asked.batches), "refused_jobs": asked.refused_jobs, "chunks": asked.chunks}
     return result, "\n".join(lines) or "Nothing has failed."
 
 

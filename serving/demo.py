@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipelines.studio import Studio
 from resources import instance
 
 EPOCHS = "2"
+_ROUNDS = 100  # of up to three runs of twenty chunks
 VIEWER = "15"  # of the sample's decisions
 Answer = tuple[dict[str, Any], list[str]]
 
@@ -43,6 +44,7 @@ def demo(settings: Settings, samples: Path) -> tuple[dict[str, Any], str]:
         keys = [b.key for b in batches.listed(session, "planned", "requested", "failed")]
     for key in keys:
         _run_batch(studio, key)
+    _score(studio)
     found, lines = _results(studio, names)
     if keys or _untrained(studio):
         _train()
@@ -72,6 +74,27 @@ def _run_batch(studio: Studio, key: str) -> None:
         raise OrimonoError(f"batch {key}: its run {run_id} failed; `make dev` shows its log")
 
 
+def _score(studio: Studio) -> None:
+    """What the sensor does for sheets: their chunks, twenty a run, then the batches that hold them."""
+    import dagster as dg
+
+    from dags import score_requests
+    from pipelines import clock
+
+    with dg.DagsterInstance.get() as dagster:
+        for _ in range(_ROUNDS):
+            with studio.database.session() as session:
+                wanted = list(score_requests.chunk_requests(dagster, session, clock.now(), retries=0))
+                sheets = [] if wanted else list(score_requests.sheet_requests(dagster, session))
+            for request, partitions in wanted:
+                dagster.add_dynamic_partitions("score_chunks", partitions)
+                _execute(dagster, score_requests.CHUNKS, request.partition_key, request.tags)
+            for request in sheets:
+                _execute(dagster, score_requests.SHEETS, request.partition_key, request.tags)
+            if not wanted:
+                return
+
+
 def _train() -> None:
     """What the schedule does on Sundays."""
     import dagster as dg
@@ -82,12 +105,16 @@ def _train() -> None:
         raise OrimonoError(f"the training's run {run_id} failed; `make dev` shows its log")
 
 
-def _execute(dagster: Any, job: str, partition: str | None = None) -> tuple[str, bool]:
+def _execute(
+    dagster: Any, job: str, partition: str | None = None, tags: Mapping[str, str] | None = None
+) -> tuple[str, bool]:
     from definitions import build_defs
 
     quiet = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
     found = build_defs().resolve_job_def(job)
-    done = found.execute_in_process(instance=dagster, partition_key=partition, run_config=quiet, raise_on_error=False)
+    done = found.execute_in_process(
+        instance=dagster, partition_key=partition, run_config=quiet, tags=dict(tags or {}), raise_on_error=False
+    )
     return done.run_id, done.success
 
 

@@ -76,7 +76,7 @@ def test_refused_jobs_are_judged_anew(studio: Studio) -> None:
     take(studio, "song", "c1", error="song: has no usable clip")
     put(studio, "song", _COMPLETE=b"")
     assert status.report(studio).lines() == ["job song was refused: song: has no usable clip"]
-    assert status.retry(studio) == status.Retried((), 1)
+    assert status.retry(studio) == status.Retried((), 1, 0)
 
 
 def put(studio: Studio, name: str, **files: bytes) -> None:

@@ -49,17 +49,11 @@ def _written(studio: Studio, key: str) -> list[ScoreJob]:
 
 
 def _missing(studio: Studio, row: ScoreJob) -> int:
-    """Rows of the written sheet, read as any sheet is, in which a cell of a category is empty or off the scale."""
+    """Rows of the written sheet, read as any sheet is, in which a cell of a category is empty."""
     before = batch.wish_of(studio, row)
     place = str(row.written.get("place") or before.place)
     if row.kind != "google" and not Path(place).exists():
         return 0  # its period is over, or a person took it away
-    rubric = before.rubric
-    scale = {str(score) for score in range(rubric.lowest, rubric.highest + 1)}
-    missing = 0
-    with jobs.opened_sheet(studio, Wish(place, rubric, before.asking), name=row.name) as sheet:
-        for span in sheet.spans():
-            for line in sheet.rows(span):
-                if line.text and not all(cell is not None and cell.removesuffix(".0") in scale for cell in line.given):
-                    missing += 1
-    return missing
+    with jobs.opened_sheet(studio, Wish(place, before.rubric, before.asking), name=row.name) as sheet:
+        lines = (line for span in sheet.spans() for line in sheet.rows(span))
+        return sum(1 for line in lines if line.text and not line.complete)

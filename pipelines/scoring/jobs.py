@@ -57,7 +57,8 @@ class Asking:
         video: bool = False,
     ) -> Asking:
         """With what is left out filled in. BadInput for a provider that is none, or cannot see videos."""
-        chosen = provider or ("gemini" if video else studio.settings.score_provider)
+        usual = "gemini" if video else "openai" if base_url else studio.settings.score_provider
+        chosen = provider or usual
         if chosen not in PROVIDERS:
             raise BadInput(f"provider {chosen!r}", "is not known", f"give one of {', '.join(PROVIDERS)}")
         if video and chosen != "gemini":

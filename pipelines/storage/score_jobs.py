@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from pipelines.errors import BadInput
@@ -110,15 +110,15 @@ def inbox_name(session: Session, row: ScoreJob) -> str | None:
     return None if row.job_id is None else session.execute(select(Job.name).where(Job.id == row.job_id)).scalar_one()
 
 
-def unwritten(session: Session) -> Sequence[Row[tuple[str, int, int]]]:
+def unwritten(session: Session) -> list[tuple[str, int, int]]:
     """Sheets of batches in which every chunk has ended and which were not written since: batch, sheet, and how often
     its chunks were asked for; in order."""
     going_on = exists().where(ScoreChunk.score_job_id == ScoreJob.id, ~ScoreChunk.status.in_(("finished", "given_up")))
-    asked = select(func.coalesce(func.sum(ScoreChunk.attempts), 0)).where(ScoreChunk.score_job_id == ScoreJob.id)
-    query = select(BatchRow.key, ScoreJob.id, asked.scalar_subquery()).join(Job, Job.id == ScoreJob.job_id)
+    tries = select(func.coalesce(func.sum(ScoreChunk.attempts), 0)).where(ScoreChunk.score_job_id == ScoreJob.id)
+    query = select(BatchRow.key, ScoreJob.id, tries.scalar_subquery()).join(Job, Job.id == ScoreJob.job_id)
     query = query.join(BatchRow, BatchRow.id == Job.batch_id).where(Job.status == "ready", ScoreJob.error.is_(None))
     query = query.where(ScoreJob.finished_at.is_(None), ~going_on)
-    return session.execute(query.order_by(BatchRow.key, ScoreJob.id)).all()
+    return [(batch, sheet, asked) for batch, sheet, asked in session.execute(query.order_by(BatchRow.key, ScoreJob.id))]
 
 
 def finish(session: Session, score_job_id: int, written: Mapping[str, Any]) -> None:

@@ -64,7 +64,7 @@ def test_only_the_chunk_that_failed_runs_again(house: House, server: LLM, tmp_pa
     assert state["of"] == ROWS and state["status"] in ("running", "partly failed")
     until(lambda: any(s["status"] == "partly failed" for s in sheets(house)), house)
     (state,) = sheets(house)
-    assert state["chunks"]["finished"] == 2 and len(state["errors"]) == 1
+    assert state["chunks"]["finished"] == 2 and len(state["failed"]) == 1
     out = house.home / "results" / "opinions" / "opinions.scored.csv"
     assert not out.exists()
 
