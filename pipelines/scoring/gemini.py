@@ -69,6 +69,11 @@ class Gemini:
     async def ask(self, question: Question) -> Reply:
         return await self.generate([{"text": self.prompts.message(question)}], question.text)
 
+    async def ask_of(self, uri: str, kind: str, question: Question) -> Reply:
+        """About a file that was uploaded, of the media type ``kind``."""
+        shown = {"fileData": {"mimeType": kind, "fileUri": uri}}
+        return await self.generate([shown, {"text": self.prompts.message(question)}], question.text)
+
     async def generate(self, parts: Sequence[Mapping[str, Any]], text: str = "") -> Reply:
         """Asks with these parts of the user's message, in Gemini's own JSON. ``text`` is kept out of errors."""
         message = quoted(parts).encode("utf-8", "replace")

@@ -39,6 +39,11 @@ KEYLIKE = re.compile(r"\b(?:sk|pk|gsk|xai|key)-[\w*-]{6,}|\bAIza[\w-]{10,}|\bBea
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?\Z")
 
 
+class Objected(BadInput):
+    """The request itself was refused, and so will be every row's: unless a row is more than text (a video, which may be
+    the one that Gemini cannot read)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """An error's body: ``words`` to be searched, in small letters, and its own message to be shown."""
@@ -111,7 +116,7 @@ def failure(heard: Heard, endpoint: Endpoint, model: str, *, text: str = "", sen
     if 300 <= status < 400 or status in (404, 405, 410):
         reason = f"leads to {endpoint.host}, which has no such page ({status})"
         return BadInput(endpoint.base_setting, reason, f"correct the address, or the model {model}")
-    return BadInput(f"model {model}", f"refused the request {at}", "correct the model, or choose another")
+    return Objected(f"model {model}", f"refused the request {at}", "correct the model, or choose another")
 
 
 def _bad_key(endpoint: Endpoint, at: str) -> BadInput:
@@ -128,8 +133,8 @@ def shown(message: str, key: str, text: str) -> str:
     if start >= 0:
         message = f"{message[:start]}(the text)"
     line = next((line.strip() for line in message.splitlines() if line.strip()), "")
-    line = "".join(c for c in KEYLIKE.sub("***", line) if c.isprintable() or c == "\u3000")
-    return (line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + "...").rstrip(".;")
+    line = "".join(c for c in KEYLIKE.sub("***", line) if c.isprintable() or c == "\u3000").rstrip(".; ")
+    return line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + "..."
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
