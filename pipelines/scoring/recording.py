@@ -67,9 +67,7 @@ class Recorder:
 
     def close(self) -> None:
         with self._writing:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
+            self._drop_writer()
 
     def begin(self, chunk: Chunk) -> frozenset[int]:
         """The chunk is running from now on, whoever had it before. Numbers of its rows that are recorded already."""
@@ -115,16 +113,20 @@ class Recorder:
             with self.database.worded():
                 if self._writer is None:
                     self._writer = self.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                status = score_rows.record(
-                    self._writer,
-                    self.score_job_id,
-                    chunk.id,
-                    rows,
-                    fresh,
-                    done=len(book.done) + len(new),
-                    tally={name: getattr(total, name) for name in FIGURES},
-                    seconds=book.seconds + seconds,
-                )
+                try:
+                    status = score_rows.record(
+                        self._writer,
+                        self.score_job_id,
+                        chunk.id,
+                        rows,
+                        fresh,
+                        done=len(book.done) + len(new),
+                        tally={name: getattr(total, name) for name in FIGURES},
+                        seconds=book.seconds + seconds,
+                    )
+                except BaseException:
+                    self._drop_writer()  # it may be broken; the next record has another
+                    raise
             book.done |= new
             book.tally, book.seconds = total, book.seconds + seconds
         if status != "ready":
@@ -164,6 +166,11 @@ class Recorder:
         with self.database.session() as session:
             score_cache.drop_stale(session, self._age)
             score_cache.drop_beyond(session, self._entries)
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
     def _note_hits(self) -> None:
         from pipelines.storage import score_cache

@@ -49,7 +49,7 @@ def fingerprint(identity: str, rubric: Mapping[str, Any], asking: Mapping[str, A
 
 
 def add(session: Session, new: NewScoreJob) -> int:
-    """Id of the row. Whether there is one already, ``unfinished`` and ``of_job`` say."""
+    """Id of the row. Whether there is one already, ``newest`` and ``of_job`` say."""
     row = ScoreJob(
         job_id=new.job_id,
         upload_id=new.upload_id,
@@ -81,10 +81,9 @@ def locked(session: Session, score_job_id: int) -> ScoreJob | None:
     return session.get(ScoreJob, score_job_id, with_for_update=True, populate_existing=True)
 
 
-def unfinished(session: Session, fingerprint: str, job_id: int | None = None) -> ScoreJob | None:
-    """The newest of this wish in which something is left to do; ``job_id``: of that inbox job, else of none."""
-    owner = ScoreJob.job_id.is_(None) if job_id is None else ScoreJob.job_id == job_id
-    query = select(ScoreJob).where(ScoreJob.fingerprint == fingerprint, owner, _left())
+def newest(session: Session, fingerprint: str) -> ScoreJob | None:
+    """The last of this wish at the command line, finished or not."""
+    query = select(ScoreJob).where(ScoreJob.fingerprint == fingerprint, ScoreJob.job_id.is_(None))
     return session.execute(query.order_by(ScoreJob.id.desc()).limit(1)).scalar()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -174,6 +175,41 @@ def test_a_sheet_that_was_taken_back_is_not_worked_on(database: Database) -> Non
         recorder.leave(first)
         with database.session() as session:
             assert score_cache.count(session)[0] == 0 or key(1) not in recorder.recall([key(1)])
+
+
+def test_sheets_with_the_same_texts_do_not_wait_for_each_other_in_a_circle(database: Database) -> None:
+    words = list(range(200))
+
+    def run(number: int) -> int:
+        score_job, (chunk,) = sheet(database, rows=200, size=200, name=f"{number}.csv")
+        with Recorder(database, score_job, Settings()) as recorder:
+            recorder.begin(chunk)
+            order = words if number % 2 else words[::-1]
+            for _ in range(10):
+                fresh = {key(n): Answer((1, 2), None, f"of {number}") for n in order}
+                recorder.record(chunk, [row(n) for n in order], fresh, Tally(), 0)
+                recorder.recall([key(n) for n in order])
+                recorder.clean()
+            recorder.end(chunk, None)
+        return len(read(database, score_job))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(4))) == [200] * 4
+
+
+def test_a_database_that_goes_away_stops_the_run_and_nothing_counts_twice(recorder: Recorder) -> None:
+    chunk, *_ = chunks_of(recorder)
+    recorder.begin(chunk)
+    recorder.record(chunk, [row(0)], {}, Tally(rows=1), 1)
+    end = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+    with recorder.database.session() as session:
+        session.execute(text(f"{end} and datname = current_database()"))
+    with pytest.raises(Unavailable, match="database at"):
+        recorder.record(chunk, [row(1)], {}, Tally(rows=1), 1)
+    recorder.record(chunk, [row(1)], {}, Tally(rows=1), 1)
+    recorder.end(chunk, None)
+    assert read(recorder.database, recorder.score_job_id) == [row(0), row(1)]
+    assert chunk_row(recorder.database, chunk).tally["rows"] == 2
 
 
 @given(
