@@ -1,0 +1,105 @@
+"""A token bucket seen from outside: its rate, worked out from what it let through and when it did not."""
+
+from __future__ import annotations
+
+import math
+
+FINEST = 0.01  # s a bin
+BINS = 600
+CANDIDATES = 96
+RANGE = 40.0  # the lowest candidate is this much under the highest rate seen
+
+
+class Bucket:
+    """Requests sent and let through, in bins of time; the bins double when they are too many.
+
+    A bucket of ``rate`` and ``burst`` turns a request away when its level, which rises by one a request and falls by
+    ``rate`` a second, reaches ``burst``. For the right rate, the level stands equally high at every rejection and
+    nowhere higher; for a wrong one it does not.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.forget(now)
+
+    def forget(self, now: float) -> None:
+        self._origin, self._width = now, FINEST
+        self._counts: list[int] = [0]
+        self._marks: set[int] = set()  # bins with a rejection
+
+    def _bin(self, at: float) -> int:
+        place = int((at - self._origin) / self._width)
+        while place >= BINS:
+            self._width *= 2.0
+            counts = self._counts + [0] * (len(self._counts) % 2)
+            self._counts = [a + b for a, b in zip(counts[::2], counts[1::2], strict=True)]
+            self._marks = {mark // 2 for mark in self._marks}
+            place //= 2
+        if place >= len(self._counts):
+            self._counts += [0] * (place + 1 - len(self._counts))
+        return max(0, place)
+
+    def sent(self, at: float) -> None:
+        self._counts[self._bin(at)] += 1
+
+    def rejected(self, at: float) -> None:
+        """A request that was sent ``at`` was turned away."""
+        place = self._bin(at)
+        self._counts[place] -= 1
+        self._marks.add(place)
+
+    def pardon(self, since: float) -> None:
+        """Rejections of about then and later were not the bucket's."""
+        first = self._bin(since) - int(1.0 / self._width)
+        self._marks = {mark for mark in self._marks if mark < first}
+
+    def recent(self, until: float, span: float) -> float:
+        """Requests a second that were let through in the ``span`` seconds before ``until``."""
+        last = self._bin(until)
+        bins = max(1, round(span / self._width))
+        part = self._counts[max(0, last - bins) : last]
+        return max(1.0, sum(part)) / (max(1, len(part)) * self._width)
+
+    def estimate(self) -> float | None:
+        """Tokens a second; None where rejections are too few to tell, or no one bucket explains them."""
+        marks = self._marks
+        if len(marks) < 2:
+            return None
+        step = RANGE ** (1.0 / CANDIDATES)
+        rate = max(self.peak(), 1e-9) / RANGE
+        found: list[tuple[float, float, float]] = []
+        for _ in range(CANDIDATES + 1):
+            found.append((rate, *self._gap(rate)))
+            rate *= step
+        best = min(found, key=lambda one: one[1])
+        if best[1] > 4.0 + 0.5 * best[2]:
+            return None
+        bound = best[1] + 2.0 + best[0] * self._width
+        good = [one[0] for one in found if one[1] <= bound]
+        if good[-1] > 2.0 * good[0]:
+            return None
+        return good[0]
+
+    def peak(self) -> float:
+        """The highest count of a run of ten bins, a second."""
+        counts = self._counts
+        span = min(10, len(counts))
+        total = sum(counts[:span])
+        best = total
+        for k in range(span, len(counts)):
+            total += counts[k] - counts[k - span]
+            best = max(best, total)
+        return best / (span * self._width)
+
+    def _gap(self, rate: float) -> tuple[float, float]:
+        drain = rate * self._width
+        level = highest = 0.0
+        lowest_mark = math.inf
+        marks = self._marks
+        for place, count in enumerate(self._counts):
+            level = level - drain if level > drain else 0.0
+            level += count
+            if level > highest:
+                highest = level
+            if place in marks and level < lowest_mark:
+                lowest_mark = level
+        return highest - lowest_mark, highest

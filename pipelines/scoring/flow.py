@@ -1,0 +1,400 @@
+"""The stages that a sheet's rows go through inside the event loop: producer, invokers, writer, cleaner.
+
+Every stage takes from the one before it as fast as it can give on; what is under way altogether is bounded, so that a
+slow provider or a slow database slows the reading. One row's asking is asking.py's; threads and signals pipeline.py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Coroutine, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+from pipelines.scoring.asking import Account, Asker, Exhausted, Options
+from pipelines.scoring.chunks import Chunk
+from pipelines.scoring.controller import Controller
+from pipelines.scoring.progress import Meter
+from pipelines.scoring.provider import Provider
+from pipelines.scoring.rubric import Rubric
+from pipelines.scoring.scored import Answer, Flag, Scored, Tally
+from pipelines.scoring.sheet import Sheet, SheetRow
+from pipelines.scoring.turnstile import Closed, Turnstile
+
+BLOCK = 100  # rows read at once
+AHEAD = 600  # rows that are read and wait to be asked, at most; a long text counts for several
+LONG = 2_000  # characters that count for one more
+GATHER = 0.05  # s that answers wait for others, to be recorded together
+RECENT = 2_048  # answers remembered for rows that were read before these were recorded
+DRAIN = 5.0  # s that what is in flight gets when the run is to stop
+CLEAN = 60.0  # s between cleanings of the cache
+
+
+class Ledger(Protocol):
+    """What is known of rows and chunks, for good. Methods block; two threads may call them at once.
+
+    ``tally`` and ``seconds`` of ``record`` are what came since the chunk's last record.
+    """
+
+    def begin(self, chunk: Chunk) -> frozenset[int]: ...
+
+    def recall(self, keys: Sequence[bytes]) -> dict[bytes, Answer]: ...
+
+    def record(
+        self, chunk: Chunk, rows: Sequence[Scored], fresh: Mapping[bytes, Answer], tally: Tally, seconds: float
+    ) -> None: ...
+
+    def end(self, chunk: Chunk, error: str | None) -> None: ...
+
+    def leave(self, chunk: Chunk) -> None: ...
+
+    def clean(self) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Part(Account):
+    """A chunk under way."""
+
+    chunk: Chunk = field(kw_only=True)
+    began: float = field(kw_only=True)
+    left: int = 0  # rows read and neither recorded nor failed
+    read: bool = False  # to its end
+    error: str | None = None  # of its first row that failed
+    failed: int = 0
+    abandoned: bool = False  # its other rows would fare no better
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    part: Part
+    number: int
+    key: bytes
+    text: str
+    weight: int
+    scored: Scored | None = None  # known without asking
+    hit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    part: Part
+    scored: Scored
+    weight: int
+    slot: bool  # held by it until it is recorded
+    fresh: bool = False  # a model's own valid answer
+
+
+class Flow:
+    """One run's stages and what they share. Made and used inside one event loop."""
+
+    def __init__(
+        self,
+        sheet: Sheet,
+        chunks: Sequence[Chunk],
+        rubric: Rubric,
+        provider: Provider,
+        ledger: Ledger,
+        options: Options,
+        meter: Meter,
+    ) -> None:
+        self.sheet, self.chunks, self.rubric, self.provider = sheet, chunks, rubric, provider
+        self.ledger, self.options, self.meter = ledger, options, meter
+        self.finished: list[str] = []
+        self.failed: dict[str, str] = {}
+        self.error: BaseException | None = None
+        self._loop = asyncio.get_running_loop()
+        most = min(options.most, provider.most or options.most)
+        self._most = max(1, most)
+        control = Controller(self._most, self._loop.time(), options.pace(500.0))
+        self._turnstile = Turnstile(control)
+        self._asker = Asker(provider, rubric, self._turnstile, options)
+        self._slots = asyncio.Semaphore(self._most)
+        self._line: asyncio.Queue[Row | None] = asyncio.Queue()  # bounded by what _admit lets in
+        self._inside, self._room = 0, asyncio.Event()
+        self._waiting: dict[bytes, list[Row]] = {}  # a key in line or asked about -> the other rows that have it
+        self._recent: dict[bytes, tuple[Answer, Flag]] = {}
+        self._done: list[Done] = []
+        self._ended: list[Part] = []
+        self._some, self._enough = asyncio.Event(), asyncio.Event()
+        self._open: dict[int, Part] = {}
+        self._stop = asyncio.Event()
+        self._all_done = False
+        # One thread reads and one writes; a sheet is touched by one of them at a time.
+        self._reader = ThreadPoolExecutor(1, "score-read")
+        self._writer = ThreadPoolExecutor(1, "score-write")
+        self._sheet_lock = threading.Lock()
+
+    async def run(self) -> None:
+        """Until all is done, or stopped; raises what made that necessary."""
+        try:
+            async with self.provider:
+                await self._stages()
+        except BaseException as error:  # noqa: BLE001  (raised below)
+            self.error = self.error or error
+        finally:
+            self._reader.shutdown(wait=True)
+            self._writer.shutdown(wait=True)
+        if self.error is not None:
+            raise self.error
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Asks nothing more. The first error is the run's."""
+        if error is not None and self.error is None:
+            self.error = error
+        self._stop.set()
+        self._turnstile.close()
+        self._room.set()
+
+    async def _stages(self) -> None:
+        workers = [asyncio.create_task(self._guard(self._invoke())) for _ in range(self._most)]
+        producer = asyncio.create_task(self._guard(self._produce()))
+        writer = asyncio.create_task(self._guard(self._write()))
+        cleaner = asyncio.create_task(self._guard(self._clean()))
+        stopping = asyncio.create_task(self._stop.wait())
+        asked = asyncio.gather(producer, *workers, return_exceptions=True)
+        ends: list[asyncio.Future[Any]] = [asked, stopping]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if self._stop.is_set():
+            await self._drain(producer, workers)
+        await asked
+        self._all_done = True
+        self._some.set()
+        self._enough.set()
+        await writer
+        stopping.cancel()
+        cleaner.cancel()
+        await asyncio.gather(stopping, cleaner, return_exceptions=True)
+        await self._loop.run_in_executor(self._writer, self._leave)
+        if self.error is None:
+            await self._loop.run_in_executor(self._writer, self.ledger.clean)
+
+    async def _drain(self, producer: asyncio.Task[None], workers: Sequence[asyncio.Task[None]]) -> None:
+        """What waits ends now, what was sent gets a few seconds to be answered."""
+        producer.cancel()
+        sending = self._asker.sending
+        for worker in workers:
+            if worker not in sending:
+                worker.cancel()
+        running = [worker for worker in workers if worker in sending]
+        if running:
+            _, late = await asyncio.wait(running, timeout=DRAIN)
+            for worker in late:
+                worker.cancel()
+
+    async def _guard(self, stage: Coroutine[object, object, None]) -> None:
+        """A stage that fails stops the run; one that is cancelled by a stop has ended."""
+        try:
+            await stage
+        except (asyncio.CancelledError, Closed):
+            if not self._stop.is_set() and not self._all_done:
+                raise
+        except Exception as error:  # noqa: BLE001  (raised again by run)
+            self.stop(error)
+
+    # -- producer
+
+    async def _produce(self) -> None:
+        for chunk in self.chunks:
+            part = Part(chunk=chunk, began=self._loop.time())
+            self._open[chunk.id] = part
+            before = await self._loop.run_in_executor(self._reader, self.ledger.begin, chunk)
+            self.meter.done += len(before)
+            rows = self.sheet.rows(chunk.span)
+            while block := await self._loop.run_in_executor(self._reader, self._read, rows, before, part):
+                if part.abandoned:
+                    break
+                await self._admit(block)
+            await self._loop.run_in_executor(self._reader, self._close, rows)
+            part.read = True
+            self._settle(part)
+        for _ in range(self._most):
+            self._line.put_nowait(None)
+
+    def _read(self, rows: Iterator[SheetRow], before: frozenset[int], part: Part) -> list[Row]:
+        """In the reader's thread: the next rows that are not recorded yet; empty at the chunk's end."""
+        block: list[Row] = []
+        while not block:
+            with self._sheet_lock:
+                found = list(islice(rows, BLOCK))
+            if not found:
+                return []
+            block = [self._looked_at(row, part) for row in found if row.number not in before]
+        keys = [row.key for row in block if row.scored is None]
+        known = self.ledger.recall(keys) if keys else {}
+        for row in block:
+            if row.scored is None and row.key in known:
+                row.scored, row.hit = Scored(row.number, row.key, known[row.key]), True
+        return block
+
+    def _looked_at(self, row: SheetRow, part: Part) -> Row:
+        rubric, provider, answer = self.rubric, self.provider, None
+        key = rubric.key(row.text, provider.name, provider.model, provider.prompt)
+        flag: Flag = "given" if row.complete else "" if row.text else "empty"
+        if not flag and len(row.text) > self.options.max_chars:
+            flag, answer = "too_long", Answer((rubric.middle,) * len(rubric.categories))
+        if flag:
+            return Row(part, row.number, key, "", 1, Scored(row.number, key, answer, flag))
+        return Row(part, row.number, key, row.text, 1 + len(row.text) // LONG)
+
+    def _close(self, rows: Iterator[SheetRow]) -> None:
+        if isinstance(rows, Generator):  # perhaps left half way, with a file open
+            with self._sheet_lock:
+                rows.close()
+
+    async def _admit(self, block: Sequence[Row]) -> None:
+        """Lets rows in once there is room: to be asked, to share another's answer, or done as they are."""
+        weight = sum(row.weight for row in block)
+        while self._inside and self._inside + weight > AHEAD + self._most:
+            self._room.clear()
+            await self._room.wait()
+        self._inside += weight
+        for row in block:
+            row.part.left += 1
+            if row.scored is not None:
+                self._finish(row, row.scored.answer, row.scored.flag, hit=row.hit)
+            elif row.key in self._recent:
+                self._finish(row, *self._recent[row.key], hit=True)
+            elif row.key in self._waiting:
+                self._waiting[row.key].append(row)
+            else:
+                self._waiting[row.key] = []
+                self._line.put_nowait(row)
+
+    # -- invokers
+
+    async def _invoke(self) -> None:
+        while True:
+            await self._slots.acquire()
+            row = await self._line.get()
+            if row is None or self._stop.is_set():
+                self._slots.release()
+                return
+            part = row.part
+            if part.abandoned:
+                self._give_up(row, part.error or "")
+                continue
+            try:
+                answer, flag = await self._asker.ask(row.text, part)
+            except Exhausted as end:
+                part.abandoned |= end.everybody
+                self._give_up(row, end.reason)
+                continue
+            part.tally.asked += 1
+            others = self._waiting.pop(row.key)
+            recent = self._recent
+            recent[row.key] = answer, flag
+            if len(recent) > RECENT:
+                del recent[next(iter(recent))]
+            self._finish(row, answer, flag, slot=True)
+            for other in others:
+                self._finish(other, answer, flag, hit=True)
+
+    def _finish(self, row: Row, answer: Answer | None, flag: Flag, *, slot: bool = False, hit: bool = False) -> None:
+        part = row.part
+        part.tally.rows += 1
+        part.tally.cache_hits += hit
+        scored = row.scored or Scored(row.number, row.key, answer, flag)
+        self._done.append(Done(part, scored, row.weight, slot, slot and not flag))
+        self._some.set()
+        if len(self._done) >= max(1, self._most // 4):
+            self._enough.set()
+
+    def _give_up(self, row: Row, reason: str) -> None:
+        """The row, and those with the same text, fail their chunks."""
+        self._slots.release()
+        for one in (row, *self._waiting.pop(row.key, ())):
+            part = one.part
+            part.error = part.error or f"row {one.number + 1}: {reason}"
+            part.failed += 1
+            part.left -= 1
+            self._leave_room(one.weight)
+            self._settle(part)
+
+    def _leave_room(self, weight: int) -> None:
+        self._inside -= weight
+        self._room.set()
+
+    def _settle(self, part: Part) -> None:
+        if part.read and part.left == 0:
+            self._ended.append(part)
+            self._some.set()
+            self._enough.set()
+
+    # -- writer
+
+    async def _write(self) -> None:
+        while not self._all_done or self._done or self._ended:
+            await self._some.wait()
+            if not self._enough.is_set():
+                try:
+                    async with asyncio.timeout(GATHER):
+                        await self._enough.wait()
+                except TimeoutError:
+                    pass
+            self._some.clear()
+            self._enough.clear()
+            done, self._done = self._done, []
+            by_part: dict[Part, list[Done]] = defaultdict(list)
+            for one in done:
+                by_part[one.part].append(one)
+            for part, rows in by_part.items():
+                await self._record(part, rows)
+            ended, self._ended = self._ended, []
+            for part in ended:
+                await self._end(part)
+
+    async def _record(self, part: Part, done: Sequence[Done]) -> None:
+        now = self._loop.time()
+        tally, part.tally = part.tally, Tally()
+        seconds, part.began = now - part.began, now
+        rows = [one.scored for one in done]
+        fresh = {s.key: s.answer for one in done if one.fresh and (s := one.scored).answer is not None}
+        await self._loop.run_in_executor(self._writer, self._record_now, part.chunk, rows, fresh, tally, seconds)
+        self.meter.tally.add(tally)
+        self.meter.done += len(rows)
+        self.meter.window = self._turnstile.control.window
+        part.left -= len(done)
+        self._leave_room(sum(one.weight for one in done))
+        for one in done:
+            if one.slot:
+                self._slots.release()
+        self._settle(part)
+
+    def _record_now(
+        self, chunk: Chunk, rows: list[Scored], fresh: dict[bytes, Answer], tally: Tally, seconds: float
+    ) -> None:
+        self.ledger.record(chunk, rows, fresh, tally, seconds)
+        if rows:
+            with self._sheet_lock:
+                self.sheet.write(rows)
+
+    async def _end(self, part: Part) -> None:
+        if part.tally != Tally():  # what rows cost that came to nothing
+            await self._record(part, [])
+            self._ended.remove(part)  # settled once already
+        more = f" (and {part.failed - 1} more)" if part.failed > 1 else ""
+        error = f"{part.error}{more}" if part.error else None
+        await self._loop.run_in_executor(self._writer, self.ledger.end, part.chunk, error)
+        del self._open[part.chunk.id]
+        if error is None:
+            self.finished.append(part.chunk.chunk_id)
+        else:
+            self.failed[part.chunk.chunk_id] = error
+
+    def _leave(self) -> None:
+        """Chunks that are neither finished nor failed are left for the next run."""
+        ended = {*self.finished, *self.failed}
+        for chunk in self.chunks:
+            if chunk.chunk_id not in ended:
+                self.ledger.leave(chunk)
+
+    # -- cleaner
+
+    async def _clean(self) -> None:
+        while True:
+            await asyncio.sleep(CLEAN)
+            await self._loop.run_in_executor(self._writer, self.ledger.clean)

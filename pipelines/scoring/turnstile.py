@@ -1,0 +1,94 @@
+"""Where requests wait until the controller lets them go: one line for everybody, first come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from pipelines.scoring.controller import Controller, Ticket
+from pipelines.scoring.provider import Quota
+
+
+class Closed(Exception):
+    """Nothing more is to be sent."""
+
+
+class Turnstile:
+    """Lives in one event loop. Each ticket is given back once, by one of the four methods named after an outcome."""
+
+    def __init__(self, control: Controller) -> None:
+        self.control = control
+        self._loop = asyncio.get_running_loop()
+        self._line: deque[asyncio.Future[Ticket]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def enter(self) -> Ticket:
+        """Waits for leave to send one request. Raises Closed."""
+        if self._closed:
+            raise Closed
+        if not self._line:
+            now = self._loop.time()
+            if self.control.delay(now) == 0.0:
+                return self.control.send(now)
+        place: asyncio.Future[Ticket] = self._loop.create_future()
+        self._line.append(place)
+        self._advance()
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self.withdrawn(place.result())  # called in and cancelled at the same moment
+            raise
+
+    def answered(self, ticket: Ticket, quota: Quota | None = None) -> None:
+        self.control.answered(ticket, self._loop.time(), quota)
+        self._advance()
+
+    def throttled(self, ticket: Ticket, retry_after: float | None, quota: Quota | None = None) -> None:
+        self.control.throttled(ticket, self._loop.time(), retry_after, quota)
+        self._advance()
+
+    def lost(self, ticket: Ticket) -> None:
+        self.control.lost(ticket, self._loop.time())
+        self._advance()
+
+    def withdrawn(self, ticket: Ticket) -> None:
+        self.control.withdrawn(ticket)
+        self._advance()
+
+    def close(self) -> None:
+        """Everybody in line, and whoever comes later, gets Closed."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for place in self._line:
+            if not place.done():
+                place.set_exception(Closed())
+        self._line.clear()
+
+    def _advance(self) -> None:
+        line, control = self._line, self.control
+        while line:
+            if line[0].done():  # cancelled
+                line.popleft()
+                continue
+            now = self._loop.time()
+            delay = control.delay(now)
+            if delay is None:
+                return  # an answer brings us back
+            if delay > 0.0:
+                self._wake_at(now + delay)
+                return
+            line.popleft().set_result(control.send(now))
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._advance()
