@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import re
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from pipelines.lyrics.keywords import language
 SAMPLE = Path("sample")
 JOBS = sorted(path.parent for path in SAMPLE.glob("jobs/*/job.yaml") if "kind: clip" in path.read_text("utf-8"))
 MOVIELENS = SAMPLE / "jobs/movielens"
-MASTERING = sorted({path.parent for path in SAMPLE.glob("jobs/*/job.yaml")} - {*JOBS, MOVIELENS})
+SHEETS = sorted(path.parent for path in SAMPLE.glob("jobs/*/job.yaml") if "kind: sheet" in path.read_text("utf-8"))
+MASTERING = sorted({path.parent for path in SAMPLE.glob("jobs/*/job.yaml")} - {*JOBS, *SHEETS, MOVIELENS})
 MEDIA = sorted(path for path in (SAMPLE / "media").iterdir() if path.suffix != ".md")
 LYRICS = sorted(SAMPLE.glob("jobs/*/*.lrc"))
 
@@ -128,7 +131,47 @@ def test_the_decisions_are_movielens_with_its_terms_beside_them() -> None:
     assert "removes the folder `sample/jobs/movielens`" in (SAMPLE / "jobs/ATTRIBUTION.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("path", sorted(MOVIELENS.glob("*.gz")), ids=lambda path: path.name)
+def sheet(job: Path) -> list[dict[str, str]]:
+    (item,) = load(job).files
+    text = gzip.decompress((job / item.file).read_bytes()).decode("utf-8")
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+def test_the_comments_are_partly_scored_by_people_and_the_rest_can_be_compared_with_them() -> None:
+    comments = SAMPLE / "jobs/comments"
+    wish, rows = load(comments).score, sheet(comments)
+    assert wish.provider == "local"
+    assert len({row[wish.column or ""] for row in rows}) == 1500
+    scored = [[row[name] for name in wish.categories] for row in rows]
+    people = [[row[f"human_{name}"] for name in wish.categories] for row in rows]
+    assert sum(all(cells) for cells in scored) == 500
+    assert all(
+        bool(all(a)) != bool(all(b)) and bool(any(a)) != bool(any(b)) for a, b in zip(scored, people, strict=True)
+    )
+    given = [a if all(a) else b for a, b in zip(scored, people, strict=True)]
+    assert {cell for cells in given for cell in cells} == {"1", "5"}
+    for column in zip(*given, strict=True):
+        assert 0.05 < column.count("5") / 1500 < 0.5
+    assert "Apache License" in (comments / "LICENSE").read_text("utf-8")
+
+
+def test_the_captions_are_japanese_and_scored_by_nobody() -> None:
+    rows = sheet(SAMPLE / "jobs/captions")
+    assert len(rows) == 200
+    assert all(list(row) == ["utterance"] for row in rows)
+    assert language([row["utterance"] for row in rows]) == "ja"
+
+
+@pytest.mark.parametrize("job", SHEETS, ids=lambda job: job.name)
+def test_a_sheet_says_whose_it_is_and_on_what_terms(job: Path) -> None:
+    (item,) = load(job).files
+    assert item.kind == "sheet"
+    rows = (SAMPLE / "jobs/ATTRIBUTION.md").read_text("utf-8").splitlines()
+    (row,) = [line for line in rows if line.startswith(f"| `{job.name}/{item.file}`")]
+    assert re.search(r"Apache License 2\.0|Attribution-ShareAlike 4\.0", row)
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLE.glob("jobs/*/*.gz")), ids=lambda path: path.name)
 def test_the_packed_tables_are_the_same_wherever_they_are_made(path: Path) -> None:
     head = path.read_bytes()[:10]
     assert head[3] == 0 and head[4:8] == bytes(4), "no name, no time"
