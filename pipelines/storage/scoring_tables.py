@@ -122,6 +122,6 @@ class ScoreFile(Base):
     provider: Mapped[str]
     address: Mapped[str]  # of the provider's API
     name: Mapped[str]  # as the provider calls it
-    holder: Mapped[str]  # the process that may still need it: host, pid and its start
+    holder: Mapped[str]  # who may still need it: machine, home, process (scoring/scratch.py)
     created_at: Mapped[datetime] = now()
     __table_args__ = (UniqueConstraint("provider", "address", "name"),)
