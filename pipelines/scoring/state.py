@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipelines import clock
 from pipelines.scoring import chunks
-from pipelines.scoring.chunks import Failed, Status
+from pipelines.scoring.chunks import Failed, State, Status
 from pipelines.scoring.scored import Tally
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class ScoringState:
     id: int  # of the score job
     name: str
     job: str | None  # the inbox folder's name; None: of the command line
-    status: Status
+    status: Status | Literal["stopped"]  # stopped: at the command line, before its end
     alive: bool  # a run works on it at this moment
     rows: int  # done
     of: int
@@ -62,9 +62,9 @@ class ScoringState:
             return self.status
         if self.status == "finished":
             return "all scored, not written yet"
-        if self.job is not None:
-            return "waits for its run"
-        return "stopped; `orimono score` with the same arguments goes on"
+        if self.status == "stopped":
+            return "stopped; `orimono score --resume` with the same arguments goes on"
+        return "waits for its run"
 
     def _costs(self) -> list[str]:
         tally, found = self.tally, []
@@ -121,12 +121,11 @@ def _state(session: Session, row: ScoreJob, alive: bool) -> ScoringState:
 
     found = chunks.state(session, row.id)
     rate = _rate(session, row.id) if alive else 0.0
-    status: Status = "finished" if not found.counts and row.finished_at is not None else found.status
     return ScoringState(
         id=row.id,
         name=row.name,
         job=score_jobs.inbox_name(session, row),
-        status=status if row.error is None else ("partly failed" if found.rows else "failed"),
+        status=_status(row, found, alive),
         alive=alive,
         rows=found.rows,
         of=row.rows,
@@ -138,6 +137,15 @@ def _state(session: Session, row: ScoreJob, alive: bool) -> ScoringState:
         tally=found.tally,
         seconds=found.seconds,
     )
+
+
+def _status(row: ScoreJob, found: State, alive: bool) -> Status | Literal["stopped"]:
+    if row.error is not None:
+        return "partly failed" if found.rows else "failed"
+    if not found.counts and row.finished_at is not None:  # a sheet without a row
+        return "finished"
+    stopped = row.job_id is None and not alive and found.status in ("planned", "running")
+    return "stopped" if stopped else found.status
 
 
 def _rate(session: Session, score_job_id: int) -> float:

@@ -188,8 +188,8 @@ def test_what_is_told_of_a_sheet(database: Database, inbox_job: int) -> None:
         recorder.leave(planned[2])
     with database.session() as session:
         mine = state.of(session, score_job)
-        assert not mine.alive and mine.eta is None
-        assert "stopped; `orimono score` with the same arguments goes on" in mine.line()
+        assert (mine.alive, mine.eta, mine.status) == (False, None, "stopped")
+        assert "stopped; `orimono score --resume` with the same arguments goes on" in mine.line()
         assert mine.line().endswith(f"chunk {score_job}-0002 failed (row 3 was not answered)")
         plain = json.loads(json.dumps(mine.to_dict()))
         assert plain["hit_rate"] == 0.5 and plain["chunks"] == {"finished": 1, "failed": 1, "planned": 1}
