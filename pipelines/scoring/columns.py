@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.errors import BadInput
 from pipelines.scoring.rubric import Rubric
@@ -33,6 +33,13 @@ class Columns:
     categories: int  # how many of ``targets`` are scores
     added: tuple[str, ...]  # names of the columns to be added, in order
     ours: bool  # EXTRA stands there already: an earlier run wrote it, so it is replaced
+
+    def narrowed(self) -> tuple[Columns, tuple[int, ...]]:
+        """(the same for rows of which only some columns are looked at, those columns): each one there is a target of
+        its own, in the order of ``targets``."""
+        there = tuple(at for at in self.targets if at is not None)
+        targets = tuple(None if at is None else there.index(at) for at in self.targets)
+        return replace(self, targets=targets), there
 
     def given(self, cells: Sequence[str | None]) -> tuple[str | None, ...]:
         """What stands in each category's cell; ``cells`` may be shorter than the header."""
@@ -112,6 +119,11 @@ def text_column(header: Sequence[str | None], column: str, name: str) -> int:
         reason = f"has no column {_shown(column)} (it has {there or 'no header'})"
         raise BadInput(name, reason, "name the column of the texts with --column")
     return at
+
+
+def names(header: Sequence[str | None], column: str) -> bool:
+    """Whether a column of ``header`` is called ``column``."""
+    return any(title is not None and _key(title) == _key(column) for title in header)
 
 
 def _find(header: Sequence[str | None], title: str, name: str) -> int | None:

@@ -203,8 +203,9 @@ class Records:
             self._file.close()
             raise BadInput(name, "is a damaged gzip file", "pack or copy it again") from error
         _allow_long_cells()
-        quoting = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
-        self._reader = csv.reader(self._decoded(), delimiter=form.delimiter, quoting=quoting)
+        lines, delimiter = self._decoded(), form.delimiter
+        plain = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        self._reader = csv.reader(lines, delimiter=delimiter) if form.quoted else plain
 
     def close(self) -> None:
         self._file.close()

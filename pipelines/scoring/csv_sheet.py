@@ -20,7 +20,7 @@ from pipelines.scoring.csv_form import REMEDY, Form, Records, form_of
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Scored
 from pipelines.scoring.sheet import CHUNK, SheetRow, Span, Written
-from pipelines.scoring.sheet_file import SheetFile, destination, writing
+from pipelines.scoring.sheet_file import Answers, SheetFile, destination, writing
 
 MAX_WIDTH = 16_384  # columns, as in spreadsheets
 
@@ -90,8 +90,7 @@ class CsvSheet:
     def finish(self, scored: Iterable[Scored]) -> Written:
         self._file.unchanged()
         rows = kept = number = 0
-        answers = iter(scored)
-        answer = next(answers, None)
+        answers = Answers(scored)
         records = Records(self._file.path, self._form, self.name, self._first, 1)
         try:
             with writing(self._out) as temporary, self._output(temporary) as output:
@@ -101,9 +100,7 @@ class CsvSheet:
                     if not cells:
                         output.write(raw + self._form.newline)
                         continue
-                    while answer is not None and answer.row < number:
-                        answer = next(answers, None)
-                    mine = answer if answer is not None and answer.row == number else Scored(number, b"", None)
+                    mine = answers.of(number)
                     number += 1
                     changes, added, left = self._columns.fill(cells, mine)
                     rows += mine.answer is not None or mine.flag == "given"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def check(path: Path, column: str | None) -> None:
     if kind == "parquet":
         from pipelines.scoring import parquet_sheet
 
-        header = parquet_sheet.header_of(path, path.name)
+        header: Sequence[str | None] = parquet_sheet.header_of(path, path.name)
     elif kind == "xlsx":
         from pipelines.scoring import xlsx_sheet
 
@@ -108,9 +109,9 @@ def _kind_of_zip(path: Path, name: str) -> str:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise BadInput(name, "is a damaged workbook or zip file", "copy the file again") from error
-    if "xl/workbook.xml" in names or "[Content_Types].xml" in names:
+    if "xl/workbook.bin" not in names and any(part.startswith("xl/") for part in names):
         return "xlsx"
-    what = "an OpenDocument file" if "content.xml" in names else "a zip file"
+    what = "an OpenDocument file" if "content.xml" in names else "a zip file or a binary document"
     raise BadInput(name, f"is {what}, not a workbook", "save the table as .xlsx or .csv")
 
 

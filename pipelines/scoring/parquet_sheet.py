@@ -5,7 +5,6 @@ Which column holds what is columns.py's.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from pipelines.scoring.columns import Columns, Value
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Scored
 from pipelines.scoring.sheet import CHUNK, SheetRow, Span, Written
-from pipelines.scoring.sheet_file import SheetFile, destination, writing
+from pipelines.scoring.sheet_file import Answers, SheetFile, destination, writing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,10 +41,7 @@ class ParquetSheet:
             sizes = [table.metadata.row_group(group).num_rows for group in range(table.metadata.num_row_groups)]
         self._starts = [sum(sizes[:group]) for group in range(len(sizes) + 1)]
         found = columns.found(self._schema.names, rubric, column, file.name)
-        self._there = tuple(at for at in found.targets if at is not None)
-        # Rows are looked at by these columns only, in this order.
-        targets = tuple(None if at is None else self._there.index(at) for at in found.targets)
-        self._columns: Columns = dataclasses.replace(found, targets=targets)
+        self._columns, self._there = found.narrowed()
         self._new = _new_schema(self._schema, found, file.name)
         self._reader: Iterator[SheetRow] | None = None
         self._next = -1
@@ -80,7 +76,7 @@ class ParquetSheet:
         import pyarrow.parquet as pq
 
         self._file.unchanged()
-        answers = _Answers(scored)
+        answers = Answers(scored)
         rows = kept = 0
         with _parquet(self._file.path, self.name) as source, writing(self._out) as temporary:
             groups = source.metadata.num_row_groups
@@ -130,7 +126,7 @@ class ParquetSheet:
                 yield at, pa.Table.from_batches([batch])
                 at += batch.num_rows
 
-    def _filled(self, part: pa.Table, start: int, answers: _Answers) -> tuple[pa.Table, int, int]:
+    def _filled(self, part: pa.Table, start: int, answers: Answers) -> tuple[pa.Table, int, int]:
         """(the part with our columns, rows that hold scores, cells kept)."""
         import pyarrow as pa
 
@@ -165,21 +161,6 @@ class ParquetSheet:
             reason = f"has {cells.type} in the column {name!r}"
             raise BadInput(self.name, reason, "give a column of strings") from error
         return words
-
-
-class _Answers:
-    """Answers in order of rows, asked for by number in the same order."""
-
-    __slots__ = ("_next", "_rest")
-
-    def __init__(self, scored: Iterable[Scored]) -> None:
-        self._rest = iter(scored)
-        self._next = next(self._rest, None)
-
-    def of(self, number: int) -> Scored:
-        while self._next is not None and self._next.row < number:
-            self._next = next(self._rest, None)
-        return self._next if self._next is not None and self._next.row == number else Scored(number, b"", None)
 
 
 def header_of(path: Path, name: str) -> list[str]:

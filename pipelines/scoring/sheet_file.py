@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from pipelines.errors import BadInput
 from pipelines.media.hashing import content_hash
 from pipelines.media.replacing import replacing
+from pipelines.scoring.scored import Scored
 
 ENDINGS = {  # of each kind, the first being what a source without one gets
     "csv": (".csv", ".tsv", ".txt", ".tab", ".csv.gz", ".tsv.gz", ".txt.gz"),
@@ -49,6 +50,22 @@ class SheetFile:
         return BadInput(
             self.name, "was changed while it was being scored", "score it again; known answers cost nothing"
         )
+
+
+class Answers:
+    """Rows that are done, in order; asked for by number in the same order."""
+
+    __slots__ = ("_next", "_rest")
+
+    def __init__(self, scored: Iterable[Scored]) -> None:
+        self._rest = iter(scored)
+        self._next = next(self._rest, None)
+
+    def of(self, number: int) -> Scored:
+        """Row ``number``'s; one without an answer when it is not done yet."""
+        while self._next is not None and self._next.row < number:
+            self._next = next(self._rest, None)
+        return self._next if self._next is not None and self._next.row == number else Scored(number, b"", None)
 
 
 def _signature(path: Path, name: str) -> tuple[int, int, int]:

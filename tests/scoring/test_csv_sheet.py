@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -262,28 +263,14 @@ def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_leaves_the_former_copy(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_former_copy(tmp_path: Path, full_disk: Callable[[], None]) -> None:
     path = tmp_path / "a.csv"
     path.write_text("utterance\n" + "hello\n" * 1_000)
     (tmp_path / "a.scored.csv").write_text("former")
-    code = """
-import resource, signal, sys
-from pipelines.scoring import opening
-from pipelines.scoring.rubric import Rubric
-from pipelines.settings import Settings
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-sheet = opening.opened(sys.argv[1], Rubric.of(["joy"]), Settings())
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-try:
-    sheet.finish([])
-except Exception as error:
-    print(type(error).__name__, error)
-"""
-    import subprocess
-    import sys
-
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(Unavailable.__name__) and "no room left" in done.stdout
+    sheet = opened(path)
+    full_disk()
+    with pytest.raises(Unavailable, match="there is no room left on its disk"):
+        sheet.finish([])
     assert (tmp_path / "a.scored.csv").read_text() == "former"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.csv", "a.scored.csv"]
 

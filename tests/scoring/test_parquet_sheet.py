@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
-import signal
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -136,22 +134,11 @@ def test_what_is_no_sheet_is_told(tmp_path: Path) -> None:
     sheet.close()
 
 
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """Files of this process may not grow beyond 4 kB, which fails as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_a_full_disk_leaves_the_former_copy(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_full_disk_leaves_the_former_copy(tmp_path: Path, full_disk: Callable[[], None]) -> None:
     path = write(tmp_path / "a.parquet", pa.table({"utterance": [f"{n * n * n:x}" for n in range(10_000)]}), 5_000)
     (tmp_path / "a.scored.parquet").write_text("former")
     sheet = opened(path)
-    request.getfixturevalue("full_disk")
+    full_disk()
     with pytest.raises(Unavailable, match="there is no room left on its disk"):
         sheet.finish([])
     assert (tmp_path / "a.scored.parquet").read_text() == "former"
