@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -49,8 +49,8 @@ class Gemini:
         self.prompt = self.prompts.system
         self._rubric = rubric
         base, name = endpoint.base.removesuffix("/v1beta"), model.removeprefix("models/")
-        self._url = f"{base}/v1beta/models/{quote(name, safe='')}:generateContent"
-        self._wire = Wire({"x-goog-api-key": endpoint.key} if endpoint.key else {}, timeout)
+        headers = {"x-goog-api-key": endpoint.key} if endpoint.key else {}
+        self._wire = Wire(f"{base}/v1beta/models/{quote(name, safe='')}:generateContent", headers, timeout)
         system = quoted({"parts": [{"text": self.prompt}]})
         head = f'{{"systemInstruction":{system},"contents":[{{"role":"user","parts":'
         self._head = head.encode("utf-8", "replace")
@@ -67,20 +67,21 @@ class Gemini:
         await self._wire.__aexit__(kind, error, trace)
 
     async def ask(self, question: Question) -> Reply:
-        return await self.generate([{"text": self.prompts.message(question)}], question.text)
+        message = quoted(self.prompts.message(question))
+        return await self._asked(f'[{{"text":{message}}}]', question.text)
 
     async def ask_of(self, uri: str, kind: str, question: Question) -> Reply:
         """About a file that was uploaded, of the media type ``kind``."""
         shown = {"fileData": {"mimeType": kind, "fileUri": uri}}
-        return await self.generate([shown, {"text": self.prompts.message(question)}], question.text)
+        return await self._asked(quoted([shown, {"text": self.prompts.message(question)}]), question.text)
 
-    async def generate(self, parts: Sequence[Mapping[str, Any]], text: str = "") -> Reply:
-        """Asks with these parts of the user's message, in Gemini's own JSON. ``text`` is kept out of errors."""
-        message = quoted(parts).encode("utf-8", "replace")
+    async def _asked(self, parts: str, text: str) -> Reply:
+        """``parts``: of the user's message, as JSON; ``text`` is kept out of errors."""
+        message = parts.encode("utf-8", "replace")
         while True:
             tail = self._tail
             body = self._head + message + tail
-            heard = await self._wire.post(self._url, body)
+            heard = await self._wire.post(body)
             if heard.status == 200:
                 return read(heard, len(body))
             if not self._relaxed(heard, tail):
@@ -144,7 +145,8 @@ def read(heard: Heard, sent: int) -> Reply:
 def _usage(found: Any, sent: int, received: int) -> Usage:
     """Thoughts are paid for as what is written."""
     if isinstance(found, dict):
-        read, written, thought = (found.get(f"{part}TokenCount", 0) for part in ("prompt", "candidates", "thoughts"))
+        read, written = found.get("promptTokenCount", 0), found.get("candidatesTokenCount", 0)
+        thought = found.get("thoughtsTokenCount", 0)
         if isinstance(read, int) and isinstance(written, int) and isinstance(thought, int) and read > 0:
             return Usage(read, max(0, written) + max(0, thought))
     return estimated(sent, received)

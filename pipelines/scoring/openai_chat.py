@@ -39,8 +39,8 @@ class OpenAIChat:
         self.prompts = Prompts(rubric)
         self.prompt = self.prompts.system
         self._rubric = rubric
-        self._url = f"{endpoint.base}/chat/completions"
-        self._wire = Wire({"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}, timeout)
+        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        self._wire = Wire(f"{endpoint.base}/chat/completions", headers, timeout)
         system = quoted({"role": "system", "content": self.prompt})
         head = f'{{"model":{quoted(model)},"messages":[{system},{{"role":"user","content":'
         self._head = head.encode("utf-8", "replace")
@@ -61,7 +61,7 @@ class OpenAIChat:
         while True:
             tail = self._tail
             body = self._head + message + tail
-            heard = await self._wire.post(self._url, body)
+            heard = await self._wire.post(body)
             if heard.status == 200:
                 return read(heard, self.endpoint, self.model, question.text, len(body))
             if not self._relaxed(heard, tail):

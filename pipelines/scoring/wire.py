@@ -78,10 +78,11 @@ class Heard:
 
 
 class Wire:
-    """``async with Wire(headers, timeout) as wire``, in the loop that asks. Redirects are not followed: a key stays
-    where it was meant for."""
+    """``async with Wire(url, headers, timeout) as wire``, in the loop that asks. Redirects are not followed: a key
+    stays where it was meant for."""
 
-    def __init__(self, headers: Mapping[str, str], timeout: float) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], timeout: float) -> None:
+        self._address = url
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "orimono"}
         self._headers |= headers
         self._timeout = timeout
@@ -89,12 +90,15 @@ class Wire:
 
     async def __aenter__(self) -> Self:
         import aiohttp
+        from yarl import URL
 
+        self._url = URL(self._address)  # read once: each request would read a string again
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE, ttl_dns_cache=300),
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(CONNECT, self._timeout)),
             cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept",),
             trust_env=False,
         )
         return self
@@ -106,7 +110,7 @@ class Wire:
             await self._session.close()
             self._session = None
 
-    async def post(self, url: str, body: bytes) -> Heard:
+    async def post(self, body: bytes) -> Heard:
         """Raises Lost, with what the try is thought to have cost, when there is no whole answer; BadInput when the
         other side cannot prove who it is."""
         import aiohttp
@@ -115,7 +119,7 @@ class Wire:
             raise RuntimeError("the session is not open")
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._session.post(url, data=body, allow_redirects=False)
+            response = await self._session.post(self._url, data=body, allow_redirects=False)
             length = response.content_length
             if length is not None and length <= MAX_BODY and "Content-Encoding" not in response.headers:
                 payload = await response.read()

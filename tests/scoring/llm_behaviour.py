@@ -129,6 +129,7 @@ class Mind:
         self.behaviour, self.seen = behaviour, Seen()
         self.asked: Counter[str] = Counter()  # texts whose valid answer was computed, as who pays would count them
         self.tries: Counter[str] = Counter()  # texts of all accepted requests
+        self.models: Counter[str] = Counter()  # as they were asked for
         self.bodies: list[dict[str, Any]] = []  # the last few requests
         self._start: float | None = None
         self._tokens, self._filled = 0.0, 0.0
@@ -137,7 +138,7 @@ class Mind:
     def restart(self) -> None:
         """Counts from nothing; windows begin with the next request."""
         self.seen, self.asked, self.tries = Seen(in_flight=self.seen.in_flight), Counter(), Counter()
-        self._start, self.bodies = None, []
+        self._start, self.bodies, self.models = None, [], Counter()
 
     def judge(self, path: str, headers: dict[str, str], body: bytes) -> Verdict:
         now, b, seen = time.monotonic(), self.behaviour, self.seen
@@ -215,6 +216,7 @@ class Mind:
         else:
             model, message = request["model"], request["messages"][-1]["content"]
         text, categories, scale = read_message(message)
+        self.models[model] += 1
         if b.models and model not in b.models:
             seen.denied += 1
             return _error(

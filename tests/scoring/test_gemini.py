@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -98,10 +99,11 @@ def test_lost(switches):
     failing(Lost, Behaviour(**switches))
 
 
-def test_a_models_name_stays_in_its_place():
+@pytest.mark.parametrize("model", ["gemini-x", "models/gemini-x", "../x?y#z", "a b", "モデル"])
+def test_a_models_name_stays_in_its_place(model):
     with serve() as llm:
-        assert provider(llm, model="models/gemini-x")._url == f"{llm.address}/v1beta/models/gemini-x:generateContent"
-        assert provider(llm, model="../x?y")._url == f"{llm.address}/v1beta/models/..%2Fx%3Fy:generateContent"
+        asyncio.run(answer(provider(llm, model=model), Question("a day")))
+    assert llm.mind.models == {quote(model.removeprefix("models/"), safe=""): 1}
 
 
 def heard(plain: object) -> Heard:
