@@ -111,6 +111,8 @@ class GoogleSheet:
         """Raises what ended the writing for good, such as a sheet that is not ours to edit any more."""
         if self._error is not None:
             raise self._error
+        if self._writing is not None:
+            self._writing.answered(rows)
         self._waiting.extend(row for row in rows if row.answer is not None)
         self._some.set()
         if self._thread is None and self._waiting:

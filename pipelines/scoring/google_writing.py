@@ -79,10 +79,9 @@ class Writing:
                 if self.layout.places[number] == GONE:
                     self.layout.adopt(number, now, free)
 
-    def put(self, rows: Sequence[Scored]) -> bool:
-        """Writes what is missing of ``rows``; whether there was anything."""
+    def answered(self, rows: Sequence[Scored]) -> None:
+        """``rows`` were asked by us, so that their scores are for the texts that we have read."""
         self._asked.update(row.row for row in rows if row.row in self.layout.edits)
-        return self._put(rows)
 
     def mend(self, rows: Sequence[Scored], patiently: Patiently) -> Mended:
         """Writes what is missing and reads it back until nothing is; then counts."""
@@ -91,7 +90,7 @@ class Writing:
             patiently(self.relocate)  # it may be back
         there = [row for row in rows if row.row not in strangers]
         for _ in range(LOOKS):
-            if not patiently(lambda: self._put(there)):
+            if not patiently(lambda: self.put(there)):
                 break
         places = {row.row: GONE if row.row in strangers else self.layout.places[row.row] for row in rows}
         there = [row for row in there if places[row.row] != GONE]
@@ -103,7 +102,8 @@ class Writing:
         moved = sum(places[row.row] not in (row.row, GONE) for row in done)
         return Mended(len(done) - gone, kept, moved, gone)
 
-    def _put(self, rows: Sequence[Scored]) -> bool:
+    def put(self, rows: Sequence[Scored]) -> bool:
+        """Writes what is missing of ``rows``; whether there was anything."""
         for _ in range(LOOKS):
             seen = self.look([row.row for row in rows], also=[wrote.place for wrote in self._last])
             if self.grid.columns.added:
@@ -148,7 +148,7 @@ class Writing:
         log.warning("%s: rows were moved while they were written; %d are set right", self.grid.client.name, len(wrong))
         columns = self.grid.columns
         self._write([Wrote(one.scored, one.place, dict.fromkeys(one.cells, "")) for one in wrong], columns)
-        self._put([one.scored for one in wrong])
+        self.put([one.scored for one in wrong])
 
     def _write(self, rows: Sequence[Wrote], columns: Columns) -> None:
         at = {number: column for number, column in enumerate(columns.targets) if column is not None}
@@ -172,12 +172,14 @@ def _missing(scored: Scored, cells: Sequence[Cell | None], columns: Columns) -> 
     values = _values(scored)
     cells = [*cells, *[None] * (len(values) - len(cells))]
     fresh = any(cell is None for cell in cells[:many])
+    ours = fresh or any(_same(cell, value) for cell, value in zip(cells[:many], values[:many], strict=True))
     wanted = {
         number: value
         for number, (cell, value) in enumerate(zip(cells, values, strict=True))
-        if (cell is None and (value != "" or fresh)) or (number >= many and fresh and columns.ours and cell is not None)
+        if (cell is None and (number < many or ours))
+        or (number >= many and fresh and columns.ours and not _same(cell, value))
     }
-    return {} if not any(value != "" or cells[number] is not None for number, value in wanted.items()) else wanted
+    return wanted if any(value != "" or cells[number] is not None for number, value in wanted.items()) else {}
 
 
 def _kept(scored: Scored, cells: Sequence[Cell | None], many: int) -> int:

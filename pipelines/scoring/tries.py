@@ -28,8 +28,10 @@ class Elsewhere(Exception):
     """What was asked for is not where it was: a worksheet was renamed, rows or columns were deleted."""
 
 
-def patiently(what: str, call: Callable[[], T], stop: threading.Event, within: float = PATIENCE) -> T:
-    """``call`` until it is not Busy; Unavailable when it still is ``within`` seconds later, Stopped with ``stop``."""
+def patiently(what: str, call: Callable[[], T], stop: threading.Event, within: float | None = None) -> T:
+    """``call`` until it is not Busy; Unavailable when it still is ``within`` seconds (PATIENCE) later, Stopped with
+    ``stop``."""
+    within = PATIENCE if within is None else within
     until = time.monotonic() + within
     pause = FIRST
     while True:

@@ -11,6 +11,7 @@ import base64
 import csv
 import hashlib
 import json
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -332,9 +333,9 @@ def main() -> None:
         Book(given.book, given.csv.stem, [page]), port=given.port, writes=given.writes, reads=given.reads
     ) as google:
         google.credentials(given.credentials)
-        print(f"ORIMONO_GOOGLE_SHEETS_URL={google.url}")
-        print(f"ORIMONO_GOOGLE_CREDENTIALS={given.credentials}")
-        print(google.address(given.book, 0), flush=True)
+        lines = f"ORIMONO_GOOGLE_SHEETS_URL={google.url}", f"ORIMONO_GOOGLE_CREDENTIALS={given.credentials}"
+        sys.stdout.write("\n".join([*lines, google.address(given.book, 0)]) + "\n")
+        sys.stdout.flush()
         try:
             while True:
                 time.sleep(1)
