@@ -107,6 +107,8 @@ def _told(report: Report) -> Answer:
     tally, written = report.tally, report.written
     rate = tally.rows / report.seconds if report.seconds else 0.0
     result = {
+        **asdict(tally),
+        "done_now": tally.rows,
         "out": written.place,
         "score_job": report.score_job_id,
         "rows": written.rows,
@@ -114,7 +116,6 @@ def _told(report: Report) -> Answer:
         "seconds": round(report.seconds, 2),
         "rate": round(rate, 1),
         "hit_rate": round(tally.hit_rate, 4),
-        **asdict(tally),
         "failed_chunks": dict(report.failed),
         "exit_code": 1 if report.failed else 0,
     }

@@ -22,6 +22,7 @@ from pipelines.scoring.chunks import Chunk
 from pipelines.scoring.jobs import Asking, Wish
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Spread, Tally
+from pipelines.scoring.sheet_file import scored_name
 from pipelines.settings import Settings
 from pipelines.storage import jobs as job_table
 from pipelines.storage import score_jobs, uploads
@@ -186,9 +187,10 @@ def _wish(studio: Studio, row: Job, upload: Upload) -> Wish:
     """As job.yaml says, and the settings where it is silent."""
     said = ScoreWish.model_validate(row.score)
     asking = Asking.of(studio, provider=said.provider, model=said.model, column=said.column, video=said.video)
-    folder = studio.settings.home_path / "results" / row.name
-    place = str(studio.objects.local(upload.object_key or ""))
-    return Wish(place, said.rubric(), asking, folder / opening.scored_name(upload.name))
+    place = studio.objects.local(upload.object_key or "")
+    kind = opening.kind_of(place, f"{row.name}/{upload.name}")
+    out = studio.settings.home_path / "results" / row.name / scored_name(upload.name, kind)
+    return Wish(str(place), said.rubric(), asking, None if kind == "google" else out)
 
 
 def wish_of(studio: Studio, row: ScoreJob) -> Wish:

@@ -169,8 +169,15 @@ def _provider(studio: Studio, wish: Wish, sheet: Sheet, score_job_id: int | None
     if asking.video:
         from pipelines.scoring import video
 
-        where = {"model": asking.model, "base_url": asking.base_url}
-        return video.opened(settings, wish.rubric, studio.database, **where, score_job_id=score_job_id)
+        return video.opened(
+            settings,
+            wish.rubric,
+            studio.database,
+            model=asking.model,
+            base_url=asking.base_url,
+            concurrency=wish.concurrency,
+            score_job_id=score_job_id,
+        )
     if asking.provider == "local":
         from pipelines.scoring.labelled import labelled
         from pipelines.scoring.local import LocalScorer

@@ -6,7 +6,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipelines.errors import BadInput
 from pipelines.scoring import columns
@@ -42,7 +42,7 @@ def opened(
         from pipelines.scoring import google_sheet
 
         return google_sheet.opened(place, rubric, column, settings)
-    kind = _kind(path, name or path.name)
+    kind = kind_of(path, name or path.name)
     if kind == "parquet":
         from pipelines.scoring.parquet_sheet import ParquetSheet
 
@@ -61,7 +61,7 @@ def check(path: Path, column: str | None) -> None:
     if _is_link(path):
         _check_link(path)
         return
-    kind = _kind(path, path.name)
+    kind = kind_of(path, path.name)
     if kind == "parquet":
         from pipelines.scoring import parquet_sheet
 
@@ -81,7 +81,10 @@ def check(path: Path, column: str | None) -> None:
         columns.text_column(header, column, path.name)
 
 
-def _kind(path: Path, name: str) -> str:
+def kind_of(path: Path, name: str) -> Literal["csv", "xlsx", "parquet", "google"]:
+    """By the first bytes; a .gsheet file by its name. BadInput for what is no sheet."""
+    if _is_link(path):
+        return "google"
     try:
         with path.open("rb") as file:
             head = file.read(8)
@@ -103,7 +106,7 @@ def _kind(path: Path, name: str) -> str:
     return "csv"
 
 
-def _kind_of_zip(path: Path, name: str) -> str:
+def _kind_of_zip(path: Path, name: str) -> Literal["xlsx"]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())

@@ -86,10 +86,7 @@ def destination(source: Path, out: Path | None, kind: str) -> Path:
     Raises BadInput, before anything was asked, where it cannot or must not lie.
     """
     if out is None:
-        stem, suffix = source.stem, source.suffix
-        if suffix.lower() == ".gz":
-            stem, suffix = Path(stem).stem, Path(stem).suffix  # .csv.gz: the copy is plain
-        out = source.with_name(f"{stem}.scored{suffix or ENDINGS[kind][0]}")
+        out = source.with_name(scored_name(source.name, kind))
     others = tuple(ending for other, endings in ENDINGS.items() if other != kind for ending in endings)
     if out.name.lower().endswith(others):
         reason = f"ends like another kind of file than the sheet ({kind})"
@@ -102,6 +99,14 @@ def destination(source: Path, out: Path | None, kind: str) -> Path:
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise BadInput(out, "cannot be written there", "give a place that you may write to with --out")
     return out
+
+
+def scored_name(name: str, kind: str) -> str:
+    """NAME.scored.SUFFIX; the copy of a .csv.gz is plain."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    if suffix.lower() == ".gz":
+        stem, suffix = Path(stem).stem, Path(stem).suffix
+    return f"{stem}.scored{suffix or ENDINGS[kind][0]}"
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def test_killed_twenty_times(settings: Settings, database: Database, tmp_path: P
             assert row["score_flag"] == ""
         again = sum(server.asked.values()) - ROWS
         assert again <= KILLS * IN_FLIGHT, (seed, again)
-        assert 0 < asked_by_the_killed
+        assert asked_by_the_killed > ROWS // 2  # it is a run of many parts
         assert json.loads(told)["rows"] == ROWS
 
 
