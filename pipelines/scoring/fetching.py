@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipelines.errors import BadInput, Unavailable
 from pipelines.media.replacing import NO_ROOM
 from pipelines.scoring.provider import Lost, Refused
+from pipelines.scoring.statuses import retry_after
 from pipelines.texts import sayable
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECT, SILENCE = 20.0, 30.0  # s to a connection, and between two pieces of an answer
+AWAY = 20.0  # s until a host that is away is tried again: long enough for other rows' hosts to show that they are not
 BLOCK = 1 << 20  # bytes written at once
 HEAD = 4096  # bytes that tell what a file is
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -75,7 +77,7 @@ async def fetch(link: str, path: Path, *, hosts: frozenset[str] = frozenset(), l
     except TimeoutError as error:
         if time.expired():
             raise Refused(f"it does not arrive within {limits.seconds:g} s") from error
-        raise Lost("the video's host does not answer") from error
+        raise Lost("the video's host does not answer", retry_after=AWAY) from error
     await finished(_check_film, path)
     return found
 
@@ -109,7 +111,7 @@ async def _hop(url: URL, path: Path, hosts: frozenset[str], limits: Limits) -> F
     except aiohttp.ClientError as error:
         if guard.barred and not guard.passed:
             raise Refused(NOT_PUBLIC) from error
-        raise Lost(f"the video's host is away ({type(error).__name__})") from error
+        raise Lost(f"the video's host is away ({type(error).__name__})", retry_after=AWAY) from error
 
 
 async def _save(answer: ClientResponse, path: Path, limits: Limits) -> Fetched:
@@ -157,12 +159,8 @@ def _check_status(answer: ClientResponse) -> None:
     if answer.status == 200:
         return
     if answer.status in LATER:
-        raise Lost(f"the video's host says {answer.status}", retry_after=_seconds(answer.headers.get("Retry-After")))
+        raise Lost(f"the video's host says {answer.status}", retry_after=retry_after(answer.headers) or AWAY)
     raise Refused(f"its host says {answer.status}")
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 6 else None
 
 
 def _next(url: URL, answer: ClientResponse) -> URL:

@@ -42,7 +42,7 @@ TRANSFERS = 4  # downloads and uploads at once: each may take 2 GB of disk
 ANSWER = 300.0  # s that an answer about a video may take at least
 LINGER = 900.0  # s a video stays lent for a row that is asked about again
 OBJECTIONS = 4  # before any answer: then it is not the videos
-LEAVE = 60.0  # s that taking everything back may take at the end
+LEAVE = 20.0  # s that taking everything back may take, at the end and at the start
 KEPT_THERE = timedelta(hours=48)  # then Gemini deletes a file by itself
 ELSEWHERE = timedelta(hours=6)  # then another machine's file is nobody's any more: no row takes so long
 
@@ -127,12 +127,12 @@ class VideoScorer:
         return reply
 
     async def _ask(self, link: str, problem: str) -> Reply:
-        lent = self._kept.pop(link, None) or await self._lend(link)
+        lent = self._kept.pop(link, None)
+        await self._give_back_old()
+        lent = lent or await self._lend(link)
         again = False
         try:
-            shown = {"fileData": {"mimeType": lent.kind, "fileUri": lent.uri}}
-            message = self._gemini.prompts.message(Question(STAND_IN, problem))
-            reply = await self._gemini.generate([shown, {"text": message}])
+            reply = await self._gemini.ask_of(lent.uri, lent.kind, Question(STAND_IN, problem))
             again = not self._valid(reply)
             return reply
         except (Throttled, Lost):
@@ -201,12 +201,15 @@ class VideoScorer:
         if (same := self._kept.pop(link, None)) is not None:
             await self._give_back(same.name)
         self._kept[link] = lent
+        await self._give_back_old()
+
+    async def _give_back_old(self) -> None:
         now = asyncio.get_running_loop().time()
-        for other, old in list(self._kept.items()):
+        for link, old in list(self._kept.items()):
             if len(self._kept) <= MOST and now - old.since < LINGER:
                 break
-            del self._kept[other]
-            await self._give_back(old.name)
+            if self._kept.pop(link, None) is not None:  # not asked about again meanwhile
+                await self._give_back(old.name)
 
     async def _give_back(self, name: str) -> None:
         """Goes on to its end even when this task is cancelled meanwhile."""
