@@ -85,10 +85,11 @@ class OpenAIChat:
         if tail is not self._tail:  # another request's refusal has changed it already
             return True
         words = trouble(heard.body).words
-        if self._form < len(FORMS) - 1 and any(word in words for word in FORM_WORDS):
+        silent = not words.strip()  # a 400 that does not say why
+        if self._form < len(FORMS) - 1 and (silent or any(word in words for word in FORM_WORDS)):
             self._form += 1
             log.warning("%s has no %s answers; asking for %s", self.model, FORMS[self._form - 1], FORMS[self._form])
-        elif self._cold and "temperature" in words:
+        elif self._cold and (silent or "temperature" in words):
             self._cold = False
             log.warning("%s takes no temperature; its answers may differ from run to run", self.model)
         else:

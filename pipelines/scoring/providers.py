@@ -62,7 +62,8 @@ def opened(
 
 def openai_endpoint(settings: Settings, base_url: str | None = None) -> Endpoint:
     """Raises BadInput. Only OpenAI's own address needs a key."""
-    return _endpoint(settings.openai_api_key, base_url or settings.openai_base_url, "openai")
+    base = (base_url or settings.openai_base_url).rstrip("/").removesuffix("/chat/completions")
+    return _endpoint(settings.openai_api_key, base, "openai")
 
 
 def gemini_endpoint(settings: Settings, base_url: str | None = None) -> Endpoint:

@@ -67,8 +67,10 @@ def trouble(body: bytes) -> Trouble:
     if not isinstance(error, dict):
         error = {"message": error}
     message = error.get("message") or error.get("detail") or ""
-    if isinstance(message, list):  # pydantic's, which repeats the input beside ``msg``
-        message = "; ".join(str(part.get("msg", "")) for part in message if isinstance(part, dict))
+    if isinstance(
+        message, list
+    ):  # pydantic's: "Extra inputs are not permitted" at ["body", "temperature"], and the input
+        message = "; ".join(_placed(part) for part in message if isinstance(part, dict))
     message = message if isinstance(message, str) else ""
     words = [message, *(str(error.get(name) or "") for name in ("code", "type", "status", "param"))]
     wait = None
@@ -78,6 +80,12 @@ def trouble(body: bytes) -> Trouble:
             words += [str(detail.get("reason") or ""), _quotas(detail)]
             wait = duration(str(detail.get("retryDelay") or "")) or wait
     return Trouble(message, " ".join(words).lower(), wait)
+
+
+def _placed(part: dict[str, Any]) -> str:
+    place = part.get("loc")
+    where = ".".join(str(step) for step in place) if isinstance(place, list) else ""
+    return f"{where}: {part.get('msg', '')}" if where else str(part.get("msg", ""))
 
 
 def _quotas(detail: dict[str, Any]) -> str:
@@ -115,7 +123,7 @@ def failure(heard: Heard, endpoint: Endpoint, model: str, *, text: str = "", sen
         return BadInput(f"model {model}", f"was refused {at}", "name one that your key may use, with --model")
     if 300 <= status < 400 or status in (404, 405, 410):
         reason = f"leads to {endpoint.host}, which has no such page ({status})"
-        return BadInput(endpoint.base_setting, reason, f"correct the address, or the model {model}")
+        return BadInput(endpoint.base_setting, reason, f"correct the address (many end in /v1), or the model {model}")
     return Objected(f"model {model}", f"refused the request {at}", "correct the model, or choose another")
 
 

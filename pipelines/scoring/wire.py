@@ -129,7 +129,9 @@ class Wire:
         except aiohttp.ClientConnectorCertificateError as error:
             reason = "has a certificate that does not prove who it is"
             raise BadInput(error.host, reason, "check the address, or the date of this machine") from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        except aiohttp.ClientConnectorError as error:
+            raise Lost(f"no connection ({error.os_error.strerror or 'refused'})") from None
+        except aiohttp.ConnectionTimeoutError:
             raise Lost("no connection") from None
         except TimeoutError:
             raise Lost(f"no answer within {self._timeout:g} s", estimated(len(body))) from None

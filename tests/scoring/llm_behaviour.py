@@ -47,6 +47,8 @@ class Behaviour:
     models: Sequence[str] = ()  # 404 for any other; empty: any
     no_quota: bool = False  # 429 insufficient_quota
     formats: Sequence[str] = ("json_schema", "json_object")  # of response_format; 400 for any other
+    objection: str = ""  # the body of a 400, for so many requests
+    objections: int = 0
     refuse: str = ""  # texts holding it: 400 for the content policy (Gemini: blockReason)
     filter: str = ""  # texts holding it: 200 with finish_reason content_filter (Gemini: SAFETY)
     max_chars: int | None = None  # longer texts: 400 context_length_exceeded
@@ -226,6 +228,10 @@ class Mind:
         if form not in (None, "text", *b.formats):
             seen.denied += 1
             return _error(gemini, 400, "invalid_value", f"Invalid parameter: 'response_format' of type '{form}'.")
+        if b.objections > 0:
+            b.objections -= 1
+            seen.denied += 1
+            return Verdict(400, b.objection.encode())
         self.tries[text] += 1
         if b.max_chars is not None and len(text) > b.max_chars:
             seen.refused += 1

@@ -93,6 +93,29 @@ def test_a_form_that_is_refused_is_not_asked_for_again(formats, requests, caplog
     assert len(caplog.records) == requests - 3
 
 
+REFUSALS = [
+    (b'{"error": {"message": "Unsupported value: temperature does not support 0 with this model."}}', 1),
+    (b'{"detail": [{"loc": ["body", "temperature"], "msg": "Extra inputs are not permitted"}]}', 1),
+    (b'{"detail": [{"loc": ["body", "response_format"], "msg": "Extra inputs are not permitted"}]}', 2),
+    (b"Bad Request", 3),
+]
+
+
+@pytest.mark.parametrize(("body", "fewer"), REFUSALS)
+def test_parameters_that_others_do_not_have(body, fewer):
+    """The server takes nothing that the refusals of its kind could be about."""
+    with serve(Behaviour(objection=body.decode(), objections=fewer)) as llm:
+        assert parse(asked(llm).content, RUBRIC)
+    assert llm.requests.total == fewer + 1
+    assert ("temperature" in llm.mind.bodies[-1]) == (fewer == 2)
+    assert ("response_format" in llm.mind.bodies[-1]) == (fewer == 1)
+
+
+def test_what_is_refused_whatever_is_left_out():
+    error = failing(BadInput, Behaviour(objection="Bad Request", objections=99))
+    assert error.reason.startswith("refused the request by 127.0.0.1")
+
+
 def test_many_that_are_refused_at_once_are_logged_once(caplog):
     async def run(chat: OpenAIChat) -> None:
         async with chat:

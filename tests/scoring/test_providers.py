@@ -25,6 +25,7 @@ def test_the_providers_own_address_needs_a_key(name):
 
 def test_another_address_needs_none():
     assert openai_endpoint(Settings(), "http://10.0.0.7:8000/v1/").base == "http://10.0.0.7:8000/v1"
+    assert openai_endpoint(Settings(), "http://10.0.0.7/v1/chat/completions").base == "http://10.0.0.7/v1"
     assert opened(Settings(), RUBRIC, base_url="http://10.0.0.7/v1").name == "openai"
 
 
