@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.errors import BadInput
-from pipelines.scoring import columns
+from pipelines.scoring import columns, google_address
 
 if TYPE_CHECKING:
     from pipelines.scoring.rubric import Rubric
     from pipelines.scoring.sheet import Sheet
     from pipelines.settings import Settings
-
-REMEDY = "give a table as .csv, .xlsx or .parquet, or a Google Sheet"
 
 
 def opened(
@@ -34,14 +31,12 @@ def opened(
     when it is no sheet, lacks ``column``, or cannot be written to ``out``.
     """
     path = Path(place).expanduser()
-    if "://" in place or _is_link(path):
+    if "://" in place or google_address.names_google(place):
         if out is not None:
             raise BadInput(name or place, "is a Google Sheet, which is scored in its place", "leave --out away")
-        if "://" in place and not place.lower().startswith(("https://", "http://")):
-            raise BadInput(name or place, "is not an address of a Google Sheet", REMEDY)
         from pipelines.scoring import google_sheet
 
-        return google_sheet.opened(place, rubric, column, settings)
+        return google_sheet.opened(place if "://" in place else str(path), rubric, column, settings)
     kind = kind_of(path, name or path.name)
     if kind == "parquet":
         from pipelines.scoring.parquet_sheet import ParquetSheet
@@ -58,8 +53,8 @@ def opened(
 
 def check(path: Path, column: str | None) -> None:
     """Raises BadInput, by a look at its head, when a file is no table, or has no ``column`` when one is given."""
-    if _is_link(path):
-        _check_link(path)
+    if google_address.names_google(path.name):
+        google_address.address(str(path))
         return
     kind = kind_of(path, path.name)
     if kind == "parquet":
@@ -76,14 +71,14 @@ def check(path: Path, column: str | None) -> None:
         form = csv_form.form_of(path, column or columns.DEFAULT, path.name, whole=False)
         header = csv_sheet.header_of(path, form, path.name)[0]
     if not any(columns.filled(title) for title in header):
-        raise BadInput(path.name, "has no header", REMEDY)
+        raise BadInput(path.name, "has no header", "name its columns in its first row")
     if column is not None:
         columns.text_column(header, column, path.name)
 
 
 def kind_of(path: Path, name: str) -> Literal["csv", "xlsx", "parquet", "google"]:
     """By the first bytes; a .gsheet file by its name. BadInput for what is no sheet."""
-    if _is_link(path):
+    if google_address.names_google(path.name):
         return "google"
     try:
         with path.open("rb") as file:
@@ -116,18 +111,3 @@ def _kind_of_zip(path: Path, name: str) -> Literal["xlsx"]:
         return "xlsx"
     what = "an OpenDocument file" if "content.xml" in names else "a zip file or a binary document"
     raise BadInput(name, f"is {what}, not a workbook", "save the table as .xlsx or .csv")
-
-
-def _is_link(path: Path) -> bool:
-    return path.suffix.lower() == ".gsheet"
-
-
-def _check_link(path: Path) -> None:
-    """A .gsheet file is Google Drive's link to a sheet: a few lines of JSON."""
-    try:
-        with path.open("rb") as file:
-            link = json.loads(file.read(1 << 16))
-    except ValueError as error:
-        raise BadInput(path.name, "is not a link to a Google Sheet", REMEDY) from error
-    if not isinstance(link, dict) or not {"doc_id", "url", "resource_id"} & link.keys():
-        raise BadInput(path.name, "is not a link to a Google Sheet", REMEDY)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 READ = 2_048  # rows at once
-WHOLE = 128 << 20  # bytes of a row group that is copied as one; larger ones are cut, so that memory stays bounded
-COPIED = 65_536  # rows at once of those
+WHOLE = 64 << 20  # bytes of a row group that is copied as one; larger ones are cut, so that memory stays bounded
+COPIED = 16_384  # rows at once of those, and of what is looked at
 
 
 class ParquetSheet:
@@ -73,6 +73,7 @@ class ParquetSheet:
         """The file is written by ``finish``."""
 
     def finish(self, scored: Iterable[Scored]) -> Written:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         self._file.unchanged()
@@ -84,10 +85,14 @@ class ParquetSheet:
             compression = {"uncompressed": "none", "lz4_raw": "lz4", "lzo": "zstd", "": "snappy"}.get(codec, codec)
             with temporary.open("wb") as file, pq.ParquetWriter(file, self._new, compression=compression) as writer:
                 for start, part in self._parts(source):
-                    table, scores, left = self._filled(part, start, answers)
-                    rows += scores
-                    kept += left
-                    writer.write_table(table, row_group_size=max(1, table.num_rows))
+                    pieces: list[pa.Table] = []
+                    for at in range(0, part.num_rows, COPIED):  # as Python's objects they are many times as large
+                        piece, scores, left = self._filled(part.slice(at, COPIED), start + at, answers)
+                        pieces.append(piece)
+                        rows += scores
+                        kept += left
+                    if pieces:
+                        writer.write_table(pa.concat_tables(pieces), row_group_size=part.num_rows)
             self._file.unchanged()
         return Written(str(self._out), rows, kept)
 

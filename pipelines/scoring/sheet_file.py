@@ -13,7 +13,7 @@ from pipelines.media.hashing import content_hash
 from pipelines.media.replacing import replacing
 from pipelines.scoring.scored import Scored
 
-ENDINGS = {  # of each kind, the first being what a source without one gets
+ENDINGS = {  # of each kind, the first being what a source with none or a wrong one gets
     "csv": (".csv", ".tsv", ".txt", ".tab", ".csv.gz", ".tsv.gz", ".txt.gz"),
     "xlsx": (".xlsx", ".xlsm", ".xltx", ".xltm"),
     "parquet": (".parquet", ".pq"),
@@ -87,8 +87,7 @@ def destination(source: Path, out: Path | None, kind: str) -> Path:
     """
     if out is None:
         out = source.with_name(scored_name(source.name, kind))
-    others = tuple(ending for other, endings in ENDINGS.items() if other != kind for ending in endings)
-    if out.name.lower().endswith(others):
+    if out.name.lower().endswith(_others(kind)):
         reason = f"ends like another kind of file than the sheet ({kind})"
         raise BadInput(out, reason, f"end it in {ENDINGS[kind][0]}")
     if out.is_dir():
@@ -102,11 +101,17 @@ def destination(source: Path, out: Path | None, kind: str) -> Path:
 
 
 def scored_name(name: str, kind: str) -> str:
-    """NAME.scored.SUFFIX; the copy of a .csv.gz is plain."""
+    """NAME.scored.SUFFIX; the copy of a .csv.gz is plain, that of a file with another kind's ending gets a right one."""
     stem, suffix = Path(name).stem, Path(name).suffix
     if suffix.lower() == ".gz":
         stem, suffix = Path(stem).stem, Path(stem).suffix
-    return f"{stem}.scored{suffix or ENDINGS[kind][0]}"
+    if not suffix or suffix.lower() in _others(kind):
+        suffix = ENDINGS[kind][0]
+    return f"{stem}.scored{suffix}"
+
+
+def _others(kind: str) -> tuple[str, ...]:
+    return tuple(ending for other, endings in ENDINGS.items() if other != kind for ending in endings)
 
 
 @contextmanager
