@@ -25,7 +25,12 @@ def withdrawals(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stud
 
     with failures_told_apart():
         reports = withdrawal.carry_out(studio)
-        wiped = wipe(context.instance, records.named_batches(studio), records.last_completed(studio))
+        wiped = wipe(
+            context.instance,
+            records.named_batches(studio),
+            records.named_sheets(studio),
+            records.last_completed(studio),
+        )
     return dg.MaterializeResult(
         metadata={
             "completed": sum(r.done for r in reports),

@@ -5,4 +5,5 @@ from __future__ import annotations
 import dagster as dg
 
 batches = dg.DynamicPartitionsDefinition(name="batches")
+SHEET_TAG = "orimono/score_job"  # of runs of chunks: whose
 chunks = dg.DynamicPartitionsDefinition(name="score_chunks")

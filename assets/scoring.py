@@ -10,11 +10,11 @@ from assets.intake import uploads
 from assets.partitions import batches, chunks
 from assets.presentation import describe, told
 from assets.retrying import failures_told_apart
+from pipelines.scoring.chunks import AT_ONCE
 from pipelines.studio import Studio
 
 GROUP = "scoring"
 OWNERS = ["team:ml"]
-AT_ONCE = 20  # chunks a run, 10,000 rows: a run costs some seconds before its first question
 
 
 @dg.asset(

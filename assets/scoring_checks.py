@@ -28,6 +28,12 @@ def scoring_checks() -> list[dg.AssetChecksDefinition]:
             warn=True,
         ),
         check_of(
+            "score_chunks",
+            "every_row_recorded",
+            "Of every finished chunk as many rows are recorded as it has.",
+            _find("unrecorded"),
+        ),
+        check_of(
             "scored_sheets",
             "every_row_scored",
             "Read back from what was written: each row with a text has a score in every category.",

@@ -13,18 +13,23 @@ import sqlalchemy
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
+from assets.partitions import SHEET_TAG
+
 # What tells of single items, and the schedules that run it.
 LOOKS = ("withdrawals", "retention", "batch_health")
 LOOKING = ("daily_health", "hourly_retention")
 
 
-def wipe(instance: dg.DagsterInstance, batches: dict[str, datetime], until: datetime | None) -> int:
-    """Deletes the ended runs of these batches from before their moment, and all looks at what is left undone or has
-    expired from before ``until``: their logs hold pictures, names and hashes of people's files. Those that are gone
-    already are no matter."""
+def wipe(
+    instance: dg.DagsterInstance, batches: dict[str, datetime], sheets: dict[str, datetime], until: datetime | None
+) -> int:
+    """Deletes the ended runs of these batches and sheets from before their moment, and all looks at what is left undone
+    or has expired from before ``until``: their logs hold pictures, names and hashes of people's files. Those that are
+    gone already are no matter."""
     if until is None:
         return 0
     doomed = [dg.RunsFilter(tags={"dagster/partition": key}, created_before=t) for key, t in batches.items()]
+    doomed += [dg.RunsFilter(tags={SHEET_TAG: key}, created_before=t) for key, t in sheets.items()]
     doomed.append(dg.RunsFilter(tags={"dagster/schedule_name": list(LOOKING)}, created_before=until))
     by_hand = _runs_of(instance, LOOKS, until)
     if by_hand:

@@ -39,9 +39,9 @@ def run_requests(instance: dg.DagsterInstance, session: Session) -> Iterator[dg.
 
 
 def next_attempt(instance: dg.DagsterInstance, tag: str, value: str) -> int | None:
-    """Which run of what ``tag`` says to ask for: 1 for what was never asked for. Else None while a run is under way; the
-    next number some time after it ended, for it failed or did not do what still waits; at once when it was created and
-    never launched."""
+    """Which run of what ``tag`` says to ask for: 1 for what was never asked for. Else None while a run is under way;
+    the next number some time after it ended, for it failed or did not do what still waits; at once when it was created
+    and never launched."""
     records = instance.get_run_records(dg.RunsFilter(tags={tag: value}))  # newest first
     if not records:
         return 1

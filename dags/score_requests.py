@@ -10,12 +10,12 @@ from itertools import groupby
 import dagster as dg
 from sqlalchemy.orm import Session
 
+from assets.partitions import SHEET_TAG
 from dags.run_requests import LOST_AFTER_SECONDS, next_attempt
 from pipelines.scoring import chunks
 from pipelines.scoring.chunks import Due
 
 CHUNKS, SHEETS = "scoring_chunks", "scoring_sheets"  # jobs
-SHEET_TAG = "orimono/score_job"
 PROVIDER_TAG = "orimono/provider"  # one run at a time asks a provider: each finds out by itself how much it takes
 WRITTEN_TAG = "orimono/sheets_of"  # the batch whose sheets a run writes, and after how many tries of its chunks
 PARTITION, FIRST, LAST = (
@@ -25,7 +25,6 @@ PARTITION, FIRST, LAST = (
 )
 # Only the sensor retries: it knows how long a chunk is to wait.
 ALONE = {"dagster/max_retries": "0"}
-AT_ONCE = 20  # chunks a run, 10,000 rows: a run costs some seconds before its first question
 AHEAD = 3  # runs of a sheet that were asked for and have not ended; the rest is asked for when they have
 
 
@@ -42,7 +41,7 @@ def chunk_requests(
         chunks.lose(session, [c.chunk_id for c in theirs if c.number not in alive], now, retries=retries)
     for sheet, waiting in groupby(chunks.due(session, now), key=lambda c: c.score_job_id):
         room = AHEAD - len(_runs(instance, sheet))
-        for group in _grouped(list(waiting))[: max(room, 0)]:
+        for group in chunks.grouped(list(waiting))[: max(room, 0)]:
             ids = [c.chunk_id for c in group]
             chunks.request(session, ids, now)
             yield _request(group), ids
@@ -54,19 +53,6 @@ def sheet_requests(instance: dg.DagsterInstance, session: Session) -> Iterator[d
         if (attempt := next_attempt(instance, WRITTEN_TAG, state)) is not None:
             tags = {WRITTEN_TAG: state, **ALONE}
             yield dg.RunRequest(f"sheets {state} {attempt}", partition_key=batch, tags=tags, job_name=SHEETS)
-
-
-def _grouped(waiting: Sequence[Due]) -> list[list[Due]]:
-    """First tries that follow each other together, as many as a run takes; every other chunk by itself."""
-    groups: list[list[Due]] = []
-    for chunk in waiting:
-        last = groups[-1] if groups else []
-        first_tries = bool(last) and not chunk.attempts and not last[-1].attempts
-        if first_tries and len(last) < AT_ONCE and chunk.number == last[-1].number + 1:
-            last.append(chunk)
-        else:
-            groups.append([chunk])
-    return groups
 
 
 def _request(group: Sequence[Due]) -> dg.RunRequest:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pipelines.studio import Studio
 from resources import instance
 
 EPOCHS = "2"
-_ROUNDS = 100  # of up to three runs of twenty chunks
+_FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 VIEWER = "15"  # of the sample's decisions
 Answer = tuple[dict[str, Any], list[str]]
 
@@ -78,21 +79,22 @@ def _score(studio: Studio) -> None:
     """What the sensor does for sheets: their chunks, twenty a run, then the batches that hold them."""
     import dagster as dg
 
-    from dags import score_requests
     from pipelines import clock
+    from pipelines.scoring import chunks
 
     with dg.DagsterInstance.get() as dagster:
-        for _ in range(_ROUNDS):
+        with studio.database.session() as session:
+            by_sheet = groupby(chunks.due(session, clock.now()), key=lambda c: c.score_job_id)
+            groups = [[c.chunk_id for c in group] for _, due in by_sheet for group in chunks.grouped(list(due))]
+        for group in groups:
+            dagster.add_dynamic_partitions("score_chunks", group)
             with studio.database.session() as session:
-                wanted = list(score_requests.chunk_requests(dagster, session, clock.now(), retries=0))
-                sheets = [] if wanted else list(score_requests.sheet_requests(dagster, session))
-            for request, partitions in wanted:
-                dagster.add_dynamic_partitions("score_chunks", partitions)
-                _execute(dagster, score_requests.CHUNKS, request.partition_key, request.tags)
-            for request in sheets:
-                _execute(dagster, score_requests.SHEETS, request.partition_key, request.tags)
-            if not wanted:
-                return
+                chunks.request(session, group, clock.now())
+            _execute(dagster, "scoring_chunks", tags={_FIRST: group[0], _LAST: group[-1]})
+        with studio.database.session() as session:
+            ready = list(chunks.unwritten(session))
+        for batch in ready:
+            _execute(dagster, "scoring_sheets", batch)
 
 
 def _train() -> None:

@@ -14,9 +14,8 @@ from pipelines.errors import BadInput
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from pipelines.scoring.pipeline import Progress
-
     from pipelines.scoring.jobs import Report, Watch
+    from pipelines.scoring.pipeline import Progress
 
 Answer = tuple[dict[str, Any], str]
 

@@ -179,9 +179,9 @@ class _Look:
         mark = _hash([said, parts, error])
         new = NewJob(name, mark, error=error)
         if job:
-            wishes = [part.model_dump(mode="json", exclude_none=True) for part in (job.edit, job.master)]
-            wishes.append(job.score.model_dump(mode="json", exclude_defaults=True))
-            new = NewJob(name, mark, job.owner, job.bpm, job.key, *wishes, error=error)
+            edit, master = (part.model_dump(mode="json", exclude_none=True) for part in (job.edit, job.master))
+            score = job.score.model_dump(mode="json", exclude_defaults=True)
+            new = NewJob(name, mark, job.owner, job.bpm, job.key, edit, master, score, error)
         self._record(new, files, seen.fingerprint, memory, job, report)
 
     def _description(self, seen: Folder) -> bytes:

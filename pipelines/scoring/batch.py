@@ -149,10 +149,14 @@ def _publish(settings: Settings, cache: Cache, score_job_id: int) -> Produced:
         with studio.database.session() as session:
             row = score_jobs.get(session, score_job_id)
         wish = wish_of(studio, row)
-        with jobs.opened_sheet(studio, wish, name=row.name) as sheet:
+        # Held, so that who withdraws meanwhile is waited for with the last look.
+        with (
+            recording.held(studio.database, score_job_id),
+            jobs.opened_sheet(studio, wish, name=row.name) as sheet,
+        ):
             spread = Spread(wish.rubric)
             written = jobs.write(studio, score_job_id, sheet, spread)
-        key = _keep(studio, row, wish.out) if wish.out is not None else None
+            key = _keep(studio, row, wish.out) if wish.out is not None else None
         with studio.database.session() as session:
             found = chunks.state(session, score_job_id)
     summary = told(found.tally, found.seconds, chunks=sum(found.counts.values()))
@@ -203,12 +207,12 @@ def wish_of(studio: Studio, row: ScoreJob) -> Wish:
 def _keep(studio: Studio, row: ScoreJob, out: Path) -> str:
     """The scored sheet in the object store, too, under its owner's name and for as long as its kind is kept."""
     digest = content_hash(out)
-    key = studio.objects.put_hashed(out, digest)
-    with studio.database.session() as session:
+    key = studio.objects.key_of(out, digest)
+    with studio.database.session() as session:  # the row first: an object without one would never be deleted
         if row.job_id is not None:
             owner = job_table.get(session, row.job_id).owner or ""
             vault.keep(session, row.job_id, owner, "scored", key, digest, out.stat().st_size)
-    return key
+    return studio.objects.put_hashed(out, digest)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipelines.storage.scoring_tables import ScoreChunk, ScoreJob
 
 KEEP = timedelta(days=90)  # how long a partition is kept; rows live on
+AT_ONCE = 20  # chunks a run, 10,000 rows: a run costs some seconds before its first question
 LONGEST = 60.0  # s between two tries
 RETRIES = 5  # of a failed chunk by itself, unless the settings say otherwise
 GONE = "its run ended without a word"
@@ -112,6 +113,20 @@ def under_way(session: Session, before: datetime) -> list[Due]:
     from pipelines.storage import score_chunks
 
     return [_due(row) for row in score_chunks.under_way(session, before)]
+
+
+def grouped(waiting: Sequence[Due]) -> list[list[Due]]:
+    """Of one sheet, in order: first tries that follow each other together, as many as a run takes; every other chunk by
+    itself, since what ails it must not hold up others."""
+    groups: list[list[Due]] = []
+    for chunk in waiting:
+        last = groups[-1] if groups else []
+        first_tries = bool(last) and not chunk.attempts and not last[-1].attempts
+        if first_tries and len(last) < AT_ONCE and chunk.number == last[-1].number + 1:
+            last.append(chunk)
+        else:
+            groups.append([chunk])
+    return groups
 
 
 def request(session: Session, chunk_ids: Collection[str], now: datetime) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipelines.scoring import batch, chunks, jobs
 from pipelines.scoring.jobs import Wish
 from pipelines.storage import jobs as job_table
-from pipelines.storage import score_jobs
+from pipelines.storage import score_chunks, score_jobs
 from pipelines.storage.scoring_tables import ScoreJob
 from pipelines.studio import Studio
 
@@ -17,6 +17,14 @@ MOST_FALLBACKS = 0.02  # of a sheet's rows
 def unread(studio: Studio, key: str) -> list[str]:
     """Sheets that could not be cut into chunks."""
     return batch.failures(studio, key, batch.REGISTER)
+
+
+def unrecorded(studio: Studio, key: str) -> list[str]:
+    """Finished chunks of which fewer rows are recorded than they have: of this partition, or, for a run of several
+    (""), of all sheets that are not written yet."""
+    with studio.database.session() as session:
+        found = score_chunks.short(session, key)
+    return [f"chunk {chunk}: {rows:,} of {of:,} rows are recorded; that is a defect" for chunk, rows, of in found]
 
 
 def unscored(studio: Studio, key: str) -> list[str]:

@@ -67,10 +67,14 @@ class Objects:
         before = path.stat() if path.exists() else None
         return self.put_hashed(path, content_hash(path), before)
 
+    def key_of(self, path: Path, digest: str) -> str:
+        """What the key of a file with this hash is, stored or not."""
+        return _key(digest, path.suffix)
+
     def put_hashed(self, path: Path, digest: str, before: os.stat_result | None = None) -> str:
         """``put_file`` for a file whose hash is known; ``before``: its state when it was hashed."""
         before = before or path.stat()
-        key = _key(digest, path.suffix)
+        key = self.key_of(path, digest)
         if self._size(key) == before.st_size:
             return key
         with _worded(key, self.name, writing=True):

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from pipelines.storage.claims import among, of_jobs
-from pipelines.storage.scoring_tables import ScoreChunk, ScoreJob
+from pipelines.storage.scoring_tables import ScoreChunk, ScoreJob, ScoreRow
 from pipelines.storage.tables import Job
 
 UNDER_WAY = ("requested", "running")
@@ -103,6 +103,18 @@ def summary(session: Session, score_job_id: int) -> Sequence[Row[str, int, int, 
     query = select(ScoreChunk.status, ScoreChunk.rows_done, rows, ScoreChunk.tally, ScoreChunk.seconds)
     query = query.where(ScoreChunk.score_job_id == score_job_id).order_by(ScoreChunk.number)
     return session.execute(query).all()
+
+
+def short(session: Session, chunk_id: str) -> list[tuple[str, int, int]]:
+    """Finished chunks with fewer recorded rows than they have: name, recorded, rows. The one of this name; for "", all
+    of sheets that are not finished."""
+    first, last = func.lower(ScoreChunk.row_range), func.upper(ScoreChunk.row_range)
+    here = and_(ScoreRow.score_job_id == ScoreChunk.score_job_id, ScoreRow.row >= first, ScoreRow.row < last)
+    recorded = select(func.count()).select_from(ScoreRow).where(here).scalar_subquery()
+    query = select(ScoreChunk.chunk_id, recorded, last - first).join(ScoreJob)
+    mine = ScoreChunk.chunk_id == chunk_id if chunk_id else ScoreJob.finished_at.is_(None)
+    query = query.where(mine, ScoreChunk.status == "finished", recorded < last - first)
+    return [(name, rows, of) for name, rows, of in session.execute(query.order_by(ScoreChunk.id))]
 
 
 def prunable(session: Session, before: datetime) -> Sequence[ScoreChunk]:
