@@ -113,12 +113,13 @@ def failure(heard: Heard, endpoint: Endpoint, model: str, *, text: str = "", sen
         return _bad_key(endpoint, at)
     if status == 413 or (status == 429 and "request too large" in words):  # for a minute's tokens: it always will be
         return Refused("larger than the provider takes")
+    wait = retry_after(heard.headers)
+    wait = found.wait if wait is None else wait
     if status == 429:
-        wait = retry_after(heard.headers)
-        return Throttled(found.wait if wait is None else wait, quota(heard.headers))
+        return Throttled(wait, quota(heard.headers))
     if status in UNPAID or status >= 500:
         usage = None if status in UNPAID else estimated(sent)
-        return Lost(f"answered {status}", usage, retry_after(heard.headers))
+        return Lost(f"answered {status}", usage, wait)
     if status == 404 and "model" in words:
         return BadInput(f"model {model}", f"was refused {at}", "name one that your key may use, with --model")
     if 300 <= status < 400 or status in (404, 405, 410):

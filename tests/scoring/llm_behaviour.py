@@ -18,7 +18,8 @@ from hashlib import blake2b
 from typing import Any, Literal
 from zlib import crc32
 
-HTML = b"<!DOCTYPE html><html><head><title>503</title></head><body><h1>Service Unavailable</h1></body></html>"
+from tests.scoring.llm_bodies import HTML, Verdict, envelope, error, wrong_key
+
 SCALE = re.compile(r"from (\d+) to (\d+)")
 
 
@@ -111,19 +112,6 @@ def _categories(listing: str) -> tuple[list[str], tuple[int, int]]:
     return [line[2:] for line in lines if line.startswith("- ")], (int(scale[1]), int(scale[2])) if scale else (1, 5)
 
 
-@dataclass(slots=True)
-class Verdict:
-    """What is sent: after ``delay``, in ``parts`` over ``spread`` seconds, perhaps cut off."""
-
-    status: int
-    body: bytes
-    headers: bytes = b""
-    delay: float = 0.0
-    spread: float = 0.0
-    ending: Literal["whole", "broken", "dropped"] = "whole"
-    holds: bool = False  # whether it takes one of the slots until it is sent
-
-
 class Mind:
     """Decides; one a server. ``now`` is time.monotonic."""
 
@@ -151,10 +139,10 @@ class Mind:
         given = headers.get("x-goog-api-key", "") if gemini else headers.get("authorization", "")[len("Bearer ") :]
         if b.key and given != b.key:
             seen.denied += 1
-            return _wrong_key(gemini, given)
+            return wrong_key(gemini, given)
         if b.no_quota:
             seen.denied += 1
-            return _error(gemini, 429, "insufficient_quota", "You exceeded your current quota, check your plan.")
+            return error(gemini, 429, "insufficient_quota", "You exceeded your current quota, check your plan.")
         wait = self._wait(now)
         if wait is not None:
             seen.throttled += 1
@@ -197,7 +185,7 @@ class Mind:
             headers = b"retry-after-ms: %d\r\n" % math.ceil(wait * 1000)
         if self.behaviour.quota_headers:
             headers += self._quota()
-        found = _error(gemini, 429, "rate_limit_exceeded", "Rate limit reached for requests.", details)
+        found = error(gemini, 429, "rate_limit_exceeded", "Rate limit reached for requests.", details)
         found.headers, found.delay = headers, self.behaviour.refusal_latency
         return found
 
@@ -221,13 +209,13 @@ class Mind:
         self.models[model] += 1
         if b.models and model not in b.models:
             seen.denied += 1
-            return _error(
+            return error(
                 gemini, 404, "model_not_found", f"The model `{model}` does not exist or you lack access to it."
             )
         form = request.get("response_format", {}).get("type")
         if form not in (None, "text", *b.formats):
             seen.denied += 1
-            return _error(gemini, 400, "invalid_value", f"Invalid parameter: 'response_format' of type '{form}'.")
+            return error(gemini, 400, "invalid_value", f"Invalid parameter: 'response_format' of type '{form}'.")
         if b.objections > 0:
             b.objections -= 1
             seen.denied += 1
@@ -235,21 +223,21 @@ class Mind:
         self.tries[text] += 1
         if b.max_chars is not None and len(text) > b.max_chars:
             seen.refused += 1
-            return _error(gemini, 400, "context_length_exceeded", "This model's maximum context length is exceeded.")
+            return error(gemini, 400, "context_length_exceeded", "This model's maximum context length is exceeded.")
         if b.refuse and b.refuse in text:
             seen.refused += 1
             if gemini:
                 return Verdict(200, json.dumps({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}).encode())
-            return _error(gemini, 400, "content_policy_violation", "Your request was rejected by our safety system.")
+            return error(gemini, 400, "content_policy_violation", "Your request was rejected by our safety system.")
         fault = self._fault(text)
         if fault == "unavailable":
             seen.unavailable += 1
             return Verdict(503, HTML, b"Content-Type: text/html\r\n")
         if b.filter and b.filter in text:
             seen.refused += 1
-            return Verdict(200, _envelope(gemini, model, "", message, b.usage, filtered=True))
+            return Verdict(200, envelope(gemini, model, "", message, b.usage, filtered=True))
         content = self._content(text, categories, scale)
-        body = _envelope(gemini, model, content or b.invalid_content, message, b.usage)
+        body = envelope(gemini, model, content or b.invalid_content, message, b.usage)
         if b.huge:
             body += b" " * 8_000_000
         verdict = Verdict(200, body)
@@ -296,39 +284,3 @@ class Mind:
         }
         content = json.dumps(answer, ensure_ascii=False)
         return f"```json\n{content}\n```" if self.behaviour.fences else content
-
-
-def _envelope(gemini: bool, model: str, content: str, message: str, usage: bool, *, filtered: bool = False) -> bytes:
-    read, written = len(message) // 4 + 1, len(content) // 4 + 1
-    if gemini:
-        candidate: dict[str, Any] = {"finishReason": "SAFETY" if filtered else "STOP", "index": 0}
-        if not filtered:
-            candidate["content"] = {"role": "model", "parts": [{"text": content}]}
-        counts = {"promptTokenCount": read, "candidatesTokenCount": written, "totalTokenCount": read + written}
-        reply = {"candidates": [candidate], "modelVersion": model} | ({"usageMetadata": counts} if usage else {})
-    else:
-        message_ = {"role": "assistant", "content": content, "refusal": None}
-        choice = {"index": 0, "message": message_, "finish_reason": "content_filter" if filtered else "stop"}
-        counts = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
-        reply = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": model, "choices": [choice]}
-        reply |= {"usage": counts} if usage else {}
-    return json.dumps(reply).encode()
-
-
-STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
-
-
-def _error(gemini: bool, status: int, code: str, message: str, details: Sequence[Any] = ()) -> Verdict:
-    if gemini:
-        error = {"code": status, "message": message, "status": STATUSES[status], "details": list(details)}
-    else:
-        error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return Verdict(status, json.dumps({"error": error}).encode())
-
-
-def _wrong_key(gemini: bool, given: str) -> Verdict:
-    """Gemini says 400 for it, and OpenAI repeats the key."""
-    if gemini:
-        details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
-        return _error(True, 400, "", "API key not valid. Please pass a valid API key.", details)
-    return _error(False, 401, "invalid_api_key", f"Incorrect API key provided: {given}.")

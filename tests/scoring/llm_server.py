@@ -21,7 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.scoring.llm_behaviour import Behaviour, Mind, Seen, Verdict, expected, expected_confidence, expected_reason
+from tests.scoring.llm_behaviour import Behaviour, Mind, Seen, expected, expected_confidence, expected_reason
+from tests.scoring.llm_bodies import Verdict
 
 __all__ = ["LLM", "Behaviour", "Remote", "expected", "expected_confidence", "expected_reason", "serve", "spawn"]
 
