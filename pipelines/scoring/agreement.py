@@ -5,6 +5,7 @@ People's scores stand in columns of their own, ``human_joy`` beside ``joy``. How
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from pipelines.scoring.sheet import Sheet
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from pipelines.settings import Settings
 
 PEOPLE = "human_"  # before a category's name: the column with people's scores
 RESAMPLES = 400
@@ -88,6 +91,17 @@ class Agreement:
 def with_people(rubric: Rubric) -> Rubric:
     """What a scored sheet is to be opened with, for ``of_sheet``: its categories, then the columns of people."""
     return replace(rubric, categories=(*rubric.categories, *(PEOPLE + name for name in rubric.categories)))
+
+
+def of_place(place: str, rubric: Rubric, settings: Settings, column: str) -> Agreement | None:
+    """Of the scored sheet at ``place``, which is only read. None where no row has both kinds of scores.
+
+    BadInput when it is no sheet, or lacks ``column``.
+    """
+    from pipelines.scoring import opening
+
+    with contextlib.closing(opening.opened(place, with_people(rubric), settings, column=column)) as sheet:
+        return of_sheet(sheet, rubric)
 
 
 def of_sheet(sheet: Sheet, rubric: Rubric) -> Agreement | None:

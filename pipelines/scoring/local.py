@@ -63,6 +63,7 @@ class LocalScorer:
         self._rubric = rubric
         self._labelled, self._columns = _usable(rubric, labelled)
         self.model = f"{MODEL}+{_digest(self._labelled)}" if self._columns else MODEL
+        self._prepared = False
         self._by_name: ByName | None = None
         self._learned: dict[int, Learned] = {}
         self._gathering: _Batch | None = None
@@ -70,7 +71,7 @@ class LocalScorer:
 
     async def __aenter__(self) -> Self:
         """Loads the encoder (1.3 s) and learns, in a thread."""
-        self._turn = asyncio.Lock()
+        self._turn, self._gathering = asyncio.Lock(), None  # opened again in another loop, maybe
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="local-scorer")
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._prepare)
@@ -117,8 +118,11 @@ class LocalScorer:
         from pipelines.scoring import ridge
         from pipelines.scoring.by_name import ByName
 
+        if self._prepared:
+            return
         self._by_name = ByName.of(self._rubric.categories)
-        if not self._columns:
+        self._prepared = not self._columns
+        if self._prepared:
             return
         _, features = self._features([text for text, _ in self._labelled])
         # Categories that the same rows are labelled in are learned together.
@@ -130,6 +134,7 @@ class LocalScorer:
             texts = [self._labelled[i][0] for i in rows]
             scores = [np.array([self._labelled[i][1][column] for i in rows], np.int64) for column in columns]
             self._learned |= zip(columns, ridge.learn(features[list(rows)], scores, texts), strict=True)
+        self._prepared = True
 
     def _features(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Strengths by name [n, n_categories], and what is learned from [n, 512 + 28 + n_categories]: embedding, roots

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import cast
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
-from pipelines.scoring.agreement import Agreement, measured, of_sheet, with_people
+from pipelines.scoring.agreement import Agreement, measured, of_place, with_people
 from pipelines.scoring.rubric import Rubric
-from pipelines.scoring.sheet import Sheet, SheetRow, Span
+from pipelines.settings import Settings
 
 JOY = Rubric.of(["joy"])
 score = st.integers(1, 5)
@@ -88,25 +88,17 @@ def test_the_mean_is_over_the_categories() -> None:
     assert not any(math.isnan(v) for v in (found.macro_f1.low, found.macro_f1.high))
 
 
-class _Rows:
-    """A sheet of what its cells hold; of a Sheet's methods only those that read."""
-
-    def __init__(self, rows: Sequence[tuple[str | None, ...]]) -> None:
-        self._rows = rows
-
-    def spans(self, size: int = 500) -> list[Span]:
-        return [Span(first, min(first + size, len(self._rows))) for first in range(0, len(self._rows), size)]
-
-    def rows(self, span: Span) -> Iterator[SheetRow]:
-        for number in range(span.first, span.last):
-            yield SheetRow(number, f"Row {number}.", self._rows[number])
-
-
-def test_a_scored_sheet_is_compared_with_the_columns_of_people() -> None:
+def test_a_scored_sheet_is_compared_with_the_columns_of_people(tmp_path: Path) -> None:
     rubric = Rubric.of(["joy", "anger"])
     assert with_people(rubric).categories == ("joy", "anger", "human_joy", "human_anger")
-    rows = [("5", "1", "5", "1"), ("1", "5", "1", "5"), ("1", "1", None, "no idea"), ("4", "1", None, None)]
-    found = of_sheet(cast("Sheet", _Rows(rows)), rubric)
+    path = tmp_path / "scored.csv"
+    header, blank = "utterance,joy,anger,human_joy,human_anger,score_flag", "Fourth,4,1,,,"
+    path.write_text(f"{header}\nFirst,5,1,5,1,\nSecond,1,5,1,5,\nThird,1,1,,no idea,\n{blank}\n", "utf-8")
+    found = of_place(str(path), rubric, Settings(), "utterance")
     assert found is not None
     assert (found.rows, found.accuracy.value) == (2, 1.0)
-    assert of_sheet(cast("Sheet", _Rows(rows[2:])), rubric) is None
+    path.write_text(f"{header}\n{blank}\n", "utf-8")
+    assert of_place(str(path), rubric, Settings(), "utterance") is None
+    path.write_text("utterance\nFirst\n", "utf-8")
+    assert of_place(str(path), rubric, Settings(), "utterance") is None
+    assert list(tmp_path.iterdir()) == [path]

@@ -164,6 +164,12 @@ def test_who_stops_waiting_takes_nobody_along() -> None:
     assert asyncio.run(run())["scores"]["joy"] >= 4
 
 
+def test_it_is_opened_again_in_another_loop() -> None:
+    scorer = LocalScorer(EMOTIONS, labelled())
+    first = ask(scorer, HAPPY)
+    assert ask(scorer, HAPPY) == first == ask(LocalScorer(EMOTIONS, labelled()), HAPPY)
+
+
 @pytest.mark.parametrize("asked", [0, 3])
 def test_nothing_runs_after_the_end(asked: int) -> None:
     async def run() -> None:
