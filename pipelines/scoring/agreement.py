@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines.scoring.labelled import labelled
+from pipelines.scoring.labelled import score_in
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.sheet import Sheet
 
@@ -106,9 +106,15 @@ def of_place(place: str, rubric: Rubric, settings: Settings, column: str) -> Agr
 
 def of_sheet(sheet: Sheet, rubric: Rubric) -> Agreement | None:
     """Of a scored sheet that was opened with ``with_people(rubric)``; None where no row has both kinds of scores."""
-    n = len(rubric.categories)
-    rows = labelled(sheet, with_people(rubric), most=MOST)
-    return measured([(scores[:n], scores[n:]) for _, scores in rows], rubric)
+    n, pairs = len(rubric.categories), []
+    for span in sheet.spans():
+        for row in sheet.rows(span):
+            scores = [score_in(cell, rubric) for cell in row.given]
+            if row.text and any(score is not None for score in scores[n:]):
+                pairs.append((scores[:n], scores[n:]))
+        if len(pairs) >= MOST:
+            break
+    return measured(pairs, rubric)
 
 
 def measured(pairs: Iterable[tuple[Scores, Scores]], rubric: Rubric) -> Agreement | None:

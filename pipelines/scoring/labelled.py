@@ -23,7 +23,7 @@ def labelled(
     found: list[tuple[str, tuple[int | None, ...]]] = []
     for span in sheet.spans() if spans is None else spans:
         for row in sheet.rows(span):
-            scores = tuple(_score(cell, rubric) for cell in row.given)
+            scores = tuple(score_in(cell, rubric) for cell in row.given)
             if row.text and any(score is not None for score in scores):
                 found.append((row.text, scores))
                 if len(found) >= most:
@@ -31,7 +31,8 @@ def labelled(
     return found
 
 
-def _score(cell: str | None, rubric: Rubric) -> int | None:
+def score_in(cell: str | None, rubric: Rubric) -> int | None:
+    """The score that stands in a cell; None for whatever else does."""
     if cell is None or not _WHOLE.fullmatch(cell):
         return None
     score = int(float(cell))
