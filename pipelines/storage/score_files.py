@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from pipelines.storage.scoring_tables import ScoreFile
+from pipelines.storage.scoring_tables import ScoreFile, ScoreJob
 
 
 def add(session: Session, *, provider: str, address: str, name: str, holder: str, score_job_id: int | None) -> None:
-    session.add(ScoreFile(provider=provider, address=address, name=name, holder=holder, score_job_id=score_job_id))
+    """``score_job_id``: of the sheet, which may be gone by now."""
+    job = select(ScoreJob.id).where(ScoreJob.id == score_job_id).scalar_subquery()
+    values = {"provider": provider, "address": address, "name": name, "holder": holder, "score_job_id": job}
+    session.execute(insert(ScoreFile).values(values))
 
 
 def lent(session: Session, provider: str, address: str) -> Sequence[ScoreFile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pipelines.scoring import fetching
 from pipelines.scoring.fetching import Fetched, Limits, fetch, known_hosts, public
 from pipelines.scoring.provider import Lost, Refused
 from tests.scoring.files_server import VideoHost, serving
+from tests.scoring.test_wire import self_signed
 
 MEDIA = Path(__file__).resolve().parents[2] / "sample" / "media"
 MP4, WEBM = MEDIA / "big_buck_bunny_5s.mp4", MEDIA / "big_buck_bunny_0_30.webm"
@@ -68,6 +70,11 @@ def test_a_video_arrives_whole(host: VideoHost, file: Path, kind: str, chunked: 
         ("http://a.example/a b", "no http or https"),
         ("http://a.example/" + "a" * 5000, "no http or https"),
         ("https://\0.example/", "no http or https"),
+        ("http://a..example/", "no http or https"),
+        ("http://.../", "no http or https"),
+        (f"http://{'a' * 64}.example/", "no http or https"),
+        (f"http://{'a.' * 150}example/", "no http or https"),
+        ("http://127.0.0.1:0/", "no http or https"),
     ],
 )
 def test_what_is_no_address_is_refused(link: str, reason: str, tmp_path: Path) -> None:
@@ -167,8 +174,51 @@ def test_a_host_that_is_away_or_cuts_is_asked_again_later(host: VideoHost, tmp_p
         with pytest.raises(Lost, match="is away"):
             get(link, tmp_path / "v", known)
         (tmp_path / "v").unlink(missing_ok=True)
-    with pytest.raises(Lost, match="is away"):
+    with pytest.raises(Lost, match="is not found"):
         get("https://nobody.invalid/a.mp4", tmp_path / "v")
+    with pytest.raises(Lost, match="is away"):
+        get(host.url.replace("http:", "https:"), tmp_path / "v", host)
+
+
+@pytest.mark.parametrize(
+    ("answer", "certain"),
+    [
+        (b"", False),
+        (b"SSH-2.0-server\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 10_000, False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", False),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://\xff\xfe:x/\r\n\r\n", True),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://a..b/\r\n\r\n", True),
+    ],
+)
+def test_a_host_that_speaks_nonsense(answer: bytes, certain: bool, tmp_path: Path) -> None:
+    async def one() -> None:
+        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+            where = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            with pytest.raises(Refused if certain else Lost):
+                await fetch(f"http://{where}/a.mp4", tmp_path / "v", hosts=frozenset([where]))
+
+    asyncio.run(one())
+
+
+def test_a_host_that_cannot_prove_who_it_is(tmp_path: Path) -> None:
+    async def one() -> None:
+        async with await asyncio.start_server(
+            lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=self_signed(tmp_path)
+        ) as server:
+            where = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            with pytest.raises(Lost, match="cannot prove who it is"):
+                await fetch(f"https://{where}/a.mp4", tmp_path / "v", hosts=frozenset([where]))
+
+    asyncio.run(one())
 
 
 @pytest.mark.parametrize(
