@@ -79,6 +79,11 @@ class Bucket:
             return None
         return good[0]
 
+    def burst(self, rate: float) -> float:
+        """Tokens it holds, if that is its rate."""
+        gap, highest = self._gap(rate)
+        return highest - gap
+
     def peak(self) -> float:
         """The highest count of a run of ten bins, a second."""
         counts = self._counts

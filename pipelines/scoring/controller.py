@@ -16,6 +16,7 @@ from pipelines.scoring.provider import Quota
 START = 4.0  # requests in flight before anything is known: what a wrong key costs
 FLOOR = 1.0
 FIRST_PACE = 50.0  # requests a second before the first answer
+GRAIN = 0.02  # s; what is due within is sent together: request by request costs twice the processor time
 BACK = 0.7  # of the rate at a first 429, which may be far above what can be sustained
 UNDER = 0.975  # of a limit that is known: clocks differ, and a bucket that is never empty forgives a stutter
 PRICE = 20.0  # a probe upward is tried after this many times what a failed one costs
@@ -44,6 +45,7 @@ class Controller:
         self.most, self.cap = max(1, most), cap
         self.window = min(START, self.most)
         self.rate = math.inf  # as paced now
+        self._grain = GRAIN
         self.in_flight = 0
         self.gate = now  # nobody is sent before
         self.last_answer = now
@@ -71,6 +73,16 @@ class Controller:
         self._before: tuple[float, ...] | None = None  # what the last cut changed, should it prove to be a storm
         self._widened = now
         self._hint: tuple[float, float] | None = None  # rate by headers, valid until
+
+    @property
+    def paced(self) -> bool:
+        """Whether a rate is kept to; else only the window counts."""
+        return self._goal != math.inf or self.cap != math.inf
+
+    @property
+    def grain(self) -> float:
+        """Seconds between the ticks at which it is worth to ask for leave."""
+        return self._grain if self.paced else min(self._grain, max(0.001, 0.25 * self.latency))
 
     # -- asking for leave
 
@@ -100,8 +112,8 @@ class Controller:
             self._probe = ticket
         pace = self._pace(now)
         gap = 1.0 / pace
-        # A late timer is made up for, by 4 ms at most: more would be a burst.
-        self._next = max(self._next, now - max(0.5 * gap, 0.004)) + gap
+        # A late timer is made up for, but not by more than that: it would be a burst.
+        self._next = max(self._next, now - max(0.5 * gap, self.grain + 0.004)) + gap
         self._bucket.sent(now)
         return ticket
 
@@ -237,6 +249,8 @@ class Controller:
             self._pause = max(SHORTEST, GUESS * price)
         self._since = self._evaluated = now + wait
         self.rate = self._base
+        bears = self._bucket.burst(known or sending)  # at once; half of it is left for stutters
+        self._grain = min(GRAIN, max(0.002, 0.5 * bears / self._goal))
 
     def _pace(self, now: float) -> float:
         """Requests a second allowed now."""

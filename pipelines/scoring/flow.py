@@ -28,7 +28,7 @@ from pipelines.scoring.turnstile import Closed, Turnstile
 BLOCK = 100  # rows read at once
 AHEAD = 600  # rows that are read and wait to be asked, at most; a long text counts for several
 LONG = 2_000  # characters that count for one more
-GATHER = 0.05  # s that answers wait for others, to be recorded together
+GATHER = 0.1  # s that answers wait for others, to be recorded together
 RECENT = 2_048  # answers remembered for rows that were read before these were recorded
 DRAIN = 5.0  # s that what is in flight gets when the run is to stop
 CLEAN = 60.0  # s between cleanings of the cache
@@ -300,7 +300,7 @@ class Flow:
         scored = row.scored or Scored(row.number, row.key, answer, flag)
         self._done.append(Done(part, scored, row.weight, slot, slot and not flag))
         self._some.set()
-        if len(self._done) >= max(1, self._most // 4):
+        if len(self._done) >= max(1, self._most // 3):
             self._enough.set()
 
     def _give_up(self, row: Row, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 
 from pipelines.scoring.controller import Controller, Ticket
@@ -27,7 +28,7 @@ class Turnstile:
         """Waits for leave to send one request. Raises Closed."""
         if self._closed:
             raise Closed
-        if not self._line:
+        if not self._line and not self.control.paced:
             now = self._loop.time()
             if self.control.delay(now) == 0.0:
                 return self.control.send(now)
@@ -68,9 +69,24 @@ class Turnstile:
         self._line.clear()
 
     def _advance(self) -> None:
+        """Lets in whoever may go. By pace they go in step, some at each tick, not one by one."""
+        line = self._line
+        while line and line[0].done():  # cancelled
+            line.popleft()
+        if not line:
+            return
+        now, control = self._loop.time(), self.control
+        if control.paced:
+            delay = control.delay(now)
+            if delay is not None:
+                self._wake_at(now + max(delay, 1e-6))
+            return
+        self._let_in()
+
+    def _let_in(self) -> None:
         line, control = self._line, self.control
         while line:
-            if line[0].done():  # cancelled
+            if line[0].done():
                 line.popleft()
                 continue
             now = self._loop.time()
@@ -83,6 +99,8 @@ class Turnstile:
             line.popleft().set_result(control.send(now))
 
     def _wake_at(self, when: float) -> None:
+        grain = self.control.grain
+        when = math.ceil(when / grain) * grain
         if self._timer is not None:
             if self._timer.when() <= when:
                 return
@@ -91,4 +109,4 @@ class Turnstile:
 
     def _ring(self) -> None:
         self._timer = None
-        self._advance()
+        self._let_in()

@@ -119,6 +119,8 @@ def simulate(
             timer = None
         while left > 0:
             wait = control.delay(now)
+            if wait == 0.0 and control.paced and kind != "timer":
+                wait = 1e-6  # at the next tick, with others
             if wait is None:
                 break
             if wait > 0.0:
