@@ -24,7 +24,8 @@ from pipelines.lyrics import charset
 DELIMITERS = ",;\t|"
 HEAD = 1 << 18  # bytes that are looked at to find out all this
 MAX_CELL = 4_000_000  # characters; beyond it, a quotation mark lacks its end
-MAX_UNPACKED = 16 << 30  # bytes of a gzip file
+MAX_UNPACKED = 8 << 30  # bytes of a gzip file
+SCANNED = 1 << 30  # bytes that are searched for a character beyond ASCII
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # the longer first: UTF-16's little-endian mark begins so
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -116,7 +117,7 @@ def _first_beyond_ascii(file: BinaryIO) -> bytes:
             at = re.search(rb"[\x80-\xff]", block)
             start = block.rfind(b"\n", 0, at.start()) + 1 if at else 0
             return block[start : start + HEAD]
-        if before > MAX_UNPACKED:
+        if before > SCANNED:
             break
     return b""
 
@@ -223,7 +224,7 @@ class Records:
         except UnicodeDecodeError as error:
             raise BadInput(self._name, f"is not {self._form.encoding} throughout", "save it as UTF-8") from error
         except csv.Error as error:
-            raise self._endless() from error
+            raise self._long() from error
         if self._lines and not self._lines[-1]:  # the file ended inside of this row
             raise self._endless()
         self._row += 1
@@ -233,6 +234,10 @@ class Records:
     def _endless(self) -> BadInput:
         reason = f"has a quotation mark in row {self._row + 1:,} that is never closed"
         return BadInput(self._name, reason, "close it, or save the table again with a spreadsheet")
+
+    def _long(self) -> BadInput:
+        reason = f"has a cell of more than {MAX_CELL:,} characters in row {self._row + 1:,}"
+        return BadInput(self._name, reason, "close its quotation mark, or save the table again with a spreadsheet")
 
     def _decoded(self) -> Iterator[str]:
         encoding, errors, taken = self._form.encoding, self._form.errors, self._lines
@@ -260,7 +265,7 @@ class Records:
             lines = (rest + raw).splitlines(keepends=True)
             rest = lines.pop() if cut else b""
             if len(rest) > 4 * MAX_CELL:
-                raise self._endless()
+                raise self._long()
             yield from lines
         if rest:
             yield rest
@@ -275,7 +280,7 @@ class Records:
             end = max(text.rfind("\n"), text.rfind("\r", 0, -1)) + 1
             rest = text[end:]
             if len(rest) > 4 * MAX_CELL:
-                raise self._endless()
+                raise self._long()
             for line in re.findall("[^\r\n]*(?:\r\n|\r|\n)", text[:end]):
                 yield line.encode(encoding, "surrogatepass")
         rest += decoder.decode(b"", final=True)

@@ -101,7 +101,7 @@ def destination(source: Path, out: Path | None, kind: str) -> Path:
 
 
 def scored_name(name: str, kind: str) -> str:
-    """NAME.scored.SUFFIX; the copy of a .csv.gz is plain, that of a file with another kind's ending gets a right one."""
+    """NAME.scored.SUFFIX; plain for a .csv.gz, with the kind's own ending where the source has another kind's."""
     stem, suffix = Path(name).stem, Path(name).suffix
     if suffix.lower() == ".gz":
         stem, suffix = Path(stem).stem, Path(stem).suffix

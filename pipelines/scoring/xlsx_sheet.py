@@ -164,8 +164,8 @@ def header_of(path: Path, column: str | None, name: str) -> list[str | None]:
 
 
 def _header(book: Workbook, column: str | None, name: str) -> tuple[str, int, list[str | None]]:
-    """(worksheet, the header's row from 1, names of its columns): of the first worksheet with ``column``, the one
-    that was last looked at before the others; of that one when none has it."""
+    """(worksheet, the header's row from 1, names of its columns) of the first worksheet with ``column``, the one that
+    was last looked at coming first. The first row with anything in it, when none has it."""
     active = book.active
     sheets = sorted(book.worksheets, key=lambda sheet: sheet is not active)
     found: tuple[str, int, list[str | None]] | None = None
@@ -174,10 +174,9 @@ def _header(book: Workbook, column: str | None, name: str) -> tuple[str, int, li
             header = [_words(cell) for cell in cells]
             if any(columns.filled(title) for title in header):
                 here = (sheet.title, number, header)
-                found = found or here
+                found = found or here  # titles may stand above the header
                 if column is None or columns.names(header, column):
                     return here
-                break
     if found is None:
         raise BadInput(name, "has no header and no rows", "give a workbook with a table")
     return found

@@ -236,6 +236,8 @@ def test_carriage_returns_alone_beyond_one_read(tmp_path: Path) -> None:
         (b"utterance,b,utterance\nx,y,z\n", r'a\.csv: has 2 columns "utterance"; rename or remove all but one'),
         (b"utterance,joy,Joy ,joy\nx,y,z\n", r'a\.csv: has 2 columns "joy"'),
         (b'utterance,b\nx,"y\nz\n', r"a\.csv: has a quotation mark in row 2 that is never closed"),
+        (b'utterance,b\n"x,y\n' + b"z\n" * 2_000_001, r"a\.csv: has a cell of more than 4,000,000 characters in row 2"),
+        (b"utterance\n" + b"z" * 20_000_000, r"a\.csv: has a cell of more than 4,000,000 characters in row 2"),
         (bytes(range(256)) * 50, r"a\.csv: is not a table"),
     ],
 )

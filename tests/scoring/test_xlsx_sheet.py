@@ -124,6 +124,20 @@ def test_everything_else_of_the_workbook_stays_as_it_is(tmp_path: Path) -> None:
         assert b'<dimension ref="A3:L7"' in archive.read("xl/worksheets/sheet2.xml")
 
 
+def test_titles_may_stand_above_the_header(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [[], ["Survey of May"], [], [None, "n", "utterance"], [None, 1, "hello"]]
+    sheet = opened(write(tmp_path / "a.xlsx", *rows))
+    assert [row.text for span in sheet.spans() for row in sheet.rows(span)] == ["hello"]
+    outcome = sheet.finish([Scored(0, b"", ANSWER)])
+    sheet.close()
+    assert [row[:5] for row in read(outcome.place)[1:]] == [
+        ["Survey of May", None, None, None, None],
+        [None] * 5,
+        [None, "n", "utterance", "joy", "anger"],
+        [None, 1, "hello", 4, 2],
+    ]
+
+
 def test_a_formula_counts_by_its_value(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xlsx", ["utterance", "joy"], ["=A9", None], ["#N/A", None], ["plain", "=9"])
     values = iter(["computed", None])
