@@ -38,6 +38,7 @@ class Seen:
     """Cells at one moment. ``texts`` and ``cells`` by place (0 is the first row under the header)."""
 
     header: tuple[str, ...]
+    rows: dict[int, dict[int, Cell]] = field(repr=False)  # all that was read, by place and column
     texts: dict[int, str] = field(repr=False)
     cells: dict[int, tuple[Cell | None, ...]] = field(repr=False)  # as Columns.targets; None where empty
 
@@ -126,13 +127,14 @@ class Grid:
             block = int(min(max(CHARACTERS / (size / (last - place) + 1), LEAST), MOST, block * 4))
             place = last
 
-    def look(self, places: Sequence[int], *, targets: bool = True, exact: bool = False) -> Seen:
+    def look(self, places: Sequence[int], *, targets: bool = True, exact: bool = False, margin: int = 0) -> Seen:
         """Texts, and the cells that we fill, of rows ``places``. ``exact``: numbers as numbers, not as they are shown;
-        texts are then not read."""
+        texts are then not read. ``margin``: columns to be read left and right of those that we fill."""
         with self.lock:
             at, header = self.columns, self.header
         wide = [one for one in at.targets if one is not None] if targets else []
-        wanted = sorted(set(wide) if exact else {*wide, at.text})
+        beside = {one + by for one in wide for by in range(-margin, margin + 1) if 0 <= one + by < self.size[1]}
+        wanted = sorted({*wide, *beside} if exact else {*wide, *beside, at.text})
         groups = [(group[0], group[-1]) for group in _runs(wanted, 1)]
         there = self.size[0] - 1
         runs = [(run[0], run[-1]) for run in _runs(sorted(place for place in places if place < there), GAP)]
@@ -153,7 +155,7 @@ class Grid:
             place: tuple(None if one is None else _cell(cells.get(one)) for one in at.targets)
             for place, cells in rows.items()
         }
-        return Seen(_header(found) if found else header, texts, cells)
+        return Seen(_header(found) if found else header, rows, texts, cells)
 
     def write(self, changes: Changes) -> None:
         """In one request; RAW, so that nothing that a model said is run as a formula. Cells between are not touched."""

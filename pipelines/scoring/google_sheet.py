@@ -98,7 +98,8 @@ class GoogleSheet:
     def rows(self, span: Span) -> Iterator[SheetRow]:
         """Rows that a person moved since are found; one that is gone has no text, one that was edited before it is
         read here, its new one."""
-        held = self._planned(span)
+        self.planned([span])
+        held = self._known()
         for number in range(span.first, span.last):
             block = self._block
             if not block or not block[0].number <= number <= block[-1].number:
@@ -106,6 +107,18 @@ class GoogleSheet:
                 last = min(max(number + ahead, span.last if span.last - number <= AHEAD else 0), len(held))
                 block = self._block = self._patiently(lambda at=number, last=last: self._read(held, at, last))  # type: ignore[misc]
             yield block[number - block[0].number]
+
+    def planned(self, spans: Sequence[Span]) -> None:
+        """Rows are numbered as in the plan that ``spans`` were cut from: here, by another process, or by the sheet as
+        it still is. BadInput when nobody knows that plan any more."""
+        if self._layout is None or not self._layout.planned(spans):
+            found = layouts.saved(self._folder, self._file, spans)
+            if found is None:
+                found = self._planned_anew()
+                if not found.planned(spans):
+                    self._layout = None
+                    raise layouts.lost(self.name)
+            self._layout, self._writing, self._block = found, None, []
 
     def write(self, rows: Sequence[Scored]) -> None:
         """Raises what ended the writing for good, such as a sheet that is not ours to edit any more."""
@@ -158,21 +171,8 @@ class GoogleSheet:
         self._writing, self._block = None, []
         return made
 
-    def _planned(self, span: Span) -> Layout:
-        """The layout that ``span`` was planned from: here, by another process, or by the sheet as it still is."""
-        made = self._layout
-        if made is None or made.mark(span.first, span.last) != span.mark:
-            made = layouts.saved(self._folder, self._file, span.first, span.last, span.mark)
-            if made is None:
-                made = self._planned_anew()
-                if span.last > len(made) or made.mark(span.first, span.last) != span.mark:
-                    self._layout = None
-                    raise layouts.lost(self.name)
-            self._layout, self._writing, self._block = made, None, []
-        return made
-
     def _known(self) -> Layout:
-        """For rows that other processes scored: the newest plan there is."""
+        """The plan that rows were read by. When none were, as by who only gathers what others scored: the last one."""
         if self._layout is None:
             self._layout = layouts.newest(self._folder, self._file) or self._planned_anew()
         return self._layout
@@ -192,7 +192,8 @@ class GoogleSheet:
             place = held.places[number]
             cells = seen.cells.get(place, ())[:many]
             given = tuple(None if cell is None else filled(str(cell)) for cell in cells) or (None,) * many
-            found.append(SheetRow(number, seen.texts.get(place, ""), given))
+            ours = any(cell is not None for cell in seen.cells.get(place, ())[many:])
+            found.append(SheetRow(number, seen.texts.get(place, ""), given, ours))
         return found
 
     def _write_on(self) -> None:

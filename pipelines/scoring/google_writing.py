@@ -1,12 +1,14 @@
 """Writing scores into a worksheet that people work in. When to, and how often it is tried, is google_sheet.py's.
 
 Google has no write with a condition. So every write follows a look at the header, the texts and the cells that it is
-about, and the next look shows whether rows moved between the two: then ours are taken back and written again.
+about, and the next look shows whether rows or a column moved between the two: then ours are taken back, what they
+covered is restored, and they are written where they belong.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from pipelines.scoring.tries import Busy
 
 log = logging.getLogger(__name__)
 
+MARGIN, ROWS = 1, 20  # columns and rows beside ours that are read before a write, lest they be written over
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?")
 LOOKS = 6  # at a sheet that somebody keeps changing, before it counts as busy
 Patiently = Callable[[Callable[[], Any]], Any]
 
@@ -43,6 +47,14 @@ class Wrote:
     cells: dict[int, Value]  # by number in Columns.targets
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the last write was decided by."""
+
+    columns: Columns
+    seen: Seen
+
+
 class Writing:
     """Into ``grid``, whose rows are found by ``layout``. One thread puts; another may look meanwhile."""
 
@@ -50,10 +62,11 @@ class Writing:
         self.grid, self.layout = grid, layout
         self._lock = threading.Lock()  # of the layout's places
         self._last: list[Wrote] = []
+        self._before: Before | None = None
         self._asked: set[int] = set()  # of the layout's edits: those whose scores are for the new text
 
-    def look(self, numbers: Sequence[int], *, adopt: bool = False, also: Sequence[int] = ()) -> Seen:
-        """Rows ``numbers`` where ``layout.places`` says they are, which is made true; and places ``also``.
+    def look(self, numbers: Sequence[int], *, adopt: bool = False, put: bool = False) -> Seen:
+        """Rows ``numbers`` where ``layout.places`` says they are, which is made true; to ``put``, also the last write.
 
         ``adopt``: a row whose text was edited has its new text. Raises Busy when the sheet does not hold still.
         """
@@ -61,8 +74,18 @@ class Writing:
         for _ in range(LOOKS):
             with self._lock:
                 places = [(number, held.places[number]) for number in numbers]
-            seen = self.grid.look([*(place for _, place in places if place != GONE), *also])
-            if not self.grid.saw(seen):
+            wanted = [place for _, place in places if place != GONE]
+            if put and wanted:
+                first, last = min(wanted), max(wanted)
+                wanted += [*range(max(first - ROWS, 0), first), *range(last + 1, last + ROWS + 1)]
+            if put:
+                wanted += [one.place for one in self._last]
+            seen = self.grid.look(wanted, margin=MARGIN if put else 0)
+            known = self.grid.saw(seen)
+            if put and self._last and self._before and self._before.seen.header != self.grid.header:
+                self._settle_columns(self._before)
+                continue
+            if not known:
                 continue
             if all(digest(seen.texts.get(place, "")) == held.text(number) for number, place in places if place != GONE):
                 return seen
@@ -105,7 +128,7 @@ class Writing:
     def put(self, rows: Sequence[Scored]) -> bool:
         """Writes what is missing of ``rows``; whether there was anything."""
         for _ in range(LOOKS):
-            seen = self.look([row.row for row in rows], also=[wrote.place for wrote in self._last])
+            seen = self.look([row.row for row in rows], put=True)
             if self.grid.columns.added:
                 self.grid.prepare()
                 continue
@@ -122,7 +145,8 @@ class Writing:
                     if cells:
                         wrote.append(Wrote(row, place, cells))
             if wrote:
-                self._last = wrote  # before the request: it may be carried out although it seems to fail
+                # Before the request: it may be carried out although it seems to fail.
+                self._last, self._before = wrote, Before(columns, seen)
                 self._write(wrote, columns)
             return bool(wrote)
         raise Busy(f"{self.grid.client.name} is being changed all the time")
@@ -146,9 +170,42 @@ class Writing:
         if not wrong:
             return
         log.warning("%s: rows were moved while they were written; %d are set right", self.grid.client.name, len(wrong))
-        columns = self.grid.columns
-        self._write([Wrote(one.scored, one.place, dict.fromkeys(one.cells, "")) for one in wrong], columns)
+        then = self._before.seen if self._before else seen
+        covered = {digest(text): then.cells[place] for place, text in then.texts.items() if text}
+        back = []
+        for one in wrong:
+            cells = covered.get(digest(seen.texts.get(one.place, "")), ())
+            held = {number: cells[number] if number < len(cells) else None for number in one.cells}
+            back.append(Wrote(one.scored, one.place, {number: _typed(cell or "") for number, cell in held.items()}))
+        self._write(back, self.grid.columns)
         self.put([one.scored for one in wrong])
+
+    def _settle_columns(self, before: Before) -> None:
+        """Columns were added or deleted at about the time of the last write. If it was before, what was written stands
+        in other columns now: there, what stood in them is put back as it was shown."""
+        last, self._last = self._last, []
+        places = [one.place for one in last]
+        seen = self.grid.look(places, margin=MARGIN)
+        if not self.grid.saw(seen):
+            self._last = last
+            return
+        wrong = [one for one in last if not _holds(seen, one.place, one.cells)]
+        titles = {title: column for column, title in enumerate(before.seen.header) if title}
+        back: dict[tuple[int, int], Value] = {}
+        for one in wrong:
+            now, then = seen.rows.get(one.place, {}), before.seen.rows.get(one.place, {})
+            for number, value in one.cells.items():
+                column = before.columns.targets[number]
+                if column is None or not _same(now.get(column), value):
+                    continue
+                title = seen.header[column] if column < len(seen.header) else ""
+                covered = _typed(then.get(titles.get(title, -1), ""))
+                if value != "" or covered != "":
+                    back[one.place + 1, column] = covered
+        if back:
+            name = self.grid.client.name
+            log.warning("%s: columns were moved while %d rows were written; they are set right", name, len(wrong))
+            self.grid.write(back)
 
     def _write(self, rows: Sequence[Wrote], columns: Columns) -> None:
         at = {number: column for number, column in enumerate(columns.targets) if column is not None}
@@ -202,3 +259,9 @@ def _same(cell: Cell | None, value: Value) -> bool:
         return not isinstance(cell, bool) and abs(float(cell) - value) < 5e-5
     except ValueError:
         return str(cell) == str(value)
+
+
+def _typed(cell: Cell) -> Value:
+    """A cell as it was shown, as what it most likely is."""
+    text = str(cell)
+    return float(text) if _NUMBER.fullmatch(text) else text

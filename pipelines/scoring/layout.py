@@ -14,9 +14,10 @@ from pathlib import Path
 
 from pipelines.errors import BadInput
 from pipelines.media.replacing import replacing
+from pipelines.scoring.sheet import Span
 
 GONE = -1
-KEPT = 8  # layouts of a sheet, the newest ones: each was planned from by somebody who may come back
+KEPT = 64  # layouts of a sheet, those used last: each was planned from by somebody who may come back
 SUFFIX = ".rows"
 
 
@@ -47,6 +48,10 @@ class Layout:
         """What a span's mark is: 62 bits of the hash of its rows, in order."""
         held = self.texts[first:last].tobytes()
         return int.from_bytes(blake2b(held, digest_size=8).digest(), "little") >> 2
+
+    def planned(self, spans: Sequence[Span]) -> bool:
+        """Whether ``spans`` were cut from this one."""
+        return all(span.last <= len(self) and self.mark(span.first, span.last) == span.mark for span in spans)
 
     def relocate(self, now: Sequence[int]) -> list[int]:
         """Finds every row in the sheet as it is ``now``: digests of its texts in order.
@@ -89,17 +94,18 @@ class Layout:
             old.unlink(missing_ok=True)
 
 
-def saved(folder: Path, name: str, first: int, last: int, mark: int) -> Layout | None:
-    """The layout in which rows ``first`` to ``last`` have ``mark``; None when nobody kept it."""
+def saved(folder: Path, name: str, spans: Sequence[Span]) -> Layout | None:
+    """The layout that ``spans`` were cut from; None when nobody kept it."""
     for path in _newest(folder, name):
         layout = _loaded(path)
-        if layout is not None and len(layout) >= last and layout.mark(first, last) == mark:
+        if layout is not None and layout.planned(spans):
+            path.touch()
             return layout
     return None
 
 
 def newest(folder: Path, name: str) -> Layout | None:
-    """The layout that was planned from last; None when nobody kept one."""
+    """The layout that was used last; None when nobody kept one."""
     return next((found for path in _newest(folder, name) if (found := _loaded(path)) is not None), None)
 
 

@@ -19,6 +19,7 @@ class SheetRow:
     number: int
     text: str  # without NUL and lone surrogates, outer white space stripped; "" where there is nothing to score
     given: tuple[str | None, ...]  # what stands in each category's cell already; None where it is empty
+    ours: bool = False  # score_* cells are filled: a run scored it, so what is given is no person's judgement alone
 
     @property
     def complete(self) -> bool:

@@ -164,6 +164,30 @@ def test_rows_that_a_person_moves_while_it_runs_are_found_again(
         assert_right(held)
 
 
+def test_a_score_of_a_person_that_moves_between_look_and_write_is_given_back(tmp_path: Path) -> None:
+    held = page()
+    held.cells[0][3:5] = ["anger", "喜び"]
+    for number, theirs in ((3, "mine"), (9, 2), (18, "above")):
+        held.put(number, 3, theirs)
+    with serve(Book("book", "b", [held])) as google, sheet(google, tmp_path) as found:
+        rows = scored(found)
+
+        def once(method: str, path: str) -> None:
+            if method == "POST":
+                google.before.clear()
+                held.insert_row(2, ["", "a new one"])
+                held.insert_row(2, ["", "a new one"])
+
+        google.before.append(once)
+        found.write(rows[18:28])
+        wait_for(lambda: len(google.rows_written) > 1)
+        found.write(rows[:18])
+        written = found.finish(iter(rows))
+        assert (written.rows, written.kept, written.moved) == (30, 3, 29)
+        assert [held.cells[number][3] for number in (5, 11, 20)] == ["mine", 2, "above"]
+        assert held.cells[2][3:5] == ["", ""] == held.cells[3][3:5]
+
+
 def test_columns_that_a_person_moves_are_found_again_by_their_headers(tmp_path: Path) -> None:
     held = page()
     with serve(Book("book", "b", [held])) as google, sheet(google, tmp_path) as found:
@@ -177,6 +201,47 @@ def test_columns_that_a_person_moves_are_found_again_by_their_headers(tmp_path: 
         assert held.header() == ["first", *HEADER, "喜び", "in the midst", "anger", *EXTRA]
         assert set(held.column("in the midst")) == {""}
         assert_right(held)
+
+
+@pytest.mark.parametrize(
+    "hand",
+    [
+        lambda page: page.insert_column(0, "first"),
+        lambda page: page.insert_column(3, "after note"),
+        lambda page: page.insert_column(2),
+        lambda page: page.delete_column(0),
+    ],
+    ids=["first", "beside ours", "untitled", "deleted"],
+)
+def test_a_column_moved_between_look_and_write_costs_nobody_their_cells(
+    tmp_path: Path, hand: Callable[[Page], None]
+) -> None:
+    held = page()
+    for row in held.cells[:31]:
+        row[3] = ""
+    with serve(Book("book", "b", [held])) as google, sheet(google, tmp_path) as found:
+        rows = scored(found)
+        held.insert_column(8, "right of ours")
+        for number in range(1, 31):
+            held.put(number, 8, f"theirs {number}")
+
+        def once(method: str, path: str) -> None:
+            if method == "POST":
+                google.before.clear()
+                hand(held)
+
+        google.before.append(once)
+        found.write(rows[:17])
+        wait_for(lambda: len(google.rows_written) > 1)
+        found.write(rows[17:])
+        assert found.finish(iter(rows)).rows == 30
+        assert_right(held)
+        assert held.column("utterance") == [f"言葉 {n}" for n in range(30)]
+        assert held.column("note") == [f"note {n}" for n in range(30)]
+        assert held.column("right of ours") == [f"theirs {n}" for n in range(1, 31)]
+        ours = {"喜び", "anger", *EXTRA, *HEADER, "right of ours"}
+        others = [column for column, title in enumerate(held.cells[0]) if title not in ours]
+        assert all(row[column] == "" for row in held.cells[1:] for column in others)
 
 
 def test_a_column_of_ours_that_a_person_deletes_is_made_again(tmp_path: Path) -> None:
@@ -233,7 +298,12 @@ def test_another_process_means_the_same_rows_although_they_moved(tmp_path: Path)
             assert [row.row for row in done] == list(range(30))
             written = second.finish(iter(done))
             assert (written.rows, written.gone) == (29, 1)
+        with sheet(google, tmp_path) as another:
+            stranger, *others = another.rows(another.spans(30)[0])  # another run plans by what is there now
+            assert not stranger.ours
+            assert all(row.ours and row.complete for row in others)
         with sheet(google, tmp_path) as third:
+            third.planned(spans)
             assert third.finish(iter(done)).rows == 29
         held.delete_row(held.column("utterance").index("a new one") + 1)
         assert_right(held)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines.scoring import layout
 from pipelines.scoring.layout import GONE, Layout, digest
+from pipelines.scoring.sheet import Span
 
 TEXTS = st.lists(st.sampled_from(["", "a", "b", "c", "はい", "d"]), max_size=30)
 
@@ -44,15 +45,16 @@ def test_an_edited_text_takes_its_row_and_a_new_row_takes_none() -> None:
 
 
 def test_a_plan_is_known_again_by_its_marks(tmp_path: Path) -> None:
-    plans = [Layout.of(f"{plan} {n}" for n in range(20)) for plan in range(12)]
+    plans = [Layout.of(f"{plan} {n}" for n in range(20)) for plan in range(layout.KEPT + 4)]
     for plan in plans:
         plan.save(tmp_path, "sheet")
     last = plans[-1]
-    found = layout.saved(tmp_path, "sheet", 5, 10, last.mark(5, 10))
+    spans = [Span(5, 10, last.mark(5, 10))]
+    found = layout.saved(tmp_path, "sheet", spans)
     assert found is not None
     assert found.texts == last.texts
-    assert layout.saved(tmp_path, "sheet", 5, 10, plans[0].mark(5, 10)) is None  # swept: too long ago
-    assert layout.saved(tmp_path, "another", 5, 10, last.mark(5, 10)) is None
-    assert layout.saved(tmp_path / "nowhere", "sheet", 5, 10, 1) is None
+    assert layout.saved(tmp_path, "sheet", [Span(5, 10, plans[0].mark(5, 10))]) is None  # swept: too long ago
+    assert layout.saved(tmp_path, "another", spans) is None
+    assert layout.saved(tmp_path / "nowhere", "sheet", spans) is None
     assert layout.newest(tmp_path, "sheet") is not None
     assert 0 <= last.mark(0, 20) < 2**62
