@@ -39,7 +39,8 @@ class Bucket:
         return max(0, place)
 
     def sent(self, at: float) -> None:
-        self._counts[self._bin(at)] += 1
+        place = self._bin(at)  # may put other counts in their place
+        self._counts[place] += 1
 
     def rejected(self, at: float) -> None:
         """A request that was sent ``at`` was turned away."""
@@ -59,10 +60,12 @@ class Bucket:
         part = self._counts[max(0, last - bins) : last]
         return max(1.0, sum(part)) / (max(1, len(part)) * self._width)
 
-    def estimate(self) -> float | None:
-        """Tokens a second; None where rejections are too few to tell, or no one bucket explains them."""
-        marks = self._marks
-        if len(marks) < 2:
+    def estimate(self) -> tuple[float, float] | None:
+        """Tokens a second, at least and at most; None where rejections are too few, or no one bucket explains them.
+
+        Too low a rate is contradicted sharply by what was let through, too high a one hardly.
+        """
+        if len(self._marks) < 2:
             return None
         step = RANGE ** (1.0 / CANDIDATES)
         rate = max(self.peak(), 1e-9) / RANGE
@@ -73,11 +76,15 @@ class Bucket:
         best = min(found, key=lambda one: one[1])
         if best[1] > 4.0 + 0.5 * best[2]:
             return None
-        bound = best[1] + 2.0 + best[0] * self._width
-        good = [one[0] for one in found if one[1] <= bound]
-        if good[-1] > 2.0 * good[0]:
-            return None
-        return good[0]
+        bound = best[1] + 1.0 + 0.5 * best[0] * self._width
+        last = max(place for place, one in enumerate(found) if one[1] <= bound)
+        first = last
+        while first > 0 and found[first - 1][1] <= bound:
+            first -= 1
+        low, high = found[first][0] / step, found[last][0]
+        while low < found[first][0] and self._gap(low)[0] > bound:
+            low *= 1.01
+        return low, high
 
     def burst(self, rate: float) -> float:
         """Tokens it holds, if that is its rate."""
