@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,8 @@ import dagster as dg
 
 def build_defs(**overrides: Any) -> dg.Definitions:
     """All definitions; ``overrides`` replace whole arguments of ``dg.Definitions`` (``resources`` ...), for tests."""
+    # In beta, and what lets a run take several chunks of a sheet.
+    warnings.filterwarnings("ignore", message="Parameter `backfill_policy` of function `asset`")
     from assets import (
         analysis,
         checks,

@@ -132,6 +132,8 @@ def _results(studio: Studio, names: Sequence[str]) -> Answer:
             found.setdefault("masters", {})[master.name.removesuffix(".master.json")] = facts
             told += said
         if not found:
+            found, told = _sheets(studio, name)
+        if not found:
             found, told = _decisions(studio, name)
         if not found:
             missing.append(name)
@@ -170,6 +172,32 @@ def _master(out: Path, file: Path) -> Answer:
             0, f"  alignment  {found['verdict']}: the vocal lies {found['lag_s']:+.3f} s in, {found['reasons'][0]}"
         )
     return {"file": str(out / f"{stem}.master.wav"), **facts}, lines
+
+
+def _sheets(studio: Studio, name: str) -> Answer:
+    """Of the job's newest content: what was scored, how fast, and how far it agrees with people where they scored."""
+    from pipelines.scoring import agreement, chunks
+    from pipelines.scoring.batch import wish_of
+    from pipelines.storage import jobs, score_jobs
+
+    found: dict[str, Any] = {}
+    lines: list[str] = []
+    with studio.database.session() as session:
+        job = jobs.latest(session, name)
+        sheets = [row for row in score_jobs.of_job(session, job.id) if row.finished_at] if job else []
+        states = {row.id: chunks.state(session, row.id) for row in sheets}
+    for row in sheets:
+        wish, place, state = wish_of(studio, row), row.written["place"], states[row.id]
+        lines.append(f"  scored     {place}   {state.rows:,} rows by {', '.join(wish.rubric.categories)}")
+        figures = {"place": place, "rows": state.rows, "provider": wish.asking.provider}
+        people = agreement.of_place(place, wish.rubric, studio.settings, wish.asking.column)
+        if people is not None:
+            said = f"{people.accuracy} the very score (the commonest for all: {people.baseline_accuracy:.2f})"
+            f1 = f"macro F1 {people.macro_f1} (the highest for all: {people.baseline_macro_f1:.2f})"
+            lines.append(f"  agreement  with people on {people.rows:,} rows: {said}, {f1}")
+            figures["agreement"] = people.to_dict()
+        found.setdefault("sheets", []).append(figures)
+    return found, lines
 
 
 def _decisions(studio: Studio, name: str) -> Answer:

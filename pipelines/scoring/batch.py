@@ -31,6 +31,7 @@ from pipelines.studio import Studio
 
 if TYPE_CHECKING:
     from pipelines.scoring.pipeline import Outcome
+    from pipelines.scoring.sheet import Written
     from pipelines.storage.scoring_tables import ScoreJob
     from pipelines.storage.tables import Job, Upload
 
@@ -161,7 +162,26 @@ def _publish(settings: Settings, cache: Cache, score_job_id: int) -> Produced:
             found = chunks.state(session, score_job_id)
     summary = told(found.tally, found.seconds, chunks=sum(found.counts.values()))
     summary |= {"place": written.place, "kept": written.kept, "moved": written.moved, "gone": written.gone}
+    summary |= _agreement(settings, wish, written)
     return Produced(False, summary, pictures.spread(spread), key)
+
+
+def _agreement(settings: Settings, wish: Wish, written: Written) -> dict[str, float | int | str]:
+    """Where people scored rows, too, in columns of their own (``human_joy``): how far the scores agree with theirs."""
+    from pipelines.scoring import agreement
+
+    if wish.out is None:
+        return {}
+    found = agreement.of_place(written.place, wish.rubric, settings, wish.asking.column)
+    if found is None:
+        return {}
+    return {
+        "rows people scored": found.rows,
+        "agree with people": str(found.accuracy),
+        "the commonest score does": round(found.baseline_accuracy, 3),
+        "macro F1": str(found.macro_f1),
+        "the highest score for all": round(found.baseline_macro_f1, 3),
+    }
 
 
 def failures(studio: Studio, key: str, step: str) -> list[str]:

@@ -50,11 +50,12 @@ def sheets(house: House) -> list[dict[str, Any]]:
     return found
 
 
-def until(condition: Callable[[], bool], house: House, seconds: float = 150) -> None:
+def until(condition: Callable[[], Any], house: House, seconds: float = 150) -> Any:
     end = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, (sheets(house), house.log()[-6000:])
         time.sleep(0.5)
+    return found
 
 
 def test_only_the_chunk_that_failed_runs_again(house: House, server: LLM, tmp_path: Path) -> None:
@@ -62,9 +63,8 @@ def test_only_the_chunk_that_failed_runs_again(house: House, server: LLM, tmp_pa
     until(lambda: any(s["rows"] == ROWS - 1 for s in sheets(house)), house)
     (state,) = sheets(house)
     assert state["of"] == ROWS and state["status"] in ("running", "partly failed")
-    until(lambda: any(s["status"] == "partly failed" for s in sheets(house)), house)
-    (state,) = sheets(house)
-    assert state["chunks"]["finished"] == 2 and len(state["failed"]) == 1
+    seen = until(lambda: next((s for s in sheets(house) if s["status"] == "partly failed"), None), house)
+    assert seen["chunks"] == {"finished": 2, "failed": 1} and len(seen["failed"]) == 1 and seen["rows"] == ROWS - 1
     out = house.home / "results" / "opinions" / "opinions.scored.csv"
     assert not out.exists()
 
