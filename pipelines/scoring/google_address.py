@@ -59,8 +59,10 @@ def _of_file(path: Path) -> Address:
         raise BadInput(path, f"cannot be read ({error.strerror})", "give a file that is there") from None
     except ValueError:
         raise BadInput(path, "is not a file of Google Drive's", REMEDY) from None
-    if isinstance(held, dict) and re.fullmatch(KEY, str(held.get("doc_id", ""))):
-        return Address(str(held["doc_id"]))
-    if isinstance(held, dict) and isinstance(held.get("url"), str) and held["url"].startswith("http"):
-        return address(held["url"])
+    if isinstance(held, dict):
+        key = str(held.get("doc_id") or str(held.get("resource_id", "")).removeprefix("spreadsheet:"))
+        if re.fullmatch(KEY, key):
+            return Address(key)
+        if isinstance(held.get("url"), str) and held["url"].startswith("http"):
+            return address(held["url"])
     raise BadInput(path, "does not name a Google Sheet", REMEDY)

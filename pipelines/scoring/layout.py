@@ -6,17 +6,20 @@ first that is left. Reading the sheet is google_grid.py's.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
+from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.media.replacing import replacing
 from pipelines.scoring.sheet import Span
 
 GONE = -1
+DAYS = 90  # that a layout is kept when nobody uses it
 KEPT = 64  # layouts of a sheet, those used last: each was planned from by somebody who may come back
 SUFFIX = ".rows"
 
@@ -90,7 +93,8 @@ class Layout:
         path = folder / f"{name}-{self.mark(0, len(self)):016x}{SUFFIX}"
         with replacing(path, durable=False) as temporary:
             temporary.write_bytes(self.texts.tobytes())
-        for old in _newest(folder, name)[KEPT:]:
+        since = clock.now().timestamp() - DAYS * 86_400
+        for old in [*_newest(folder, name)[KEPT:], *_newest(folder, "*", before=since)]:
             old.unlink(missing_ok=True)
 
 
@@ -124,11 +128,12 @@ def _loaded(path: Path) -> Layout | None:
     return Layout(texts)
 
 
-def _newest(folder: Path, name: str) -> list[Path]:
+def _newest(folder: Path, name: str, before: float = math.inf) -> list[Path]:
+    """Layouts of a sheet that were last used ``before`` (POSIX s), the newest first."""
     found = []
     for path in folder.glob(f"{name}-*{SUFFIX}"):
         try:
-            found.append((path.stat().st_mtime_ns, path))
-        except FileNotFoundError:
+            found.append((path.stat().st_mtime, path))
+        except FileNotFoundError:  # swept by another process
             continue
-    return [path for _, path in sorted(found, reverse=True)]
+    return [path for used, path in sorted(found, reverse=True) if used < before]

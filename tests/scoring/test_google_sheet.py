@@ -526,7 +526,9 @@ def test_a_file_that_google_drive_left_leads_to_its_sheet(tmp_path: Path) -> Non
     with serve(Book("book", "b", [page()])) as google:
         key = google.credentials(tmp_path / "key.json")
         settings = Settings(home=str(tmp_path), google_credentials=str(key), google_sheets_url=google.url)
-        for number, held in enumerate([{"doc_id": "book"}, {"url": google.address("book", 7)}]):
+        for number, held in enumerate(
+            [{"doc_id": "book"}, {"url": google.address("book", 7)}, {"resource_id": "spreadsheet:book"}]
+        ):
             link = tmp_path / f"{number}.gsheet"
             link.write_text(json.dumps(held))
             with closing(google_sheet.opened(str(link), RUBRIC, "utterance", settings)) as found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hypothesis import given
@@ -58,3 +59,12 @@ def test_a_plan_is_known_again_by_its_marks(tmp_path: Path) -> None:
     assert layout.saved(tmp_path / "nowhere", "sheet", spans) is None
     assert layout.newest(tmp_path, "sheet") is not None
     assert 0 <= last.mark(0, 20) < 2**62
+
+
+def test_a_plan_that_nobody_uses_is_forgotten(tmp_path: Path) -> None:
+    Layout.of(["a"]).save(tmp_path, "old")
+    (old,) = tmp_path.iterdir()
+    os.utime(old, (0, 0))
+    Layout.of(["b"]).save(tmp_path, "new")
+    assert not old.exists()
+    assert len(list(tmp_path.iterdir())) == 1
