@@ -51,16 +51,19 @@ def withdrawals(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stud
     kinds={"postgres"},
     code_version="1",
     description="Deletes originals and results whose time is up: stems after 7 days, masters after 15, previews "
-    "after 30. A legal hold keeps them. `orimono retention --dry-run` lists what would go.",
+    "and scored sheets after 30; takes back videos that a killed run had lent to Gemini. A legal hold keeps things. `orimono retention --dry-run` lists what would go.",
 )
 def retention(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.governance import retention
+    from pipelines.scoring import video
 
     with failures_told_apart():
         report = retention.expire(studio)
+        lent = video.sweep(studio.settings, studio.database)
     return dg.MaterializeResult(
         metadata={
             "deleted": len(report.expired),
+            "lent_files_taken_back": lent,
             "MB_freed": report.freed / 1e6,
             "held": len(report.held),
             "list": dg.MetadataValue.md(

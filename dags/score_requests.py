@@ -39,9 +39,11 @@ def chunk_requests(
     for sheet, theirs in groupby(asked_for, key=lambda c: c.score_job_id):
         alive = {number for run in _runs(instance, sheet) for number in _numbers(run)}
         chunks.lose(session, [c.chunk_id for c in theirs if c.number not in alive], now, retries=retries)
-    for sheet, waiting in groupby(chunks.due(session, now), key=lambda c: c.score_job_id):
-        room = AHEAD - len(_runs(instance, sheet))
-        for group in chunks.grouped(list(waiting))[: max(room, 0)]:
+    for sheet, due in groupby(chunks.due(session, now), key=lambda c: c.score_job_id):
+        runs = _runs(instance, sheet)
+        alive = {number for run in runs for number in _numbers(run)}  # it may be waiting to try again by itself
+        waiting = [c for c in due if c.number not in alive]
+        for group in chunks.grouped(waiting)[: max(AHEAD - len(runs), 0)]:
             ids = [c.chunk_id for c in group]
             chunks.request(session, ids, now)
             yield _request(group), ids

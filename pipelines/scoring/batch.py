@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import outcomes
-from pipelines.errors import BadInput
+from pipelines import clock, outcomes
+from pipelines.errors import BadInput, Unavailable
 from pipelines.governance import vault
 from pipelines.intake.job_file import ScoreWish
 from pipelines.items import Item, Produced, Result
@@ -120,13 +120,27 @@ def _run(studio: Studio, score_job_id: int, theirs: Sequence[Chunk]) -> Outcome:
     ):
         try:
             outcome = pipeline.run(sheet, theirs, wish.rubric, provider, recorder, jobs.options(studio))
-        except BadInput as error:
-            with studio.database.session() as session:
-                score_jobs.fail(session, score_job_id, str(error))
+        except BaseException as error:
+            _note(studio, score_job_id, theirs, error)
             raise
         if row.kind == "google":
             jobs.write(studio, score_job_id, sheet)
     return outcome
+
+
+def _note(studio: Studio, score_job_id: int, theirs: Sequence[Chunk], error: BaseException) -> None:
+    """What follows for the sheet from what ended a run of its chunks."""
+    if isinstance(error, Unavailable):
+        return  # the same run tries again
+    with studio.database.session() as session:
+        if isinstance(error, BadInput):
+            score_jobs.fail(session, score_job_id, str(error))
+        elif isinstance(error, Exception):
+            sentence = f"failed in Orimono itself ({type(error).__name__}); see the run's log in the Dagster UI"
+            retries = studio.settings.whole("score_retries")
+            chunks.broken(session, [chunk.chunk_id for chunk in theirs], sentence, clock.now(), retries=retries)
+        else:
+            score_jobs.fail(session, score_job_id, "its run was ended by a person; `orimono retry` goes on with it")
 
 
 def publish(studio: Studio, key: str) -> list[Result[Any]]:

@@ -144,6 +144,15 @@ def lose(session: Session, chunk_ids: Collection[str], now: datetime, *, retries
         fail(row, GONE, now, retries)
 
 
+def broken(session: Session, chunk_ids: Collection[str], error: str, now: datetime, *, retries: int) -> None:
+    """A defect ended the run of these. It counts as a failure of those not ended, or they would be asked for again at
+    once, for ever."""
+    from pipelines.storage import score_chunks
+
+    for row in score_chunks.locked_by_keys(session, chunk_ids, "planned", *score_chunks.UNDER_WAY):
+        fail(row, error, now, retries)
+
+
 def fail(row: ScoreChunk, error: str, now: datetime, retries: int) -> None:
     """To be tried again after a while, or given up for good."""
     row.last_error = error

@@ -150,8 +150,8 @@ def write(studio: Studio, score_job_id: int, sheet: Sheet, spread: Spread | None
     what passes."""
     from pipelines.storage import score_jobs, score_rows
 
-    with studio.database.session() as session:
-        found = score_rows.answers(session, score_job_id)
+    # Closed, since a sheet asks for no more rows than it has.
+    with studio.database.session() as session, contextlib.closing(score_rows.answers(session, score_job_id)) as found:
         written = sheet.finish(found if spread is None else spread.counted(found))
     with studio.database.session() as session:
         if ended(chunks.state(session, score_job_id)):

@@ -3,8 +3,9 @@ transaction, per lot of rows. Read back in the order of rows. When that happens 
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -97,15 +98,17 @@ def recorded(session: Session, score_job_id: int, first: int, last: int) -> froz
     return frozenset(session.execute(query.where(ScoreRow.row >= first, ScoreRow.row < last)).scalars())
 
 
-def answers(session: Session, score_job_id: int) -> Iterator[Scored]:
-    """Every row that is done, in order of rows; a few at a time are held. The session is to stay open meanwhile."""
+def answers(session: Session, score_job_id: int) -> Generator[Scored, None, None]:
+    """Every row that is done, in order of rows; a few at a time are held. The session is to stay open meanwhile, and
+    who stops before the end is to close this."""
     query = select(
         ScoreRow.row, ScoreRow.key, ScoreRow.scores, ScoreRow.confidence, ScoreRow.reason, ScoreRow.flag
     ).where(ScoreRow.score_job_id == score_job_id)
-    found = session.execute(query.order_by(ScoreRow.row), execution_options={"yield_per": _AT_ONCE})
-    for row, key, scores, confidence, reason, flag in found:
-        answer = None if scores is None else Answer(tuple(scores), confidence, reason)
-        yield Scored(row, bytes(key), answer, cast(Flag, flag))
+    held = session.execute(query.order_by(ScoreRow.row), execution_options={"yield_per": _AT_ONCE})
+    with contextlib.closing(held) as found:
+        for row, key, scores, confidence, reason, flag in found:
+            answer = None if scores is None else Answer(tuple(scores), confidence, reason)
+            yield Scored(row, bytes(key), answer, cast(Flag, flag))
 
 
 def pace(session: Session, score_job_id: int, since: datetime) -> tuple[int, datetime | None]:
