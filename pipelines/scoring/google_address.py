@@ -45,10 +45,10 @@ def address(place: str) -> Address:
         raise BadInput(place, "is not the address of a Google Sheet", REMEDY)
     if found["key"] == "e":
         raise BadInput(place, "is a published copy, which nobody can write to", REMEDY)
-    gid = (parse_qs(parts.fragment).get("gid") or parse_qs(parts.query).get("gid") or [None])[0]
-    if gid is not None and not re.fullmatch(r"[0-9]{1,10}", gid):
+    gid = (parse_qs(parts.fragment).get("gid") or parse_qs(parts.query).get("gid") or [""])[0]
+    if gid and not re.fullmatch(r"[0-9]{1,10}", gid):
         raise BadInput(place, "names a worksheet (gid) that is no number", REMEDY)
-    return Address(found["key"], None if gid is None else int(gid))
+    return Address(found["key"], int(gid) if gid else None)
 
 
 def _of_file(path: Path) -> Address:

@@ -84,7 +84,7 @@ def _service_account(info: dict[str, Any]) -> Account:
 
     safe(str(info.get("token_uri", "")), f"{SETTING}'s token_uri")
     try:
-        made = Service.from_service_account_info(info, scopes=SCOPES)
+        made: Credentials = Service.from_service_account_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, AttributeError):  # the text of its errors may hold parts of the key
         raise BadInput(SETTING, "is not a whole service account's file", "download the key again") from None
     who = str(info["client_email"])
@@ -99,5 +99,6 @@ def _authorized_user(info: dict[str, Any]) -> Account:
         raise BadInput(SETTING, "lacks refresh_token, client_id or client_secret", "sign in again")
     # Not by from_authorized_user_info, which overrides the file's token_uri; no scopes: those that were granted hold.
     url = safe(str(info.get("token_uri") or TOKEN_URL), f"{SETTING}'s token_uri")
-    made = Credentials(None, token_uri=url, quota_project_id=info.get("quota_project_id"), **parts)
+    project = info.get("quota_project_id")
+    made = Credentials(None, token_uri=url, quota_project_id=project, **parts)  # type: ignore[no-untyped-call]
     return Account(made, str(info.get("account") or "the signed-in user"), str(parts["client_id"]))

@@ -136,6 +136,8 @@ class Grid:
         beside = {one + by for one in wide for by in range(-margin, margin + 1) if 0 <= one + by < self.size[1]}
         wanted = sorted({*wide, *beside} if exact else {*wide, *beside, at.text})
         groups = [(group[0], group[-1]) for group in _runs(wanted, 1)]
+        if len(groups) > RANGES:
+            groups = [(wanted[0], wanted[-1])]
         there = self.size[0] - 1
         runs = [(run[0], run[-1]) for run in _runs(sorted(place for place in places if place < there), GAP)]
         most = max((RANGES - 1) // max(len(groups), 1), 1)
@@ -148,12 +150,12 @@ class Grid:
         rows: dict[int, dict[int, Cell]] = {}
         areas = [(first, left) for first, _ in runs for left, _ in groups]
         for (first, left), block in zip(areas, blocks, strict=True):
-            for down, cells in enumerate(block):
-                rows.setdefault(first + down, {}).update(enumerate(cells, left))
-        texts = {} if exact else {place: columns.text_of(str(cells.get(at.text, ""))) for place, cells in rows.items()}
+            for down, line in enumerate(block):
+                rows.setdefault(first + down, {}).update(enumerate(line, left))
+        texts = {} if exact else {place: columns.text_of(str(row.get(at.text, ""))) for place, row in rows.items()}
         cells = {
-            place: tuple(None if one is None else _cell(cells.get(one)) for one in at.targets)
-            for place, cells in rows.items()
+            place: tuple(None if one is None else _cell(row.get(one)) for one in at.targets)
+            for place, row in rows.items()
         }
         return Seen(_header(found) if found else header, rows, texts, cells)
 
