@@ -44,6 +44,7 @@ class Account:
     """Whom what it cost is put down to. The writer takes the tally away and leaves an empty one."""
 
     tally: Tally = field(default_factory=Tally)
+    abandoned: bool = False  # its rows would get no answer, and are not to be tried any more
 
 
 class Exhausted(Exception):
@@ -71,7 +72,10 @@ class Asker:
         begun = 0.0
         task = asyncio.current_task()
         while True:
-            ticket = await turnstile.enter()
+            ticket = await turnstile.enter(again=begun > 0.0)
+            if account.abandoned:
+                turnstile.withdrawn(ticket)
+                raise Exhausted("no answer to others of its chunk", everybody=True)
             begun = begun or ticket.at
             account.tally.requests += 1
             self.sending.add(task)

@@ -6,6 +6,7 @@ import math
 
 FINEST = 0.01  # s a bin
 BINS = 600
+FEW = 5  # requests that make no rate yet
 CANDIDATES = 96
 RANGE = 40.0  # the lowest candidate is this much under the highest rate seen
 
@@ -54,11 +55,13 @@ class Bucket:
         self._marks = {mark for mark in self._marks if mark < first}
 
     def recent(self, until: float, span: float) -> float:
-        """Requests a second that were let through in the ``span`` seconds before ``until``."""
+        """Requests a second that were let through in the ``span`` seconds before; in more, where they are few."""
         last = self._bin(until)
-        bins = max(1, round(span / self._width))
-        part = self._counts[max(0, last - bins) : last]
-        return max(1.0, sum(part)) / (max(1, len(part)) * self._width)
+        first, passed = last, 0
+        while first > 0 and (passed < FEW or (last - first) * self._width < span):
+            first -= 1
+            passed += self._counts[first]
+        return max(1, passed) / (max(1, last - first) * self._width)
 
     def estimate(self) -> tuple[float, float] | None:
         """Tokens a second, at least and at most; None where rejections are too few, or no one bucket explains them.
@@ -71,20 +74,25 @@ class Bucket:
         rate = max(self.peak(), 1e-9) / RANGE
         found: list[tuple[float, float, float]] = []
         for _ in range(CANDIDATES + 1):
-            found.append((rate, *self._gap(rate)))
+            found.append((rate, *self._excess(rate)))
             rate *= step
         best = min(found, key=lambda one: one[1])
         if best[1] > 4.0 + 0.5 * best[2]:
             return None
-        bound = best[1] + 1.0 + 0.5 * best[0] * self._width
+        bound = best[1] + 0.25 + 0.12 * best[2]
         last = max(place for place, one in enumerate(found) if one[1] <= bound)
         first = last
         while first > 0 and found[first - 1][1] <= bound:
             first -= 1
         low, high = found[first][0] / step, found[last][0]
-        while low < found[first][0] and self._gap(low)[0] > bound:
+        while low < found[first][0] and self._excess(low)[0] > bound:
             low *= 1.01
         return low, high
+
+    def _excess(self, rate: float) -> tuple[float, float]:
+        """By how much the levels differ, beyond what the width of a bin does; the highest level."""
+        gap, highest = self._gap(rate)
+        return max(0.0, gap - 0.5 * rate * self._width), highest
 
     def burst(self, rate: float) -> float:
         """Tokens it holds, if that is its rate."""

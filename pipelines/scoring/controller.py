@@ -19,6 +19,9 @@ FIRST_PACE = 50.0  # requests a second before the first answer
 GRAIN = 0.02  # s; what is due within is sent together: request by request costs twice the processor time
 BACK = 0.7  # of the rate at a first 429, which may be far above what can be sustained
 UNDER = 0.975  # of a limit that is known: clocks differ, and a bucket that is never empty forgives a stutter
+SURE = 1.3  # a rate known to lie between bounds that far apart is known
+SMALL = 4.0  # tokens
+MEANT = 40.0  # requests that are to come through before one more is risked
 PRICE = 20.0  # a probe upward is tried after this many times what a failed one costs
 GUESS = 5.0  # the same while little is known
 SHORTEST, LONGEST = 1.5, 120.0  # s between probes upward
@@ -69,6 +72,7 @@ class Controller:
         self._best_throughput = 0.0
         self._flat = 0
         self._crowd = False
+        self._held = 0.0  # requests in flight that were once too many by one
         self._breadth = 0.0  # s between steps of the window
         self._before: tuple[float, ...] | None = None  # what the last cut changed, should it prove to be a storm
         self._widened = now
@@ -113,7 +117,7 @@ class Controller:
         pace = self._pace(now)
         gap = 1.0 / pace
         # A late timer is made up for, but not by more than that: it would be a burst.
-        self._next = max(self._next, now - max(0.5 * gap, self.grain + 0.004)) + gap
+        self._next = max(self._next, now - max(0.5 * gap, min(1.5 * self.grain, self.grain + 0.004))) + gap
         self._bucket.sent(now)
         return ticket
 
@@ -132,7 +136,7 @@ class Controller:
             self._accepted = ticket.level
         if self._starting:
             if ticket.level >= 0.7 * self.window:
-                self.window = min(self.most, self.window + (1.0 if self.window < 64 else 0.5))
+                self.window = min(self.most, self.window + (1.0 if self.window < 64 else 0.25))
         elif ticket.level >= int(self.window) and self.window < self.most and now > self._widened + self._breadth:
             if not self._slow():
                 self.window = min(self.most, self.window + max(1.0, 0.03 * self.window))
@@ -162,7 +166,7 @@ class Controller:
         self._bucket.rejected(ticket.at)
         if ticket.at <= self._cut_at:
             if self._crowd:  # sent before the cut: one less that was let in
-                self.window = max(FLOOR, self.window - 1.0)
+                self.window = self._held = max(FLOOR, self.window - 1.0)
             return
         if not probe:
             self._cut(ticket, now, wait)
@@ -196,13 +200,14 @@ class Controller:
 
     def _open(self, now: float) -> None:
         """A probe came through."""
-        if self._storm and self._before is not None and now - self._cut_at > max(0.5, 4.0 / self.rate):
-            # Whole seconds of nothing but 429 are no bucket's work: on as before.
-            self.window, self.rate, self._base, self._goal, _, self._pause, self._breadth = self._before
-            self._since = self._evaluated = now
+        usual = self._bucket.recent(self._cut_at, 0.5)
+        silent = now - self._cut_at > max(0.5, 8.0 / usual) and self._answers >= 20
+        if self._storm and self._before is not None and silent:
+            # Seconds of nothing but 429, where many came through before, are no bucket's work: on as before.
+            (self.window, self.rate, self._base, self._goal, self._since, self._pause, self._breadth) = self._before
+            self._since, self._evaluated = self._since + now - self._cut_at, now
             self._bucket.pardon(self._cut_at)
         self._single, self._probe, self._storm, self._before = False, None, 0, None
-        self._next = now
 
     def _slow(self) -> bool:
         """Whether answers take twice what they took: the server queues, and more in flight only wait longer."""
@@ -231,25 +236,34 @@ class Controller:
         self._before = (self.window, self.rate, self._base, self._goal, self._since, self._pause, self._breadth)
         paced = self._pace(now)
         sending = self._bucket.recent(ticket.at, max(2.0 * self.latency, 0.05))
-        self._crowd = ticket.level > self._accepted  # more than were ever answered at once: that may be why
+        # More than were ever answered at once, and than were thought to be too many before: that may be why.
+        self._crowd = ticket.level > max(0.9 * self._accepted, self._held)
         self._starting = False
         price = wait + 2.0 * self._rejection + 0.02
         if self._crowd:
-            self.window = max(FLOOR, min(self.window, float(self.in_flight)))
+            self.window = self._held = max(FLOOR, min(self.window, float(self.in_flight)))
             self._widened = now
             self._breadth = min(LONGEST, max(4.0 * self.latency, 2.0 * self._breadth, 4.0 * price))
-            if price < 0.5:
-                return
-        known = self._bucket.estimate()
-        if known is not None:
-            self._base = self._goal = UNDER * known
-            self._pause = min(LONGEST, max(SHORTEST, PRICE * price, 2.0 * self._pause))
+            return
+        low, high = self._bucket.estimate() or (0.0, math.inf)
+        reached = min(paced, sending)
+        if low and self._bucket.burst(low) < SMALL:
+            low = 0.0  # stutters are as large as such a bucket
+        if low and high <= SURE * low:
+            self._base = self._goal = UNDER * low
+            pause = max(PRICE * price, 2.0 * self._pause)
+        elif low:
+            self._base, self._goal = math.sqrt(low * high), max(UNDER * min(high, reached), math.sqrt(low * high))
+            pause = GUESS * price
         else:
-            self._base, self._goal = BACK * min(paced, sending), UNDER * min(paced, sending)
-            self._pause = max(SHORTEST, GUESS * price)
+            self._base, self._goal = BACK * reached, UNDER * reached
+            pause = max(GUESS * price, 1.5 * self._pause)
+        self._pause = min(LONGEST, max(SHORTEST, MEANT / self._goal, pause))
+        # It is the rate that counts: there is to be room for what it brings into flight.
+        self.window = max(self.window, min(self.most, 1.5 * self._goal * self.latency + 2.0))
         self._since = self._evaluated = now + wait
         self.rate = self._base
-        bears = self._bucket.burst(known or sending)  # at once; half of it is left for stutters
+        bears = self._bucket.burst(low or reached)  # at once; half of it is left for stutters
         self._grain = min(GRAIN, max(0.002, 0.5 * bears / self._goal))
 
     def _pace(self, now: float) -> float:

@@ -65,7 +65,6 @@ class Part(Account):
     read: bool = False  # to its end
     error: str | None = None  # of its first row that failed
     failed: int = 0
-    abandoned: bool = False  # its other rows would fare no better
 
 
 @dataclass(slots=True, eq=False)
@@ -267,7 +266,7 @@ class Flow:
     # -- invokers
 
     async def _invoke(self) -> None:
-        while True:
+        while not self._stop.is_set():
             await self._slots.acquire()
             row = await self._line.get()
             if row is None or self._stop.is_set():

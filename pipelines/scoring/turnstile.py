@@ -24,8 +24,8 @@ class Turnstile:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def enter(self) -> Ticket:
-        """Waits for leave to send one request. Raises Closed."""
+    async def enter(self, *, again: bool = False) -> Ticket:
+        """Waits for leave to send one request; ``again``: before those who were not sent yet. Raises Closed."""
         if self._closed:
             raise Closed
         if not self._line and not self.control.paced:
@@ -33,7 +33,10 @@ class Turnstile:
             if self.control.delay(now) == 0.0:
                 return self.control.send(now)
         place: asyncio.Future[Ticket] = self._loop.create_future()
-        self._line.append(place)
+        if again:
+            self._line.appendleft(place)
+        else:
+            self._line.append(place)
         self._advance()
         try:
             return await place

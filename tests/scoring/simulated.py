@@ -23,6 +23,7 @@ class Server:
     storms: Sequence[tuple[float, float]] = ()
     lost: float = 0.0
     queue: int | None = None  # answered at once by so many, the others wait
+    lifted: tuple[float, float] | None = None  # from then on, this rate
     tokens: float = field(init=False)
     filled: float = 0.0
     busy: int = 0
@@ -37,6 +38,8 @@ class Server:
                 return 0.05
         if self.busy >= self.places:
             return 0.01
+        if self.lifted is not None and now >= self.lifted[0]:
+            self.rate, self.lifted = self.lifted[1], None
         if self.rate != math.inf:
             self.tokens = min(self.burst, self.tokens + (now - self.filled) * self.rate)
             self.filled = now
@@ -77,7 +80,6 @@ def simulate(
     order = 0
     timer: float | None = None
     trace: list[tuple[float, float, float, int]] = []
-    waiting: list[float] = []  # server-side queue
 
     def push(at: float, kind: str, *what: object) -> None:
         nonlocal order

@@ -65,3 +65,220 @@ def test_every_row_is_asked_once_and_recorded(llm: LLM) -> None:
     assert set(ledger.status.values()) == {"finished"}
     assert ledger.cleaned >= 1
     assert (looks[-1].rows, looks[-1].of, looks[-1].eta) == (1200, 1200, 0.0)
+
+
+def test_what_needs_no_model_is_not_asked(llm: LLM) -> None:
+    rows = ["same", "", "same", "long " * 100, "filled", "same", "half"]
+    sheet = MemorySheet(rows, given={4: ("1", "2"), 6: ("3", None)})
+    ledger = MemoryLedger()
+    outcome = score(llm, sheet, ledger, Options(max_chars=200))
+    flags = {number: row.flag for number, row in ledger.rows.items()}
+    assert flags == {0: "", 1: "empty", 2: "", 3: "too_long", 4: "given", 5: "", 6: ""}
+    assert ledger.rows[1].answer is None
+    assert ledger.rows[4].answer is None
+    assert ledger.rows[3].answer is not None
+    assert ledger.rows[3].answer.scores == (3, 3)
+    assert llm.asked == {"same": 1, "half": 1}
+    assert (outcome.tally.asked, outcome.tally.cache_hits, outcome.tally.rows) == (2, 2, 7)
+    assert len(ledger.cache) == 2
+
+
+def test_a_second_run_asks_nothing(llm: LLM) -> None:
+    rows = [text.strip() for text in texts(700)]
+    first = MemoryLedger()
+    score(llm, MemorySheet(rows), first)
+    again = MemoryLedger(cache=first.cache)
+    sheet = MemorySheet(rows)
+    outcome = score(llm, sheet, again)
+    right(sheet, again)
+    assert llm.requests.total == 700
+    assert (outcome.tally.cache_hits, outcome.tally.hit_rate) == (700, 1.0)
+
+
+def test_rows_recorded_before_are_passed_over(llm: LLM) -> None:
+    rows = [text.strip() for text in texts(900)]
+    ledger = MemoryLedger()
+    score(llm, MemorySheet(rows), ledger, only=("1-0002",))
+    ledger.cache.clear()
+    looks: list[Progress] = []
+    score(llm, MemorySheet(rows), ledger, watch=looks.append)
+    assert set(ledger.recorded.values()) == {1}
+    assert llm.requests.total == 900
+    assert looks[-1].rows == 900
+
+
+def test_a_wrong_key_costs_a_handful_of_requests(llm: LLM) -> None:
+    llm.behaviour.key = "right"
+    ledger = MemoryLedger()
+    with pytest.raises(BadInput, match="ORIMONO_OPENAI_API_KEY"):
+        score(llm, MemorySheet(texts(2000)), ledger, key="wrong")
+    assert llm.requests.total <= 8
+    assert set(ledger.status.values()) == {"planned"}
+    assert ledger.rows == {}
+
+
+def test_what_was_done_is_kept_when_the_key_ends(llm: LLM) -> None:
+    sheet, ledger = MemorySheet([text.strip() for text in texts(1500)]), MemoryLedger()
+
+    def revoke(progress: Progress) -> None:
+        llm.behaviour.key = "another"
+
+    llm.behaviour.latency = 0.2
+    with pytest.raises(BadInput):
+        score(llm, sheet, ledger, most=64, watch=revoke)
+    assert set(ledger.rows) == {number for number, text in enumerate(sheet.texts) if text in llm.asked}
+    assert "running" not in ledger.status.values()
+
+
+def test_only_the_chunk_of_a_row_without_answer_fails(llm: LLM) -> None:
+    rows = [text.strip() for text in texts(300)]
+    rows[130], rows[140] = "poison one", "poison two"
+    llm.behaviour.fail = "poison"
+    sheet, ledger = MemorySheet(rows), MemoryLedger()
+    outcome = score(llm, sheet, ledger, Options(tries=2), size=100)
+    assert outcome.finished == ("1-0001", "1-0003")
+    assert ledger.status == {"1-0001": "finished", "1-0002": "failed", "1-0003": "finished"}
+    error = outcome.failed["1-0002"]
+    assert error == ledger.errors["1-0002"]
+    assert "no answer in 2 tries" in error
+    assert "(and 1 more)" in error
+    assert "poison" not in error
+    assert set(ledger.rows) == set(range(300)) - {130, 140}
+    assert outcome.tally.failed == 4
+    llm.behaviour.fail = ""
+    again = score(llm, sheet, ledger, size=100, only=("1-0002",))
+    assert again.finished == ("1-0002",)
+    right(sheet, ledger)
+    assert set(ledger.recorded.values()) == {1}
+
+
+def test_invalid_answers_are_asked_again_then_given_up_and_not_cached(llm: LLM) -> None:
+    llm.behaviour.invalid = {"once": 1, "never": -1}
+    sheet, ledger = MemorySheet(["well", "once", "never", "never"]), MemoryLedger()
+    outcome = score(llm, sheet, ledger)
+    assert [ledger.rows[number].flag for number in range(4)] == ["", "", "fallback", "fallback"]
+    assert ledger.rows[2].answer is not None
+    assert ledger.rows[2].answer.scores == (3, 3)
+    assert len(ledger.cache) == 2
+    assert (outcome.tally.requests, outcome.tally.failed, outcome.tally.fallbacks) == (6, 4, 1)
+
+
+def test_a_refused_text_is_flagged_and_others_go_on(llm: LLM) -> None:
+    llm.behaviour.refuse = "forbidden"
+    ledger = MemoryLedger()
+    score(llm, MemorySheet(["fine", "forbidden words"]), ledger)
+    assert [ledger.rows[number].flag for number in range(2)] == ["", "refused"]
+    assert len(ledger.cache) == 1
+
+
+def test_limits_storms_and_faults_end_in_a_complete_sheet() -> None:
+    behaviour = Behaviour(
+        latency=0.01, jitter=0.01, rate=400, burst=20, slots=30, retry_after="ms", windows=[(0.5, 1.0)],
+        unavailable=0.02, cut=0.02, broken=0.01, dropped=0.01,
+    )  # fmt: skip
+    with serve(behaviour) as llm:
+        sheet, ledger = MemorySheet([text.strip() for text in texts(1200)]), MemoryLedger()
+        outcome = score(llm, sheet, ledger)
+        right(sheet, ledger)
+        assert set(ledger.recorded.values()) == {1}
+        assert outcome.tally.requests == llm.requests.total
+        assert outcome.tally.throttled == llm.requests.throttled
+        assert outcome.tally.requests - outcome.tally.wasted == 1200
+
+
+def test_interrupted_from_outside_and_gone_on_with(llm: LLM) -> None:
+    llm.behaviour.latency = 0.1
+    sheet, ledger = MemorySheet([text.strip() for text in texts(1500)]), MemoryLedger()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.rows:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(llm, sheet, ledger, most=32, watch=interrupt)
+    done = set(ledger.rows)
+    assert 0 < len(done) < 1500
+    # What was in flight was waited for and recorded.
+    assert done == {number for number, text in enumerate(sheet.texts) if text in llm.asked}
+    assert set(ledger.status.values()) <= {"planned", "finished"}
+    assert threading.active_count() < 20
+    llm.behaviour.latency = 0.0
+    outcome = score(llm, sheet, ledger, only=tuple(k for k, v in ledger.status.items() if v == "planned"))
+    assert not outcome.stopped
+    score(llm, sheet, ledger)
+    right(sheet, ledger)
+    assert set(llm.asked.values()) == {1}
+
+
+def test_stopped_by_an_event_it_says_so(llm: LLM) -> None:
+    stop = threading.Event()
+    stop.set()
+    llm.behaviour.latency = 0.2
+    ledger = MemoryLedger()
+    outcome = score(llm, MemorySheet(texts(2000)), ledger, stop=stop)
+    assert outcome.stopped
+    assert len(ledger.rows) < 2000
+    assert len(outcome.finished) < 4
+
+
+@pytest.mark.parametrize("after", [0, 100])
+def test_a_ledger_that_is_away_ends_the_run(llm: LLM, after: int) -> None:
+    ledger = MemoryLedger(broken=Unavailable("database", "is away"), broken_after=after)
+    with pytest.raises(Unavailable, match="is away"):
+        score(llm, MemorySheet(texts(1000)), ledger)
+    assert len(ledger.rows) < 1000
+
+
+def test_no_more_than_most_are_asked_and_not_recorded(llm: LLM) -> None:
+    """Also when the ledger is slow: what a killed process would ask twice is bounded."""
+    llm.behaviour.latency = 0.0
+    ledger = MemoryLedger(slow=0.05)
+    worst = 0
+    record = ledger.record
+
+    def recording(*given: object) -> None:
+        nonlocal worst
+        worst = max(worst, len(llm.asked) - len(ledger.rows))
+        record(*given)  # type: ignore[arg-type]
+
+    ledger.record = recording  # type: ignore[method-assign]
+    score(llm, MemorySheet([text.strip() for text in texts(400)]), ledger, most=16)
+    assert 0 < worst <= 16
+    assert llm.requests.most_in_flight <= 16
+
+
+def test_nobody_there_fails_chunks_without_trying_every_row() -> None:
+    with serve() as server:
+        url = server.url
+    ledger = MemoryLedger()
+    provider = opened(Settings(), RUBRIC, "openai", base_url=url)
+    sheet = MemorySheet(texts(600))
+    outcome = run(sheet, sheet.chunks(300), RUBRIC, provider, ledger, Options(tries=2))
+    assert set(outcome.failed) == {"1-0001", "1-0002"}
+    assert "no connection" in outcome.failed["1-0001"]
+    assert outcome.tally.requests < 600
+
+
+def test_a_429_that_never_ends_fails_chunks_when_patience_does(llm: LLM) -> None:
+    llm.behaviour.storm, llm.behaviour.retry_after = True, "none"
+    ledger = MemoryLedger()
+    outcome = score(llm, MemorySheet(texts(600)), ledger, Options(patience=0.5), size=300)
+    assert set(outcome.failed) == {"1-0001", "1-0002"}
+    assert "429" in outcome.failed["1-0001"]
+    assert llm.requests.total < 40
+
+
+def test_money_and_tokens_are_counted_failed_tries_included(llm: LLM) -> None:
+    llm.behaviour.invalid = {"once": 1}
+    plain, costly = MemoryLedger(), MemoryLedger()
+    score(llm, MemorySheet(["twice"]), plain, Options(price=(1.0, 2.0)))
+    score(llm, MemorySheet(["once!"]), costly, Options(price=(1.0, 2.0)))
+    assert plain.tally.cost == pytest.approx((plain.tally.tokens_in + 2 * plain.tally.tokens_out) / 1e6)
+    assert costly.tally.cost > 1.5 * plain.tally.cost
+
+
+def test_an_operators_limit_is_kept(llm: LLM) -> None:
+    began = time.monotonic()
+    score(llm, MemorySheet(texts(20)), MemoryLedger(), Options(requests_per_minute=600))
+    assert time.monotonic() - began > 1.5  # 20 requests at 10 a second
+    assert llm.requests.throttled == 0
