@@ -50,8 +50,9 @@ def withdrawals(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stud
     owners=OWNERS,
     kinds={"postgres"},
     code_version="1",
-    description="Deletes originals and results whose time is up: stems after 7 days, masters after 15, previews "
-    "and scored sheets after 30; takes back videos that a killed run had lent to Gemini. A legal hold keeps things. `orimono retention --dry-run` lists what would go.",
+    description="Deletes originals and results whose time is up: stems after 7 days, masters after 15, previews and "
+    "scored sheets after 30; takes back videos that a killed run had lent to Gemini. A legal hold keeps what it is on. "
+    "`orimono retention --dry-run` lists what would go.",
 )
 def retention(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.governance import retention

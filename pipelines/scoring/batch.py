@@ -114,11 +114,13 @@ def _run(studio: Studio, score_job_id: int, theirs: Sequence[Chunk]) -> Outcome:
         row = score_jobs.get(session, score_job_id)
     wish = wish_of(studio, row)
     with (
-        jobs.opened(studio, wish, name=row.name, score_job_id=score_job_id) as (sheet, provider),
+        jobs.opened_sheet(studio, wish, name=row.name) as sheet,
         recording.held(studio.database, score_job_id, theirs),
         recording.Recorder(studio.database, score_job_id, studio.settings) as recorder,
     ):
         try:
+            spans = jobs.gone_on_with(studio, score_job_id, sheet)
+            provider = jobs.provider_of(studio, wish, sheet, spans, score_job_id)
             outcome = pipeline.run(sheet, theirs, wish.rubric, provider, recorder, jobs.options(studio))
         except BaseException as error:
             _note(studio, score_job_id, theirs, error)
@@ -169,6 +171,7 @@ def _publish(settings: Settings, cache: Cache, score_job_id: int) -> Produced:
             recording.held(studio.database, score_job_id),
             jobs.opened_sheet(studio, wish, name=row.name) as sheet,
         ):
+            jobs.gone_on_with(studio, score_job_id, sheet)
             spread = Spread(wish.rubric)
             written = jobs.write(studio, score_job_id, sheet, spread)
             key = _keep(studio, row, wish.out) if wish.out is not None else None
@@ -233,9 +236,8 @@ def _wish(studio: Studio, row: Job, upload: Upload) -> Wish:
 
 def wish_of(studio: Studio, row: ScoreJob) -> Wish:
     """What was wished when the sheet was registered."""
-    place = row.place if row.kind == "google" else str(studio.objects.local(row.place))
     out = Path(row.out) if row.out else None
-    return Wish(place, Rubric.from_dict(row.rubric), Asking(**row.asking), out)
+    return Wish(str(studio.objects.local(row.place)), Rubric.from_dict(row.rubric), Asking(**row.asking), out)
 
 
 def _keep(studio: Studio, row: ScoreJob, out: Path) -> str:

@@ -61,6 +61,9 @@ class CsvSheet:
             records.close()
         return [Span(at * size, min(number, (at + 1) * size), mark) for at, mark in enumerate(marks)]
 
+    def planned(self, spans: Sequence[Span]) -> None:
+        """A file's rows are where they were, or it is another file."""
+
     def rows(self, span: Span) -> Iterator[SheetRow]:
         self._file.unchanged()
         if self._records is None or self._next != span.first:

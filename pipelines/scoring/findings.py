@@ -58,9 +58,11 @@ def _written(studio: Studio, key: str) -> list[ScoreJob]:
 
 def _missing(studio: Studio, row: ScoreJob) -> int:
     """Rows of the written sheet, read as any sheet is, in which a cell of a category is empty."""
+    if row.kind == "google":
+        return 0  # it was compared with what is known, and mended, when it was written
     before = batch.wish_of(studio, row)
     place = str(row.written.get("place") or before.place)
-    if row.kind != "google" and not Path(place).exists():
+    if not Path(place).exists():
         return 0  # its period is over, or a person took it away
     with jobs.opened_sheet(studio, Wish(place, before.rubric, before.asking), name=row.name) as sheet:
         lines = (line for span in sheet.spans() for line in sheet.rows(span))

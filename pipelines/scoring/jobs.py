@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipelines.scoring.chunks import State
     from pipelines.scoring.pipeline import Options, Outcome, Progress
     from pipelines.scoring.provider import Provider
-    from pipelines.scoring.sheet import Sheet, Written
+    from pipelines.scoring.sheet import Sheet, Span, Written
     from pipelines.storage.score_jobs import NewScoreJob
     from pipelines.studio import Studio
 
@@ -96,8 +96,13 @@ def score(studio: Studio, wish: Wish, *, resume: bool = False, watch: Watch | No
     (Ctrl-C as well), the rows that are done are kept, and written where the sheet can take them.
     """
     began = time.monotonic()
-    with opened(studio, wish) as (sheet, provider):
+    with opened_sheet(studio, wish) as sheet:
+        if wish.asking.provider != "local":
+            # What is wrong with the settings is said before anything is kept.
+            provider_of(studio, wish, sheet, (), None)
         score_job_id = _job(studio, wish, sheet, resume)
+        spans = gone_on_with(studio, score_job_id, sheet)
+        provider = provider_of(studio, wish, sheet, spans, score_job_id)
         with recording.held(studio.database, score_job_id):
             tally = Tally()
             try:
@@ -113,15 +118,6 @@ def score(studio: Studio, wish: Wish, *, resume: bool = False, watch: Watch | No
 
 
 @contextlib.contextmanager
-def opened(
-    studio: Studio, wish: Wish, *, name: str | None = None, score_job_id: int | None = None
-) -> Iterator[tuple[Sheet, Provider]]:
-    """The sheet, closed afterwards, and who is asked about it."""
-    with opened_sheet(studio, wish, name=name) as sheet:
-        yield sheet, _provider(studio, wish, sheet, score_job_id)
-
-
-@contextlib.contextmanager
 def opened_sheet(studio: Studio, wish: Wish, *, name: str | None = None) -> Iterator[Sheet]:
     """Closed afterwards. ``name``: what its owner calls it, for messages."""
     from pipelines.scoring import opening
@@ -130,6 +126,14 @@ def opened_sheet(studio: Studio, wish: Wish, *, name: str | None = None) -> Iter
     sheet = opening.opened(wish.place, wish.rubric, studio.settings, column=column, out=wish.out, name=name)
     with contextlib.closing(sheet):
         yield sheet
+
+
+def gone_on_with(studio: Studio, score_job_id: int, sheet: Sheet) -> list[Span]:
+    """Tells a freshly opened sheet which rows a score job means; its spans. BadInput when they cannot be found."""
+    with studio.database.session() as session:
+        spans = [chunk.span for chunk in chunks.of(session, score_job_id)]
+    sheet.planned(spans)
+    return spans
 
 
 def options(studio: Studio) -> Options:
@@ -164,7 +168,8 @@ def ended(state: State) -> bool:
     return set(state.counts) <= {"finished", "given_up"}
 
 
-def _provider(studio: Studio, wish: Wish, sheet: Sheet, score_job_id: int | None) -> Provider:
+def provider_of(studio: Studio, wish: Wish, sheet: Sheet, spans: Sequence[Span], score_job_id: int | None) -> Provider:
+    """Who is asked; the local scorer learns what people scored in the sheet. BadInput for settings that cannot be."""
     asking, settings = wish.asking, studio.settings
     if asking.video:
         from pipelines.scoring import video
@@ -182,7 +187,7 @@ def _provider(studio: Studio, wish: Wish, sheet: Sheet, score_job_id: int | None
         from pipelines.scoring.labelled import labelled
         from pipelines.scoring.local import LocalScorer
 
-        return LocalScorer(wish.rubric, labelled(sheet, wish.rubric))
+        return LocalScorer(wish.rubric, labelled(sheet, wish.rubric, spans=spans))
     from pipelines.scoring import providers
 
     return providers.opened(

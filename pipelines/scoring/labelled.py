@@ -17,14 +17,14 @@ def labelled(
 ) -> list[tuple[str, tuple[int | None, ...]]]:
     """(text, score a category) of the rows with a text and a score in at least one category, in order, one pass.
 
-    A score is a whole number within the rubric's scale; whatever else stands in a cell is None. ``spans``: of the
-    sheet, where they are known already.
+    A score is a whole number within the rubric's scale; whatever else stands in a cell is None, and rows that we
+    scored are left out. ``spans``: of the sheet, where they are known already.
     """
     found: list[tuple[str, tuple[int | None, ...]]] = []
     for span in sheet.spans() if spans is None else spans:
         for row in sheet.rows(span):
             scores = tuple(score_in(cell, rubric) for cell in row.given)
-            if row.text and any(score is not None for score in scores):
+            if row.text and not row.ours and any(score is not None for score in scores):
                 found.append((row.text, scores))
                 if len(found) >= most:
                     return found

@@ -57,6 +57,9 @@ class ParquetSheet:
         rows = self._starts[-1]
         return [Span(first, min(first + size, rows)) for first in range(0, rows, size)]
 
+    def planned(self, spans: Sequence[Span]) -> None:
+        """A file's rows are where they were, or it is another file."""
+
     def rows(self, span: Span) -> Iterator[SheetRow]:
         self._file.unchanged()
         if span.last > self._starts[-1]:

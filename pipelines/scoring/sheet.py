@@ -57,6 +57,11 @@ class Sheet(Protocol):
         """One pass over the whole sheet: every row in spans of ``size``, in order. BadInput for an unusable sheet."""
         ...
 
+    def planned(self, spans: Sequence[Span]) -> None:
+        """The spans of an earlier process, before anything else is asked of a sheet that is gone on with: a Google
+        Sheet may look otherwise by now, and this says which rows were meant. BadInput when it cannot tell any more."""
+        ...
+
     def rows(self, span: Span) -> Iterator[SheetRow]:
         """In order. Spans asked for one after the other cost one pass. BadInput when the sheet is another by now."""
         ...

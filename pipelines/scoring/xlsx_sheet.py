@@ -68,6 +68,9 @@ class XlsxSheet:
         rows = sum(1 for _ in self._values(measured=True))
         return [Span(first, min(first + size, rows)) for first in range(0, rows, size)]
 
+    def planned(self, spans: Sequence[Span]) -> None:
+        """A file's rows are where they were, or it is another file."""
+
     def rows(self, span: Span) -> Iterator[SheetRow]:
         self._file.unchanged()
         if self._reader is None or self._next > span.first:

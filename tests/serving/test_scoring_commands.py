@@ -14,7 +14,7 @@ import pytest
 from tests.dags.house import ORIMONO
 from tests.scoring import sheets_server
 from tests.scoring.llm_server import LLM, Behaviour, expected, serve
-from tests.scoring.sheets_book import Book
+from tests.scoring.sheets_book import Book, Page
 from tests.serving.test_model_and_governance_commands import home as home
 from tests.serving.test_model_and_governance_commands import run
 
@@ -102,7 +102,7 @@ def test_a_google_sheet(
     home: Path, server: LLM, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = [["n", "utterance", "note"], *([n, text.replace("\x00", ""), "mine"] for n, text in enumerate(TEXTS))]
-    with sheets_server.serve(Book("book", "意見", [list(row) for row in held])) as google:
+    with sheets_server.serve(Book("book", "意見", [Page(0, "一", [list(row) for row in held])])) as google:
         monkeypatch.setenv("ORIMONO_GOOGLE_SHEETS_URL", google.url)
         monkeypatch.setenv("ORIMONO_GOOGLE_CREDENTIALS", str(google.credentials(tmp_path / "key.json")))
         address = google.address("book")
