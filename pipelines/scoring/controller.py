@@ -20,6 +20,7 @@ GRAIN = 0.02  # s; what is due within is sent together: request by request costs
 BACK = 0.7  # of the rate at a first 429, which may be far above what can be sustained
 UNDER = 0.975  # of a limit that is known: clocks differ, and a bucket that is never empty forgives a stutter
 SURE = 1.3  # a rate known to lie between bounds that far apart is known
+TINY = 1e-6  # s that no clock tells apart
 SMALL = 4.0  # tokens
 MEANT = 40.0  # requests that are to come through before one more is risked
 PRICE = 20.0  # a probe upward is tried after this many times what a failed one costs
@@ -74,6 +75,7 @@ class Controller:
         self._crowd = False
         self._held = 0.0  # requests in flight that were once too many by one
         self._breadth = 0.0  # s between steps of the window
+        self._told = 0.0  # s to wait, by the last cut's 429
         self._before: tuple[float, ...] | None = None  # what the last cut changed, should it prove to be a storm
         self._widened = now
         self._hint: tuple[float, float] | None = None  # rate by headers, valid until
@@ -94,7 +96,7 @@ class Controller:
         """Seconds until one more may be sent (0.0: now); None when that waits for an answer, not for the clock."""
         if self.in_flight >= int(self.window):
             return None
-        if now < self.gate:
+        if now < self.gate - TINY:
             return self.gate - now
         if self._single:
             if self._probe is not None:
@@ -106,7 +108,8 @@ class Controller:
             else:
                 return 0.0
         self._pace(now)
-        return max(0.0, self._next - now)
+        wait = self._next - now
+        return wait if wait > TINY else 0.0
 
     def send(self, now: float) -> Ticket:
         """Counts one request as sent; call it when ``delay`` is 0."""
@@ -200,14 +203,18 @@ class Controller:
 
     def _open(self, now: float) -> None:
         """A probe came through."""
-        usual = self._bucket.recent(self._cut_at, 0.5)
-        silent = now - self._cut_at > max(0.5, 8.0 / usual) and self._answers >= 20
-        if self._storm and self._before is not None and silent:
+        if self._before is not None and self._was_storm(now):
             # Seconds of nothing but 429, where many came through before, are no bucket's work: on as before.
             (self.window, self.rate, self._base, self._goal, self._since, self._pause, self._breadth) = self._before
             self._since, self._evaluated = self._since + now - self._cut_at, now
             self._bucket.pardon(self._cut_at)
         self._single, self._probe, self._storm, self._before = False, None, 0, None
+
+    def _was_storm(self, now: float) -> bool:
+        """Whether what was silent since the last cut was silent for longer than any bucket takes to its next token."""
+        usual = self._bucket.recent(self._cut_at, 0.5)
+        silent = now - self._cut_at > max(0.5, 8.0 / usual) and self._answers >= 20
+        return silent and (self._storm > 0 or self._told > max(1.0, 8.0 / usual))
 
     def _slow(self) -> bool:
         """Whether answers take twice what they took: the server queues, and more in flight only wait longer."""
@@ -233,6 +240,7 @@ class Controller:
                 self._widened, self._breadth = now, 8.0 * self.latency
 
     def _cut(self, ticket: Ticket, now: float, wait: float) -> None:
+        self._told = wait
         self._before = (self.window, self.rate, self._base, self._goal, self._since, self._pause, self._breadth)
         paced = self._pace(now)
         sending = self._bucket.recent(ticket.at, max(2.0 * self.latency, 0.05))

@@ -1,90 +1,35 @@
 """The stages that a sheet's rows go through inside the event loop: producer, invokers, writer, cleaner.
 
 Every stage takes from the one before it as fast as it can give on; what is under way altogether is bounded, so that a
-slow provider or a slow database slows the reading. One row's asking is asking.py's; threads and signals pipeline.py's.
+slow provider or a slow database slows the reading. One row's asking is asking.py's, the reading of blocks reading.py's;
+the thread that all this runs in is pipeline.py's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import gc
 from collections import defaultdict
-from collections.abc import Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
-from pipelines.scoring.asking import Account, Asker, Exhausted, Options
+from pipelines.scoring.asking import Asker, Exhausted, Options
 from pipelines.scoring.chunks import Chunk
 from pipelines.scoring.controller import Controller
 from pipelines.scoring.progress import Meter
 from pipelines.scoring.provider import Provider
+from pipelines.scoring.reading import Done, Ledger, Part, Reading, Row
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Answer, Flag, Scored, Tally
-from pipelines.scoring.sheet import Sheet, SheetRow
+from pipelines.scoring.sheet import Sheet
 from pipelines.scoring.turnstile import Closed, Turnstile
 
-BLOCK = 100  # rows read at once
 AHEAD = 600  # rows that are read and wait to be asked, at most; a long text counts for several
-LONG = 2_000  # characters that count for one more
 GATHER = 0.1  # s that answers wait for others, to be recorded together
 RECENT = 2_048  # answers remembered for rows that were read before these were recorded
 DRAIN = 5.0  # s that what is in flight gets when the run is to stop
 CLEAN = 60.0  # s between cleanings of the cache
-
-
-class Ledger(Protocol):
-    """What is known of rows and chunks, for good. Methods block; two threads may call them at once.
-
-    ``tally`` and ``seconds`` of ``record`` are what came since the chunk's last record.
-    """
-
-    def begin(self, chunk: Chunk) -> frozenset[int]: ...
-
-    def recall(self, keys: Sequence[bytes]) -> dict[bytes, Answer]: ...
-
-    def record(
-        self, chunk: Chunk, rows: Sequence[Scored], fresh: Mapping[bytes, Answer], tally: Tally, seconds: float
-    ) -> None: ...
-
-    def end(self, chunk: Chunk, error: str | None) -> None: ...
-
-    def leave(self, chunk: Chunk) -> None: ...
-
-    def clean(self) -> None: ...
-
-
-@dataclass(slots=True, eq=False)
-class Part(Account):
-    """A chunk under way."""
-
-    chunk: Chunk = field(kw_only=True)
-    began: float = field(kw_only=True)
-    left: int = 0  # rows read and neither recorded nor failed
-    read: bool = False  # to its end
-    error: str | None = None  # of its first row that failed
-    failed: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Row:
-    part: Part
-    number: int
-    key: bytes
-    text: str
-    weight: int
-    scored: Scored | None = None  # known without asking
-    hit: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    part: Part
-    scored: Scored
-    weight: int
-    slot: bool  # held by it until it is recorded
-    fresh: bool = False  # a model's own valid answer
 
 
 class Flow:
@@ -125,16 +70,19 @@ class Flow:
         # One thread reads and one writes; a sheet is touched by one of them at a time.
         self._reader = ThreadPoolExecutor(1, "score-read")
         self._writer = ThreadPoolExecutor(1, "score-write")
-        self._sheet_lock = threading.Lock()
+        self._reading = Reading(sheet, rubric, provider, ledger, options.max_chars)
 
     async def run(self) -> None:
         """Until all is done, or stopped; raises what made that necessary."""
         try:
             async with self.provider:
+                # What is there by now stays: to look through it again and again would stop the loop for 80 ms.
+                gc.freeze()
                 await self._stages()
         except BaseException as error:  # noqa: BLE001  (raised below)
             self.error = self.error or error
         finally:
+            gc.unfreeze()
             self._reader.shutdown(wait=True)
             self._writer.shutdown(wait=True)
         if self.error is not None:
@@ -202,47 +150,16 @@ class Flow:
             self._open[chunk.id] = part
             before = await self._loop.run_in_executor(self._reader, self.ledger.begin, chunk)
             self.meter.done += len(before)
-            rows = self.sheet.rows(chunk.span)
-            while block := await self._loop.run_in_executor(self._reader, self._read, rows, before, part):
+            rows = self._reading.rows(chunk)
+            while block := await self._loop.run_in_executor(self._reader, self._reading.block, rows, before, part):
                 if part.abandoned:
                     break
                 await self._admit(block)
-            await self._loop.run_in_executor(self._reader, self._close, rows)
+            await self._loop.run_in_executor(self._reader, self._reading.close, rows)
             part.read = True
             self._settle(part)
         for _ in range(self._most):
             self._line.put_nowait(None)
-
-    def _read(self, rows: Iterator[SheetRow], before: frozenset[int], part: Part) -> list[Row]:
-        """In the reader's thread: the next rows that are not recorded yet; empty at the chunk's end."""
-        block: list[Row] = []
-        while not block:
-            with self._sheet_lock:
-                found = list(islice(rows, BLOCK))
-            if not found:
-                return []
-            block = [self._looked_at(row, part) for row in found if row.number not in before]
-        keys = [row.key for row in block if row.scored is None]
-        known = self.ledger.recall(keys) if keys else {}
-        for row in block:
-            if row.scored is None and row.key in known:
-                row.scored, row.hit = Scored(row.number, row.key, known[row.key]), True
-        return block
-
-    def _looked_at(self, row: SheetRow, part: Part) -> Row:
-        rubric, provider, answer = self.rubric, self.provider, None
-        key = rubric.key(row.text, provider.name, provider.model, provider.prompt)
-        flag: Flag = "given" if row.complete else "" if row.text else "empty"
-        if not flag and len(row.text) > self.options.max_chars:
-            flag, answer = "too_long", Answer((rubric.middle,) * len(rubric.categories))
-        if flag:
-            return Row(part, row.number, key, "", 1, Scored(row.number, key, answer, flag))
-        return Row(part, row.number, key, row.text, 1 + len(row.text) // LONG)
-
-    def _close(self, rows: Iterator[SheetRow]) -> None:
-        if isinstance(rows, Generator):  # perhaps left half way, with a file open
-            with self._sheet_lock:
-                rows.close()
 
     async def _admit(self, block: Sequence[Row]) -> None:
         """Lets rows in once there is room: to be asked, to share another's answer, or done as they are."""
@@ -368,7 +285,7 @@ class Flow:
     ) -> None:
         self.ledger.record(chunk, rows, fresh, tally, seconds)
         if rows:
-            with self._sheet_lock:
+            with self._reading.lock:
                 self.sheet.write(rows)
 
     async def _end(self, part: Part) -> None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from pipelines.scoring.asking import Options
 from pipelines.scoring.chunks import Chunk
-from pipelines.scoring.flow import DRAIN, Flow, Ledger
+from pipelines.scoring.flow import DRAIN, Flow
 from pipelines.scoring.progress import Meter, Progress
 from pipelines.scoring.provider import Provider
+from pipelines.scoring.reading import Ledger
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Tally
 from pipelines.scoring.sheet import Sheet

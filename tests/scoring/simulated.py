@@ -35,7 +35,7 @@ class Server:
         """None: let in; else seconds to wait, as Retry-After would say."""
         for begin, end in self.storms:
             if begin <= now < end:
-                return 0.05
+                return end - now
         if self.busy >= self.places:
             return 0.01
         if self.lifted is not None and now >= self.lifted[0]:
