@@ -51,12 +51,14 @@ def score_chunks(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stu
 
     with failures_told_apart():
         ran = batch.run(studio, context.partition_keys)
-    if ran.failed:
-        # What went well in this run is no failure: its partitions are materialized, the others are not.
-        for key, summary in ran.finished.items():
+    for key, summary in ran.finished.items():
+        if ran.failed:  # what went well is materialized all the same, what failed is not
             context.log_event(dg.AssetMaterialization(context.asset_key, metadata=told(summary), partition=key))
-        raise dg.Failure("; ".join(ran.failed.values()), allow_retries=False)
-    return dg.MaterializeResult(metadata=told(ran.summary))
+        else:
+            context.add_asset_metadata(told(summary), partition_key=key)
+    if ran.failed:
+        raise dg.Failure("; ".join(ran.failed.values()), allow_retries=False, metadata=told(ran.summary))
+    return dg.MaterializeResult()
 
 
 @dg.asset(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from pipelines.scoring.scored import Spread, Tally
 from pipelines.scoring.sheet_file import scored_name
 from pipelines.settings import Settings
 from pipelines.storage import jobs as job_table
-from pipelines.storage import score_jobs, uploads
+from pipelines.storage import score_chunks, score_jobs, uploads
 from pipelines.storage.cache import Cache, params_hash
 from pipelines.studio import Studio
 
@@ -71,7 +71,7 @@ def _register(settings: Settings, cache: Cache, upload_id: int) -> Produced:
         with jobs.opened_sheet(studio, wish, name=f"{row.name}/{upload.name}") as sheet:
             new = jobs.described(wish, sheet, place=upload.object_key or "", job_id=row.id, upload_id=upload.id)
             before = next((j for j in known if j.upload_id == upload.id and j.fingerprint == new.fingerprint), None)
-            score_job_id = before.id if before else jobs.begin(studio, new, sheet)
+            score_job_id = before.id if before else jobs.begin(studio, replace(new, name=upload.name), sheet)
             kind = sheet.kind
         with studio.database.session() as session:
             found = chunks.state(session, score_job_id)
@@ -103,7 +103,9 @@ def run(studio: Studio, partitions: Sequence[str]) -> Ran:
         tally.add(outcome.tally)
         seconds += outcome.seconds
         failed |= outcome.failed
-        finished |= {chunk_id: {"score job": score_job_id} for chunk_id in outcome.finished}
+        with studio.database.session() as session:
+            for row in score_chunks.by_keys(session, outcome.finished):
+                finished[row.chunk_id] = told(Tally(**row.tally), row.seconds, chunks=1)
     return Ran(finished, failed, told(tally, seconds, chunks=len(partitions)))
 
 
