@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import text
 
@@ -17,6 +18,9 @@ from pipelines.storage.database import Database
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import Base
 
+# Two cores are shared by the tests: how long an example takes says nothing.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 PARTITIONS = """
     select inhrelid::regclass::text from pg_inherits
     where inhparent in ('user_embeddings'::regclass, 'video_embeddings'::regclass)

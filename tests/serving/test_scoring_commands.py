@@ -114,7 +114,8 @@ def test_a_google_sheet(
         assert [row[2] for row in rows] == [row[2] for row in held]
         writes = google.counts["write"]
         again = run(capsys, "score", address, "--categories", NAMES, *asking(server))
-        assert again["requests"] == 0 and google.counts["write"] == writes
+        assert again["requests"] == 0
+        assert google.counts["write"] <= writes + 1  # whether it may write at all is tried on the header
 
 
 def test_what_cannot_be(home: Path, server: LLM, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
