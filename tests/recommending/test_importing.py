@@ -209,7 +209,7 @@ def test_of_many_bad_rows_the_first_lines_are_named(studio: Studio, job: Callabl
         ("decisions", b"\x00\x01\x02PK", "is no table of text"),
         ("decisions", "user_id,video_id,decision,decided_at\n", "holds no rows below its header"),
         ("decisions", f"user_id,video_id,decision,decided_at\na,1,love,{T}\n", "has no usable row; a row has"),
-        ("decisions", gzip.compress(RATINGS.encode())[:-9], "is damaged gzip"),
+        ("decisions", gzip.compress(RATINGS.encode(), mtime=0)[:-9], "is damaged gzip"),
         ("decisions", b"PAR1" + bytes(100), "is damaged Parquet"),
     ],
 )  # fmt: skip
