@@ -7,8 +7,8 @@ import math
 FINEST = 0.01  # s a bin
 BINS = 600
 FEW = 5  # requests that make no rate yet
-CANDIDATES = 96
-RANGE = 40.0  # the lowest candidate is this much under the highest rate seen
+CANDIDATES, COARSE = 40, 1.15  # rates that are tried, each so many times the next
+WIDE, FINE = 24, 1.01  # and above and below the best of them
 
 
 class Bucket:
@@ -70,12 +70,12 @@ class Bucket:
         """
         if len(self._marks) < 2:
             return None
-        step = RANGE ** (1.0 / CANDIDATES)
-        rate = max(self.peak(), 1e-9) / RANGE
-        found: list[tuple[float, float, float]] = []
-        for _ in range(CANDIDATES + 1):
-            found.append((rate, *self._excess(rate)))
-            rate *= step
+        highest = max(self.peak(), 1e-9)
+        found = [(rate, *self._excess(rate)) for rate in (highest / COARSE**n for n in range(CANDIDATES))]
+        # The longer it was watched, the narrower is the valley in which the right rate lies.
+        near = min(found, key=lambda one: one[1])[0]
+        found += [(rate, *self._excess(rate)) for rate in (near * FINE**n for n in range(-WIDE, WIDE) if n)]
+        found.sort()
         best = min(found, key=lambda one: one[1])
         if best[1] > 4.0 + 0.5 * best[2]:
             return None
@@ -84,10 +84,7 @@ class Bucket:
         first = last
         while first > 0 and found[first - 1][1] <= bound:
             first -= 1
-        low, high = found[first][0] / step, found[last][0]
-        while low < found[first][0] and self._excess(low)[0] > bound:
-            low *= 1.01
-        return low, high
+        return found[first][0], found[last][0]
 
     def _excess(self, rate: float) -> tuple[float, float]:
         """By how much the levels differ, beyond what the width of a bin does; the highest level."""

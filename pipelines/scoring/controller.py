@@ -18,6 +18,7 @@ FLOOR = 1.0
 FIRST_PACE = 50.0  # requests a second before the first answer
 GRAIN = 0.02  # s; what is due within is sent together: request by request costs twice the processor time
 BACK = 0.7  # of the rate at a first 429, which may be far above what can be sustained
+LESS = 0.85  # of a rate that was too high, while its bounds are wide
 UNDER = 0.975  # of a limit that is known: clocks differ, and a bucket that is never empty forgives a stutter
 SURE = 1.3  # a rate known to lie between bounds that far apart is known
 TINY = 1e-6  # s that no clock tells apart
@@ -257,15 +258,20 @@ class Controller:
         reached = min(paced, sending)
         if low and self._bucket.burst(low) < SMALL:
             low = 0.0  # stutters are as large as such a bucket
+        middle = math.sqrt(low * high) if low else 0.0
         if low and high <= SURE * low:
-            self._base = self._goal = UNDER * low
+            self._base, self._goal = UNDER * low, UNDER * middle
             pause = max(PRICE * price, 2.0 * self._pause)
         elif low:
-            self._base, self._goal = math.sqrt(low * high), max(UNDER * min(high, reached), math.sqrt(low * high))
+            # Between the bounds, but lower than what was just too much.
+            self._base = max(UNDER * low, min(middle, LESS * paced))
+            self._goal = max(self._base, UNDER * min(high, reached))
             pause = GUESS * price
         else:
             self._base, self._goal = BACK * reached, UNDER * reached
             pause = max(GUESS * price, 1.5 * self._pause)
+        # Whatever the history says, this much was too much just now.
+        self._base, self._goal = min(self._base, 0.95 * paced), min(self._goal, paced)
         self._pause = min(LONGEST, max(SHORTEST, MEANT / self._goal, pause))
         # It is the rate that counts: there is to be room for what it brings into flight.
         self.window = max(self.window, min(self.most, 1.5 * self._goal * self.latency + 2.0))
