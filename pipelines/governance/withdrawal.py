@@ -22,6 +22,7 @@ from pipelines.governance.people import Actor, needs, pseudonym
 from pipelines.governance.plans import Plan
 from pipelines.governance.traces import Places, Trace
 from pipelines.intake import batches as intake
+from pipelines.scoring import layout
 from pipelines.storage import audit, batches, claims, forgetting, score_jobs, snapshots, viewers, withdrawals
 from pipelines.storage.tables import Withdrawal
 from pipelines.studio import Studio
@@ -199,6 +200,8 @@ def _delete(studio: Studio, row: Withdrawal, trace: Trace, places: Places, now: 
     traces.clear(studio, places, orphans=calm)
     shutil.rmtree(retention.opened(studio), ignore_errors=True)  # copies handed out, everybody's: they live for 120 s
     with studio.database.session() as session:
+        for identity in score_jobs.identities(session, trace.sheets, "google"):
+            layout.forget(layout.folder(studio.settings.home_path), identity)
         claims.read_again(session, [item.key for item in places.objects if item.key.startswith("media/")])
         mine = _mine(session, row)
         forgetting.hide(session, trace.viewers)

@@ -6,7 +6,6 @@ into a sheet that people work in, google_writing.py's.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections import deque
@@ -72,8 +71,8 @@ class GoogleSheet:
         self._grid, self.name = grid, grid.client.name
         self.identity = f"google:{grid.key}:{grid.gid}"
         self.place = google_address.Address(grid.key, grid.gid).url
-        self._folder = settings.home_path / "scoring" / "google"
-        self._file = hashlib.sha256(f"{self.identity}:{grid.column}".encode()).hexdigest()[:24]
+        self._folder = layouts.folder(settings.home_path)
+        self._file = layouts.name_of(self.identity, str(grid.column))
         self._layout: Layout | None = None
         self._per_row = 200.0  # characters, roughly, to read ahead by
         self._block: list[SheetRow] = []

@@ -98,6 +98,26 @@ class Layout:
             old.unlink(missing_ok=True)
 
 
+def folder(home: Path) -> Path:
+    """Where layouts are kept."""
+    return home / "scoring" / "google"
+
+
+def name_of(identity: str, column: str) -> str:
+    """What the layouts of a sheet's column are called; those of one sheet begin alike."""
+    return f"{_digits(identity)}{_digits(column)}"
+
+
+def forget(folder: Path, identity: str) -> None:
+    """Deletes the layouts of a sheet."""
+    for path in folder.glob(f"{_digits(identity)}*{SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
+def _digits(text: str) -> str:
+    return blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
 def saved(folder: Path, name: str, spans: Sequence[Span]) -> Layout | None:
     """The layout that ``spans`` were cut from; None when nobody kept it."""
     for path in _newest(folder, name):

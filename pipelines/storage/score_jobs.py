@@ -120,6 +120,12 @@ def unwritten(session: Session) -> list[tuple[str, int, int]]:
     return [(batch, sheet, asked) for batch, sheet, asked in session.execute(query.order_by(BatchRow.key, ScoreJob.id))]
 
 
+def identities(session: Session, score_job_ids: Collection[int], kind: str) -> list[str]:
+    """Which sheets of this kind these are."""
+    query = select(ScoreJob.identity).where(of_jobs(ScoreJob.id, score_job_ids), ScoreJob.kind == kind)
+    return sorted(set(session.execute(query).scalars()))
+
+
 def finish(session: Session, score_job_id: int, written: Mapping[str, Any]) -> None:
     """Every chunk has ended, and what is known was ``written`` (a Written's dictionary)."""
     values = {"finished_at": func.now(), "error": None, "written": dict(written)}

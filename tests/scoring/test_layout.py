@@ -68,3 +68,12 @@ def test_a_plan_that_nobody_uses_is_forgotten(tmp_path: Path) -> None:
     Layout.of(["b"]).save(tmp_path, "new")
     assert not old.exists()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_is_kept_of_a_sheet_can_be_forgotten(tmp_path: Path) -> None:
+    for sheet in ("google:a:0", "google:b:0"):
+        for column in ("utterance", "note"):
+            Layout.of(["x", "y"]).save(tmp_path, layout.name_of(sheet, column))
+    layout.forget(tmp_path, "google:a:0")
+    assert layout.newest(tmp_path, layout.name_of("google:a:0", "note")) is None
+    assert layout.newest(tmp_path, layout.name_of("google:b:0", "note")) is not None
