@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _fail(arguments, kind, str(error))
         return EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_FAILED
     except KeyboardInterrupt:
-        _fail(arguments, "interrupted", "interrupted; what was done is kept and the same command goes on from there")
+        again = "the same command with --resume" if hasattr(arguments, "resume") else "the same command"
+        _fail(arguments, "interrupted", f"interrupted; what was done is kept and {again} goes on from there")
         return EXIT_FAILED
     except Exception as error:
         logging.getLogger(__name__).debug("defect", exc_info=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import clock
-from pipelines.errors import BadInput, OrimonoError
+from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.scoring import chunks, recording
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Spread, Tally
@@ -63,7 +63,8 @@ class Asking:
             raise BadInput(f"provider {chosen!r}", "is not known", f"give one of {', '.join(PROVIDERS)}")
         if video and chosen != "gemini":
             raise BadInput(f"provider {chosen}", "cannot look at videos", "score videos with gemini")
-        model = model or studio.settings.score_model or None
+        if model is None and chosen == studio.settings.score_provider:
+            model = studio.settings.score_model or None
         return cls(chosen, model, base_url, column or (VIDEO_COLUMN if video else TEXT_COLUMN), video)
 
 
@@ -100,18 +101,20 @@ def score(studio: Studio, wish: Wish, *, resume: bool = False, watch: Watch | No
         if wish.asking.provider != "local":
             # What is wrong with the settings is said before anything is kept.
             provider_of(studio, wish, sheet, (), None)
-        score_job_id = _job(studio, wish, sheet, resume)
-        spans = gone_on_with(studio, score_job_id, sheet)
-        provider = provider_of(studio, wish, sheet, spans, score_job_id)
-        with recording.held(studio.database, score_job_id):
-            tally = Tally()
-            try:
-                for outcome in _rounds(studio, score_job_id, wish, sheet, provider, watch):
-                    tally.add(outcome.tally)
-            except BaseException:
-                _write_what_is_done(studio, score_job_id, sheet)
-                raise
-            written = write(studio, score_job_id, sheet)
+        new = described(wish, sheet, place=wish.place)
+        with _alone(studio, new):
+            score_job_id = _job(studio, new, sheet, resume)
+            spans = gone_on_with(studio, score_job_id, sheet)
+            provider = provider_of(studio, wish, sheet, spans, score_job_id)
+            with recording.held(studio.database, score_job_id):
+                tally = Tally()
+                try:
+                    for outcome in _rounds(studio, score_job_id, wish, sheet, provider, watch):
+                        tally.add(outcome.tally)
+                except BaseException:
+                    _write_what_is_done(studio, wish, score_job_id, sheet)
+                    raise
+                written = write(studio, score_job_id, sheet)
         with studio.database.session() as session:
             failed = {f.chunk_id: f.error for f in chunks.state(session, score_job_id).failed}
     return Report(score_job_id, written, tally, time.monotonic() - began, failed)
@@ -158,8 +161,8 @@ def write(studio: Studio, score_job_id: int, sheet: Sheet, spread: Spread | None
     with studio.database.session() as session, contextlib.closing(score_rows.answers(session, score_job_id)) as found:
         written = sheet.finish(found if spread is None else spread.counted(found))
     with studio.database.session() as session:
-        if ended(chunks.state(session, score_job_id)):
-            score_jobs.finish(session, score_job_id, asdict(written))
+        note = score_jobs.finish if ended(chunks.state(session, score_job_id)) else score_jobs.wrote
+        note(session, score_job_id, asdict(written))
     return written
 
 
@@ -200,15 +203,27 @@ def provider_of(studio: Studio, wish: Wish, sheet: Sheet, spans: Sequence[Span],
     )
 
 
-def _job(studio: Studio, wish: Wish, sheet: Sheet, resume: bool) -> int:
-    """The last run of this wish that can be gone on with, where that is asked for; else a new one."""
+@contextlib.contextmanager
+def _alone(studio: Studio, new: NewScoreJob) -> Iterator[None]:
+    """Two runs of one wish would pay for every row twice. Unavailable while another lives."""
     from pipelines.storage import score_jobs
 
-    new = described(wish, sheet, place=wish.place)
-    with studio.database.session() as session:
-        before = score_jobs.newest(session, new.fingerprint) if resume else None
-        if before is not None:
-            return before.id
+    with studio.database.connection() as connection:
+        connection.detach()  # the lock ends with its connection
+        if not score_jobs.hold_wish(connection, new.fingerprint):
+            raise Unavailable(new.name, "is being scored this way by another run at this moment", 30)
+        yield
+
+
+def _job(studio: Studio, new: NewScoreJob, sheet: Sheet, resume: bool) -> int:
+    """The run of this wish that got furthest, where one is to be gone on with; else a new one."""
+    from pipelines.storage import score_jobs
+
+    if resume:
+        with studio.database.session() as session:
+            if (before := score_jobs.newest(session, new.fingerprint)) is not None:
+                return before.id
+        log.warning("%s: no earlier run of just this is known; it is scored anew", new.name)
     return begin(studio, new, sheet)
 
 
@@ -265,9 +280,20 @@ def _rounds(
             yield pipeline.run(sheet, todo, wish.rubric, provider, recorder, options(studio), watch=watch)
 
 
-def _write_what_is_done(studio: Studio, score_job_id: int, sheet: Sheet) -> None:
-    """On the way out of a failure, which is what the caller is to hear of."""
+def _write_what_is_done(studio: Studio, wish: Wish, score_job_id: int, sheet: Sheet) -> None:
+    """On the way out of a failure, which is what the caller is to hear of. A result that an earlier run left there,
+    which may be whole, is not replaced by a part."""
+    from pipelines.scoring.sheet_file import destination
+    from pipelines.storage import score_jobs
+
     try:
+        if sheet.kind != "google":
+            out = destination(Path(wish.place), wish.out, sheet.kind)
+            with studio.database.session() as session:
+                ours = bool(score_jobs.get(session, score_job_id).written)
+            if out.exists() and not ours:
+                log.warning("%s is as it was; what was scored is kept, and --resume goes on with it", out)
+                return
         write(studio, score_job_id, sheet)
     except OrimonoError as error:
         log.warning("what was scored is kept, but could not be written: %s", error)

@@ -19,6 +19,7 @@ from pipelines.storage.scoring_tables import ScoreCacheEntry, ScoreChunk, ScoreJ
 from pipelines.storage.tables import BatchRow, Job
 
 SHEET_LOCK, CHUNK_LOCK = 528_311_501, 528_311_502  # classes of advisory locks, each with a row's id
+WISH_LOCK = 528_311_503  # the same, with a fingerprint's
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,10 @@ def locked(session: Session, score_job_id: int) -> ScoreJob | None:
 
 
 def newest(session: Session, fingerprint: str) -> ScoreJob | None:
-    """The last of this wish at the command line, finished or not."""
+    """The one of this wish at the command line, finished or not, in which most rows are done; of equal ones the last."""
+    done = select(func.coalesce(func.sum(ScoreChunk.rows_done), 0)).where(ScoreChunk.score_job_id == ScoreJob.id)
     query = select(ScoreJob).where(ScoreJob.fingerprint == fingerprint, ScoreJob.job_id.is_(None))
-    return session.execute(query.order_by(ScoreJob.id.desc()).limit(1)).scalar()
+    return session.execute(query.order_by(done.scalar_subquery().desc(), ScoreJob.id.desc()).limit(1)).scalar()
 
 
 def of_job(session: Session, job_id: int) -> Sequence[ScoreJob]:
@@ -157,6 +159,17 @@ def hold(connection: Connection, score_job_id: int, chunk_ids: Collection[int] =
             connection.execute(text("select pg_advisory_unlock_all()"))
             return False
     return True
+
+
+def hold_wish(connection: Connection, fingerprint: str) -> bool:
+    """Takes a wish for whoever has this connection, as long as it lives; False when another has it."""
+    query = text("select pg_try_advisory_lock(:kind, hashtext(:wish))")
+    return bool(connection.execute(query, {"kind": WISH_LOCK, "wish": fingerprint}).scalar_one())
+
+
+def wrote(session: Session, score_job_id: int, written: Mapping[str, Any]) -> None:
+    """What is done so far was ``written`` (a Written's dictionary)."""
+    session.execute(update(ScoreJob).where(ScoreJob.id == score_job_id).values(written=dict(written)))
 
 
 def held(session: Session) -> set[int]:

@@ -154,6 +154,37 @@ def test_a_wrong_key_or_model_ends_it_before_it_costs(
     assert server.requests.total < 100
 
 
+def test_a_run_that_fails_leaves_an_earlier_result_alone(
+    home: Path, server: LLM, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheet, out = csv_sheet(tmp_path / "sheet.csv", [f"row {n}" for n in range(300)]), tmp_path / "out.csv"
+    command = ("score", str(sheet), "--categories", "joy", *asking(server), "--out", str(out))
+    run(capsys, *command)
+    whole = out.read_bytes()
+    server.behaviour.key = "sk-right"
+    monkeypatch.setenv("ORIMONO_SCORE_CACHE_HOURS", "0.0000001")  # so that the model is needed
+    run(capsys, *command, code=2)
+    assert out.read_bytes() == whole
+    said = run(capsys, *command, "--resume")  # of the two, the run that got furthest
+    assert (said["requests"], said["rows"]) == (0, 300)
+    assert out.read_bytes() == whole
+
+
+def test_two_runs_of_the_same_do_not_pay_twice(home: Path, server: LLM, tmp_path: Path) -> None:
+    sheet = csv_sheet(tmp_path / "sheet.csv", [f"row {n}" for n in range(300)])
+    server.behaviour.latency = 0.1
+    command = [ORIMONO, "score", str(sheet), "--categories", "joy", *asking(server, "--concurrency", "4"), "--json"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while server.requests.total == 0:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 1 and "another run" in second.stdout
+    told, errors = first.communicate(timeout=120)
+    assert first.returncode == 0, (told, errors)
+    assert set(server.asked.values()) == {1}
+
+
 def test_many_categories(home: Path, server: LLM, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"category {n}" for n in range(200)]
     out = tmp_path / "out.csv"
