@@ -83,7 +83,7 @@ def locked(session: Session, score_job_id: int) -> ScoreJob | None:
 
 
 def newest(session: Session, fingerprint: str) -> ScoreJob | None:
-    """The one of this wish at the command line, finished or not, in which most rows are done; of equal ones the last."""
+    """The one of this wish at the command line, finished or not, in which most rows are done; of equals the last."""
     done = select(func.coalesce(func.sum(ScoreChunk.rows_done), 0)).where(ScoreChunk.score_job_id == ScoreJob.id)
     query = select(ScoreJob).where(ScoreJob.fingerprint == fingerprint, ScoreJob.job_id.is_(None))
     return session.execute(query.order_by(done.scalar_subquery().desc(), ScoreJob.id.desc()).limit(1)).scalar()
