@@ -64,7 +64,7 @@ def studio_job(
 ) -> Given:
     contents = files or {
         "videos-catalogue.csv": FILMS.encode(),
-        "decisions-all.csv.gz": gzip.compress(RATED),
+        "decisions-all.csv.gz": gzip.compress(RATED, mtime=0),
         "tags-all.csv": TAGGED,
     }
     given = give(studio, name, owner, contents, cached=False)
@@ -181,7 +181,8 @@ def test_an_export_given_again_is_let_go_once_the_others_rows_are_taken(any_stud
     rows = RATED + table(("kai", "f5", 5, T), head="x,x,x,x").split(b"\r\n", 1)[1]
     bad = table(("kai", "f4", 5, T), (AOI, "f4", "many", T))
     files = {
-        "videos-catalogue.csv": FILMS.encode(), "decisions-all.csv.gz": gzip.compress(rows), "tags-all.csv": TAGGED,
+        "videos-catalogue.csv": FILMS.encode(),
+        "decisions-all.csv.gz": gzip.compress(rows, mtime=0), "tags-all.csv": TAGGED,
         "decisions-bad.csv": bad, "decisions-plain.csv": table(("kai", "f3", 5, T)),
     }  # fmt: skip
     found = importing.load(studio, give(studio, "next-week", "studio", files, cached=False).job_id, NOW)

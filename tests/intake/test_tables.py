@@ -35,7 +35,7 @@ files:
 def put(folder: Path, text: str = JOB, films: str = FILMS, said: bytes = b"") -> Path:
     folder.mkdir(parents=True)
     (folder / "films.csv").write_text(films, encoding="utf-8")
-    (folder / "said.csv.gz").write_bytes(said or gzip.compress(SAID.encode()))
+    (folder / "said.csv.gz").write_bytes(said or gzip.compress(SAID.encode(), mtime=0))
     (folder / "job.yaml").write_text(text, encoding="utf-8")
     return folder
 
@@ -57,7 +57,7 @@ def test_a_job_of_tables_is_whole_and_no_other_system_touches_it(inbox: Inbox, t
 
 
 def test_one_bad_table_leaves_the_other(inbox: Inbox) -> None:
-    folder = put(inbox.path / "decisions", said=gzip.compress(b"a,b\n1,2\n"))
+    folder = put(inbox.path / "decisions", said=gzip.compress(b"a,b\n1,2\n", mtime=0))
     (folder / "_COMPLETE").touch()
     inbox.settle()
     report = inbox.scan()
@@ -74,7 +74,7 @@ def test_one_bad_table_leaves_the_other(inbox: Inbox) -> None:
         (FILMS, b"\x1f\x8b\x08nonsense", "is damaged gzip"),
         (FILMS, b"PAR1" + bytes(50), "is damaged Parquet"),
         ("", b"", "is empty"),
-        (FILMS, gzip.compress(b""), "has no header"),
+        (FILMS, gzip.compress(b"", mtime=0), "has no header"),
     ],
 )
 def test_ingest_refuses_what_a_scan_would(

@@ -399,7 +399,7 @@ def test_parquet_and_gzip_say_the_same_as_csv(studio: Studio, job: Callable[...,
         frame.to_parquet(tmp_path / name)
     for kinds in (
         {"videos": (tmp_path / "m.parquet").read_bytes(), "decisions": (tmp_path / "r.parquet").read_bytes()},
-        {"videos": gzip.compress(MOVIES.encode()), "decisions": gzip.compress(RATINGS.encode())},
+        {"videos": gzip.compress(MOVIES.encode(), mtime=0), "decisions": gzip.compress(RATINGS.encode(), mtime=0)},
         {"videos": MOVIES.encode("utf-16"), "decisions": "\ufeff" + RATINGS.replace(",", "\t")},
     ):
         other = job(f"again {len(everything(studio))} {sorted(map(len, kinds.values()))}", **kinds)
@@ -413,7 +413,7 @@ def test_parquet_and_gzip_say_the_same_as_csv(studio: Studio, job: Callable[...,
 
 def test_a_gzip_bomb_costs_little(studio: Studio, job: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_UNPACKED", 8 << 20)
-    bomb = gzip.compress(RATINGS.encode() + b"," * (64 << 20))
+    bomb = gzip.compress(RATINGS.encode() + b"," * (64 << 20), mtime=0)
     with pytest.raises(BadInput, match="unpacks to more than 8 MB"):
         importing.load(studio, job(decisions=bomb), NOW)
 

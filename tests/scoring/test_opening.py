@@ -31,7 +31,7 @@ def make(folder: Path, kind: str, *, name: str = "a.dat", column: str = "utteran
     if kind == "csv":
         path.write_text(lines)
     elif kind == "csv.gz":
-        path.write_bytes(gzip.compress(lines.encode()))
+        path.write_bytes(gzip.compress(lines.encode(), mtime=0))
     elif kind == "parquet":
         pq.write_table(pa.table(dict(zip(header, zip(*ROWS, strict=True), strict=True))), path)
     else:

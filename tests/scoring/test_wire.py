@@ -64,7 +64,7 @@ def test_an_interim_answer_before_the_answer():
 
 
 def packed(body: bytes) -> bytes:
-    small = gzip.compress(body)
+    small = gzip.compress(body, mtime=0)
     return b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(small) + small
 
 
