@@ -9,7 +9,7 @@ import dagster as dg
 from assets.intake import uploads
 from assets.partitions import batches, chunks
 from assets.presentation import describe, told
-from assets.retrying import failures_told_apart
+from assets.retrying import MAX_RETRIES, failures_told_apart
 from pipelines.scoring.chunks import AT_ONCE
 from pipelines.studio import Studio
 
@@ -49,8 +49,14 @@ def score_jobs(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studi
 def score_chunks(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.scoring import batch
 
+    def canceled() -> bool:
+        """Not by a shutdown: Dagster writes a person's wish down before it interrupts the run."""
+        run = context.instance.get_run_by_id(context.run_id)
+        return run is not None and run.status is dg.DagsterRunStatus.CANCELING
+
+    fate = batch.Fate(last=context.retry_number >= MAX_RETRIES, canceled=canceled)
     with failures_told_apart():
-        ran = batch.run(studio, context.partition_keys)
+        ran = batch.run(studio, context.partition_keys, fate)
     for key, summary in ran.finished.items():
         if ran.failed:  # what went well is materialized all the same, what failed is not
             context.log_event(dg.AssetMaterialization(context.asset_key, metadata=told(summary), partition=key))

@@ -3,6 +3,8 @@ what Dagster knows of the runs."""
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -23,6 +25,7 @@ PARTITION, FIRST, LAST = (
     "dagster/asset_partition_range_start",
     "dagster/asset_partition_range_end",
 )
+CHUNK = re.compile(r"(\d+)-(\d{4,})")  # a partition: the sheet and the number
 # Only the sensor retries: it knows how long a chunk is to wait.
 ALONE = {"dagster/max_retries": "0"}
 AHEAD = 3  # runs of a sheet that were asked for and have not ended; the rest is asked for when they have
@@ -36,14 +39,17 @@ def chunk_requests(
     A chunk that failed runs alone: what ails it must not hold up others.
     """
     asked_for = chunks.under_way(session, now - timedelta(seconds=LOST_AFTER_SECONDS))
-    for sheet, theirs in groupby(asked_for, key=lambda c: c.score_job_id):
-        alive = {number for run in _runs(instance, sheet) for number in _numbers(run)}
-        chunks.lose(session, [c.chunk_id for c in theirs if c.number not in alive], now, retries=retries)
-    for sheet, due in groupby(chunks.due(session, now), key=lambda c: c.score_job_id):
-        runs = _runs(instance, sheet)
-        alive = {number for run in runs for number in _numbers(run)}  # it may be waiting to try again by itself
-        waiting = [c for c in due if c.number not in alive]
-        for group in chunks.grouped(waiting)[: max(AHEAD - len(runs), 0)]:
+    runs = _runs(instance) if asked_for else []
+    lost = [c for c in asked_for if not any(c.number in _numbers(run, c.score_job_id) for run in runs)]
+    held = chunks.held(session, lost)  # by whatever run, though Dagster should know of none
+    chunks.lose(session, [c.chunk_id for c in lost if c.id not in held], now, retries=retries)
+    due = chunks.due(session, now)
+    runs = _runs(instance) if due else []
+    held = chunks.held(session, due)
+    for sheet, theirs in groupby(due, key=lambda c: c.score_job_id):
+        alive = [numbers for run in runs if (numbers := _numbers(run, sheet))]  # or waiting to try again by itself
+        waiting = [c for c in theirs if c.id not in held and not any(c.number in numbers for numbers in alive)]
+        for group in chunks.grouped(waiting)[: max(AHEAD - len(alive), 0)]:
             ids = [c.chunk_id for c in group]
             chunks.request(session, ids, now)
             yield _request(group), ids
@@ -66,19 +72,18 @@ def _request(group: Sequence[Due]) -> dg.RunRequest:
     return dg.RunRequest(key, tags={**tags, FIRST: first.chunk_id, LAST: last.chunk_id}, job_name=CHUNKS)
 
 
-def _runs(instance: dg.DagsterInstance, sheet: int) -> Sequence[dg.DagsterRun]:
+def _runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
     """Those that have not ended."""
     ended = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
     alive = [status for status in dg.DagsterRunStatus if status not in ended]
-    return instance.get_runs(dg.RunsFilter(tags={SHEET_TAG: str(sheet)}, statuses=alive))
+    return instance.get_runs(dg.RunsFilter(statuses=alive))
 
 
-def _numbers(run: dg.DagsterRun) -> range:
-    """Of the chunks that the run is for."""
+def _numbers(run: dg.DagsterRun, sheet: int) -> range:
+    """Of the sheet's chunks that the run is for, whoever asked for it: a person's has no tag of the sheet."""
     one = run.tags.get(PARTITION, "")
-    first, last = run.tags.get(FIRST, one), run.tags.get(LAST, one)
-    return range(_number(first), _number(last) + 1) if first and last else range(0)
-
-
-def _number(chunk_id: str) -> int:
-    return int(chunk_id.rpartition("-")[2])
+    first, last = CHUNK.fullmatch(run.tags.get(FIRST, one)), CHUNK.fullmatch(run.tags.get(LAST, one))
+    if first is None or last is None or not int(first[1]) <= sheet <= int(last[1]):
+        return range(0)
+    begin = int(first[2]) if int(first[1]) == sheet else 1
+    return range(begin, int(last[2]) + 1 if int(last[1]) == sheet else sys.maxsize)

@@ -6,13 +6,15 @@ One sheet at a command line is jobs.py's; when a chunk is asked for, and again, 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import clock, outcomes
-from pipelines.errors import BadInput, Unavailable
+from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.governance import vault
 from pipelines.intake.job_file import ScoreWish
 from pipelines.items import Item, Produced, Result
@@ -25,16 +27,17 @@ from pipelines.scoring.scored import Spread, Tally
 from pipelines.scoring.sheet_file import scored_name
 from pipelines.settings import Settings
 from pipelines.storage import jobs as job_table
-from pipelines.storage import score_chunks, score_jobs, uploads
+from pipelines.storage import score_chunks, score_jobs, score_rows, uploads
 from pipelines.storage.cache import Cache, params_hash
 from pipelines.studio import Studio
 
 if TYPE_CHECKING:
     from pipelines.scoring.pipeline import Outcome
-    from pipelines.scoring.sheet import Written
+    from pipelines.scoring.sheet import Sheet, Written
     from pipelines.storage.scoring_tables import ScoreJob
     from pipelines.storage.tables import Job, Upload
 
+log = logging.getLogger(__name__)
 REGISTER, PUBLISH = "score_jobs", "scored_sheets"
 VERSION = "1"
 
@@ -46,6 +49,15 @@ class Ran:
     finished: Mapping[str, dict[str, float | int | str]]
     failed: Mapping[str, str]
     summary: dict[str, float | int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What only the orchestrator knows of a run. ``last``: it will not try again by itself. ``canceled``: asked when
+    something interrupts it; whether a person did."""
+
+    last: bool = True
+    canceled: Callable[[], bool] = lambda: False
 
 
 def register(studio: Studio, key: str) -> list[Result[Any]]:
@@ -87,9 +99,10 @@ def _register(settings: Settings, cache: Cache, upload_id: int) -> Produced:
     return Produced(before is not None, summary)
 
 
-def run(studio: Studio, partitions: Sequence[str]) -> Ran:
+def run(studio: Studio, partitions: Sequence[str], fate: Fate | None = None) -> Ran:
     """Scores the chunks of these partitions. A row that cannot be answered fails its chunk only; a provider that will
-    never answer (a wrong key) is BadInput, and nothing more is asked for that sheet until somebody says `retry`."""
+    never answer (a wrong key) is BadInput, and nothing more is asked for that sheet until somebody says `retry`.
+    Unavailable leaves the chunks to the run's next try; after its last, they failed."""
     with studio.database.session() as session:
         by_sheet = chunks.by_keys(session, partitions)
     known = {chunk.chunk_id for theirs in by_sheet.values() for chunk in theirs}
@@ -99,7 +112,7 @@ def run(studio: Studio, partitions: Sequence[str]) -> Ran:
     failed: dict[str, str] = {}
     tally, seconds = Tally(), 0.0
     for score_job_id, theirs in by_sheet.items():
-        outcome = _run(studio, score_job_id, theirs)
+        outcome = _run(studio, score_job_id, theirs, fate or Fate())
         tally.add(outcome.tally)
         seconds += outcome.seconds
         failed |= outcome.failed
@@ -109,42 +122,80 @@ def run(studio: Studio, partitions: Sequence[str]) -> Ran:
     return Ran(finished, failed, told(tally, seconds, chunks=len(partitions)))
 
 
-def _run(studio: Studio, score_job_id: int, theirs: Sequence[Chunk]) -> Outcome:
+def _run(studio: Studio, score_job_id: int, theirs: Sequence[Chunk], fate: Fate) -> Outcome:
     from pipelines.scoring import pipeline
 
-    with studio.database.session() as session:
-        row = score_jobs.get(session, score_job_id)
-    wish = wish_of(studio, row)
-    with (
-        jobs.opened_sheet(studio, wish, name=row.name) as sheet,
-        recording.held(studio.database, score_job_id, theirs),
-        recording.Recorder(studio.database, score_job_id, studio.settings) as recorder,
-    ):
+    mine: Sequence[Chunk] = ()
+    with contextlib.ExitStack() as stack:
         try:
+            stack.enter_context(recording.held(studio.database, score_job_id, theirs))
+            mine = theirs
+            with studio.database.session() as session:
+                row = score_jobs.get(session, score_job_id)
+            wish = wish_of(studio, row)
+            sheet = stack.enter_context(jobs.opened_sheet(studio, wish, name=row.name))
+            recorder = stack.enter_context(recording.Recorder(studio.database, score_job_id, studio.settings))
             spans = jobs.gone_on_with(studio, score_job_id, sheet)
             provider = jobs.provider_of(studio, wish, sheet, spans, score_job_id)
             outcome = pipeline.run(sheet, theirs, wish.rubric, provider, recorder, jobs.options(studio))
+            if row.kind == "google":
+                _flush(studio, score_job_id, sheet, theirs)
         except BaseException as error:
-            _note(studio, score_job_id, theirs, error)
+            # Here, where they are still held: nobody else says anything of them meanwhile.
+            with _heard(error):
+                _note(studio, score_job_id, mine or _free(studio, theirs), error, fate)
             raise
-        if row.kind == "google":
-            jobs.write(studio, score_job_id, sheet)
     return outcome
 
 
-def _note(studio: Studio, score_job_id: int, theirs: Sequence[Chunk], error: BaseException) -> None:
+def _flush(studio: Studio, score_job_id: int, sheet: Sheet, theirs: Sequence[Chunk]) -> None:
+    """Into a Google Sheet, what was scored of these chunks. All of it is compared when the last chunk has ended: to do
+    so after each run would spend what Google allows a minute on rows that are there."""
+    spans = [chunk.span for chunk in theirs]
+    first, last = min(span.first for span in spans), max(span.last for span in spans)
+    with studio.database.session() as session, contextlib.closing(score_rows.answers(session, score_job_id)) as found:
+        known = itertools.takewhile(lambda row: row.row < last, found)
+        try:
+            sheet.finish(row for row in known if row.row >= first)
+        except Unavailable as error:
+            log.warning("%s; what was scored is kept in the database, and is written when all is", error)
+
+
+@contextlib.contextmanager
+def _heard(error: BaseException) -> Iterator[None]:
+    """What ended a run is what its caller is to hear, though it could not be noted."""
+    try:
+        yield
+    except OrimonoError as unnoted:
+        log.warning("after %s: %s", type(error).__name__, unnoted)
+
+
+def _free(studio: Studio, theirs: Sequence[Chunk]) -> list[Chunk]:
+    """Those on which no run works at this moment."""
+    with studio.database.session() as session:
+        held = score_jobs.held_chunks(session, [chunk.id for chunk in theirs])
+    return [chunk for chunk in theirs if chunk.id not in held]
+
+
+def _note(studio: Studio, score_job_id: int, theirs: Sequence[Chunk], error: BaseException, fate: Fate) -> None:
     """What follows for the sheet from what ended a run of its chunks."""
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable) and not fate.last:
         return  # the same run tries again
+    ids, retries = [chunk.chunk_id for chunk in theirs], studio.settings.whole("score_retries")
     with studio.database.session() as session:
         if isinstance(error, BadInput):
+            chunks.leave(session, ids)
             score_jobs.fail(session, score_job_id, str(error))
+        elif isinstance(error, Unavailable):
+            chunks.broken(session, ids, str(error), clock.now(), retries=retries)
         elif isinstance(error, Exception):
             sentence = f"failed in Orimono itself ({type(error).__name__}); see the run's log in the Dagster UI"
-            retries = studio.settings.whole("score_retries")
-            chunks.broken(session, [chunk.chunk_id for chunk in theirs], sentence, clock.now(), retries=retries)
+            chunks.broken(session, ids, sentence, clock.now(), retries=retries)
         else:
-            score_jobs.fail(session, score_job_id, "its run was ended by a person; `orimono retry` goes on with it")
+            chunks.leave(session, ids)
+            if fate.canceled():
+                sentence = "its run was ended by a person; `orimono retry` goes on with it"
+                score_jobs.fail(session, score_job_id, sentence)
 
 
 def publish(studio: Studio, key: str) -> list[Result[Any]]:

@@ -43,6 +43,7 @@ class Chunk:
 class Due:
     """A chunk as the orchestrator sees it. ``f"{chunk_id}:{attempts + 1}"`` is a run key that is new each time."""
 
+    id: int
     chunk_id: str
     number: int
     score_job_id: int
@@ -115,6 +116,13 @@ def under_way(session: Session, before: datetime) -> list[Due]:
     return [_due(row) for row in score_chunks.under_way(session, before)]
 
 
+def held(session: Session, of: Sequence[Due]) -> set[int]:
+    """Ids of those that somebody works on at this moment."""
+    from pipelines.storage import score_jobs
+
+    return score_jobs.held_chunks(session, [chunk.id for chunk in of])
+
+
 def grouped(waiting: Sequence[Due]) -> list[list[Due]]:
     """Of one sheet, in order: first tries that follow each other together, as many as a run takes; every other chunk by
     itself, since what ails it must not hold up others."""
@@ -151,6 +159,14 @@ def broken(session: Session, chunk_ids: Collection[str], error: str, now: dateti
 
     for row in score_chunks.locked_by_keys(session, chunk_ids, "planned", *score_chunks.UNDER_WAY):
         fail(row, error, now, retries)
+
+
+def leave(session: Session, chunk_ids: Collection[str]) -> None:
+    """The run of these ends without an end of theirs: they wait for the next, and nothing is held against them."""
+    from pipelines.storage import score_chunks
+
+    for row in score_chunks.locked_by_keys(session, chunk_ids, *score_chunks.UNDER_WAY):
+        row.status, row.not_before = "planned", None
 
 
 def fail(row: ScoreChunk, error: str, now: datetime, retries: int) -> None:
@@ -239,4 +255,5 @@ def _chunk(row: ScoreChunk) -> Chunk:
 def _due(row: Row[ScoreChunk, ScoreJob]) -> Due:
     chunk, sheet = row
     assert sheet.job_id is not None  # the query joins it
-    return Due(chunk.chunk_id, chunk.number, sheet.id, sheet.job_id, chunk.attempts, str(sheet.asking.get("provider")))
+    provider = str(sheet.asking.get("provider"))
+    return Due(chunk.id, chunk.chunk_id, chunk.number, sheet.id, sheet.job_id, chunk.attempts, provider)

@@ -174,11 +174,26 @@ def wrote(session: Session, score_job_id: int, written: Mapping[str, Any]) -> No
 
 def held(session: Session) -> set[int]:
     """Ids (below 2^31) of the score jobs that somebody works on at this moment."""
+    return _locked(session, SHEET_LOCK)
+
+
+def held_chunks(session: Session, chunk_ids: Collection[int]) -> set[int]:
+    """Of these chunks (ids of rows) those that somebody holds at this moment, alone or with the whole sheet."""
+    if not chunk_ids:
+        return set()
+    query = select(ScoreChunk.id, ScoreChunk.score_job_id).where(of_jobs(ScoreChunk.id, chunk_ids))
+    alone, whole = _locked(session, CHUNK_LOCK), _locked(session, SHEET_LOCK, "ExclusiveLock")
+    rows = session.execute(query)
+    return {chunk for chunk, sheet in rows if narrow(chunk) in alone or narrow(sheet) in whole}
+
+
+def _locked(session: Session, kind: int, mode: str = "") -> set[int]:
     query = text(
         "select objid::bigint from pg_locks where locktype = 'advisory' and classid = :kind and objsubid = 2"
         " and granted and database = (select oid from pg_database where datname = current_database())"
+        " and mode like :mode"
     )
-    return set(session.execute(query, {"kind": SHEET_LOCK}).scalars())
+    return set(session.execute(query, {"kind": kind, "mode": mode or "%"}).scalars())
 
 
 def of_persons(session: Session, jobs: Collection[int], hashes: Collection[str]) -> list[int]:

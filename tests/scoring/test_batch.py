@@ -1,0 +1,156 @@
+"""Sheets of a batch, chunk by chunk: what becomes of the chunks when a run of them ends before they do, and what is
+written when they have ended."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from pipelines.errors import BadInput, Unavailable
+from pipelines.intake import batches, scan
+from pipelines.scoring import batch, chunks, jobs, recording
+from pipelines.scoring.batch import Fate
+from pipelines.storage.scoring_tables import ScoreChunk, ScoreJob
+from pipelines.studio import Studio
+from tests.dags.test_score_requests import until_let_go
+from tests.governance.conftest import studio as studio
+from tests.scoring.llm_server import LLM, Behaviour, serve
+
+ROWS = 700  # two chunks
+
+
+@pytest.fixture(scope="module")
+def llm() -> Iterator[LLM]:
+    with serve(Behaviour()) as found:
+        yield found
+
+
+@pytest.fixture
+def asked(studio: Studio, llm: LLM) -> Studio:
+    return replace(
+        studio,
+        settings=replace(
+            studio.settings,
+            workers="1",
+            openai_base_url=llm.url,
+            openai_api_key="sk-test",
+            score_provider="openai",
+            score_model="m",
+        ),
+    )
+
+
+def taken(studio: Studio, *names: str) -> str:
+    """A job with these sheets, cut into chunks; its batch."""
+    folder = studio.settings.inbox / "opinions"
+    folder.mkdir(parents=True)
+    for name in names:
+        with (folder / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["utterance"], *([f"{name} {n}"] for n in range(ROWS))])
+    listed = ", ".join(f"{{file: {name}, kind: sheet}}" for name in names)
+    said = f"owner: tester@example.com\nfiles: [{listed}]\nscore: {{categories: [joy, anger]}}\n"
+    (folder / "job.yaml").write_text(said)
+    (folder / "_COMPLETE").touch()
+    time.sleep(studio.settings.number("settle_seconds") * 2)
+    scan.scan(studio.settings.inbox, studio.database, studio.objects, studio.settings)
+    with studio.database.session() as session:
+        (made,) = batches.plan_batches(session)
+    results = batch.register(studio, made.key)
+    assert [result.error for result in results] == [None] * len(names)
+    return made.key
+
+
+def rows(studio: Studio) -> list[tuple[str, str | None, int]]:
+    with studio.database.session() as session:
+        found = session.execute(select(ScoreChunk).order_by(ScoreChunk.id)).scalars()
+        return [(one.status, one.last_error, one.retry_count) for one in found]
+
+
+def due(studio: Studio) -> list[str]:
+    with studio.database.session() as session:
+        return [one.chunk_id for one in chunks.due(session, chunks.clock.now())]
+
+
+def request(studio: Studio) -> list[str]:
+    keys = due(studio)
+    with studio.database.session() as session:
+        chunks.request(session, keys, chunks.clock.now())
+    return keys
+
+
+def error(studio: Studio) -> str | None:
+    with studio.database.session() as session:
+        return session.execute(select(ScoreJob.error)).scalar_one()
+
+
+def test_a_sheet_that_cannot_be_opened_any_more_says_so_and_is_not_asked_for_again(asked: Studio) -> None:
+    taken(asked, "a.csv")
+    with asked.database.session() as session:
+        place = session.execute(select(ScoreJob.place)).scalar_one()
+    keys = request(asked)
+    local = Path(asked.objects.local(place))
+    data = local.read_bytes()
+    local.chmod(0o644)
+    local.write_bytes(b"another header\nx\n")
+    with pytest.raises(BadInput) as raised:
+        batch.run(asked, keys)
+    assert error(asked) == str(raised.value) and "utterance" in str(raised.value)
+    assert rows(asked) == [("planned", None, 0)] * 2 and due(asked) == []
+    local.write_bytes(data)
+    with asked.database.session() as session:
+        assert batch.score_jobs.ended(session) != []
+        session.execute(update(ScoreJob).values(error=None))
+    assert set(batch.run(asked, request(asked)).finished) == set(keys)
+
+
+def test_what_is_away_is_left_to_the_same_run_until_its_last_try(asked: Studio) -> None:
+    taken(asked, "a.csv")
+    keys = request(asked)
+    away = _raising(Unavailable("the provider", "is away", 7))
+    for last, expected in ((False, ("requested", None, 0)), (True, ("failed", "the provider: is away", 1))):
+        with pytest.MonkeyPatch.context() as patched, pytest.raises(Unavailable):
+            patched.setattr(jobs, "provider_of", away)
+            batch.run(asked, keys, Fate(last=last))
+        for status, sentence, retries in rows(asked):
+            assert (status, (sentence or "").partition(";")[0] or None, retries) == expected
+    assert due(asked) == [] and error(asked) is None
+
+
+def test_chunks_that_another_run_holds_are_its_own(asked: Studio) -> None:
+    taken(asked, "a.csv")
+    keys = request(asked)
+    with asked.database.session() as session:
+        first, second = (chunk for theirs in chunks.by_keys(session, keys).values() for chunk in theirs)
+        score_job_id = session.execute(select(ScoreJob.id)).scalar_one()
+    with recording.held(asked.database, score_job_id, [first]), pytest.raises(Unavailable, match="another run works"):
+        batch.run(asked, keys)
+    (mine, _, _), (_, told, retries) = rows(asked)
+    assert mine == "requested" and told is not None and "another run works" in told and retries == 1
+    until_let_go(asked.database)
+    with recording.held(asked.database, score_job_id), asked.database.session() as session:
+        assert batch.score_jobs.held_chunks(session, [first.id, second.id]) == {first.id, second.id}
+
+
+@pytest.mark.parametrize("canceled", [True, False])
+def test_only_a_person_ends_a_sheet(asked: Studio, canceled: bool) -> None:
+    taken(asked, "a.csv")
+    keys = request(asked)
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(jobs, "provider_of", _raising(KeyboardInterrupt()))
+        batch.run(asked, keys, Fate(canceled=lambda: canceled))
+    assert rows(asked) == [("planned", None, 0)] * 2
+    assert (error(asked) or "").startswith("its run was ended by a person") == canceled
+    assert due(asked) == ([] if canceled else keys)
+
+
+def _raising(error: BaseException) -> Callable[..., object]:
+    def raise_it(*_: object) -> object:
+        raise error
+
+    return raise_it
