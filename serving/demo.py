@@ -21,6 +21,7 @@ from resources import instance
 
 EPOCHS = "2"
 _FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_WHERE = "`make dev` shows its log"
 VIEWER = "15"  # of the sample's decisions
 Answer = tuple[dict[str, Any], list[str]]
 
@@ -72,13 +73,14 @@ def _run_batch(studio: Studio, key: str) -> None:
             else:
                 batches.mark_failed(session, key, f"its run {run_id} failed; see its log in the Dagster UI")
     if not success:
-        raise OrimonoError(f"batch {key}: its run {run_id} failed; `make dev` shows its log")
+        raise OrimonoError(f"batch {key}: its run {run_id} failed; {_WHERE}")
 
 
 def _score(studio: Studio) -> None:
     """What the sensor does for sheets: their chunks, twenty a run, then the batches that hold them."""
     import dagster as dg
 
+    from assets.partitions import SHEET_TAG
     from pipelines import clock
     from pipelines.scoring import chunks
 
@@ -90,11 +92,17 @@ def _score(studio: Studio) -> None:
             dagster.add_dynamic_partitions("score_chunks", group)
             with studio.database.session() as session:
                 chunks.request(session, group, clock.now())
-            _execute(dagster, "scoring_chunks", tags={_FIRST: group[0], _LAST: group[-1]})
+            sheet = group[0].rpartition("-")[0]
+            tags = {_FIRST: group[0], _LAST: group[-1], SHEET_TAG: sheet}
+            run_id, success = _execute(dagster, "scoring_chunks", tags=tags)
+            if not success:
+                raise OrimonoError(f"chunks {group[0]} to {group[-1]}: their run {run_id} failed; {_WHERE}")
         with studio.database.session() as session:
             ready = list(chunks.unwritten(session))
         for batch in ready:
-            _execute(dagster, "scoring_sheets", batch)
+            run_id, success = _execute(dagster, "scoring_sheets", batch)
+            if not success:
+                raise OrimonoError(f"the sheets of batch {batch}: their run {run_id} failed; {_WHERE}")
 
 
 def _train() -> None:
@@ -104,7 +112,7 @@ def _train() -> None:
     with dg.DagsterInstance.get() as dagster:
         run_id, success = _execute(dagster, "weekly_training")
     if not success:
-        raise OrimonoError(f"the training's run {run_id} failed; `make dev` shows its log")
+        raise OrimonoError(f"the training's run {run_id} failed; {_WHERE}")
 
 
 def _execute(
