@@ -14,8 +14,11 @@ from pipelines.scoring.scored import Answer
 
 MAX_CONTENT = 200_000  # characters; 256 categories need 60,000
 MAX_REASON = 2_000  # characters
+TRIES, SEARCHED = 50, 1 << 16  # beginnings of objects, and characters, that an answer is looked for in amid other words
+THOUGHT = "</think>"  # ends what is not the answer yet
 NAMED = 5  # categories, in a message
 FENCED = re.compile(r"\A```[\w-]*[ \t]*\r?\n(.*?)(?:\n[ \t]*)?```\Z", re.DOTALL)
+DECODER = json.JSONDecoder()
 BREAKS = re.compile(r"[\t-\r\x85\u2028\u2029]+")
 UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -28,13 +31,19 @@ class Invalid(Exception):
         super().__init__(reason)
 
 
-def parse(content: str, rubric: Rubric) -> Answer:
-    """The answer that ``content`` is, a JSON object, perhaps in a code fence.
+def parse(content: str, rubric: Rubric, *, cut: bool = False) -> Answer:
+    """The answer that ``content`` is or holds: a JSON object, perhaps in a code fence or amid other words. ``cut``: it
+    ended at the model's limit of tokens.
 
     Scores are in the rubric's order. ``reason`` and ``confidence`` may be missing, other keys are passed over. The
     reason comes without line breaks, control characters and halves of characters, cut at MAX_REASON. Raises Invalid.
     """
-    found = _object(content)
+    try:
+        found = _object(content)
+    except Invalid:
+        if cut:
+            raise Invalid("it ended half way, at the limit of tokens; think and say less") from None
+        raise
     scores = found.get("scores")
     if not isinstance(scores, dict):
         raise Invalid("it has no object named scores" if scores is None else "scores is not an object")
@@ -72,7 +81,10 @@ def _object(content: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         if not content:
             raise Invalid("it is empty") from None
-        raise Invalid(f"it is not JSON from character {error.pos + 1} on") from None
+        held = _held(content)
+        if held is None:
+            raise Invalid(f"it is not JSON from character {error.pos + 1} on") from None
+        found = held
     except ValueError:  # a number of more digits than Python reads
         raise Invalid("it holds a number out of any scale") from None
     except RecursionError:
@@ -80,6 +92,27 @@ def _object(content: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Invalid("it is not a JSON object")
     return found
+
+
+def _held(content: str) -> dict[str, Any] | None:
+    """The object with scores that stands amid other words. Two that differ are no answer: one may be the text's."""
+    content = content.rpartition(THOUGHT)[2][:SEARCHED]
+    held: dict[str, Any] | None = None
+    at = content.find("{")
+    for _ in range(TRIES):
+        if at < 0:
+            break
+        end = at + 1
+        try:
+            found, end = DECODER.raw_decode(content, at)
+        except (ValueError, RecursionError):
+            found = {}
+        if isinstance(found.get("scores"), dict):
+            if held is not None and held["scores"] != found["scores"]:
+                raise Invalid("it holds more than one answer")
+            held = held or found
+        at = content.find("{", end)
+    return held
 
 
 def _repaired(scores: dict[str, Any], rubric: Rubric, name: str) -> int:

@@ -102,6 +102,68 @@ def test_a_reason_fit_for_a_cell_and_a_database():
     assert len(parse(changed(reason="é" * 5_000), RUBRIC).reason) == MAX_REASON
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Sure! Here you are: {}",
+        "{}\nI hope that helps {you}.",
+        "<think>between {1} and {5}</think>{}",
+        '<think>perhaps {"scores": {"joy": 2}}, no</think>\n{}',
+        "<think>" + "hm { " * 30_000 + "</think>{}",
+        "Here:\n```json\n{}\n```\nThe scale is {1, 5}.",
+        'It is {"a": 1}, or [{"b": {}}], thus {}',
+        "{}\n{}",
+    ],
+)
+def test_words_around_an_answer_are_passed_over(words):
+    head, _, tail = words.rpartition("{}")
+    assert parse(f"{head.replace('{}', changed())}{changed()}{tail}", RUBRIC) == Answer((1, 5, 3), 0.5, "glad")
+
+
+def test_two_answers_are_none():
+    """The text may hold one of its own, which the model quotes."""
+    with pytest.raises(Invalid, match="more than one answer"):
+        parse(f"The text says {scored(joy=5)}, but: {changed()}", RUBRIC)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (f"Here: {changed()[:-40]}", "it is not JSON"),  # what is inside it is not it
+        (f"{'{' * 60} {changed()}", "it is not JSON"),
+        (f"{'x' * 70_000} {changed()}", "it is not JSON"),
+        ("x " + '{"a":' * 30_000, "it is not JSON"),
+        ("x " + '{"scores": ' + "1" * 5_000 + "}", "it is not JSON"),
+        (f"Here: {scored(joy=9)}", 'from 1 to 5: "joy"'),
+    ],
+)
+def test_what_is_not_found_amid_words(content, reason):
+    with pytest.raises(Invalid) as caught:
+        parse(content, RUBRIC)
+    assert reason in caught.value.reason
+
+
+def test_what_was_cut_is_said_to_be():
+    for content in ("", changed()[:-10], "let me think"):
+        with pytest.raises(Invalid, match="limit of tokens"):
+            parse(content, RUBRIC, cut=True)
+    assert parse(changed(), RUBRIC, cut=True).scores == (1, 5, 3)
+
+
+PROSE = st.text(st.characters(exclude_characters="{"), max_size=50)
+
+
+@given(PROSE, st.lists(st.sampled_from(["{", "{}", '{"a": [1]}', "{x}"]) | PROSE, max_size=8), st.text(max_size=50))
+def test_any_words_around_an_answer_are_passed_over(before, between, after):
+    around = ["words ", before, *between]
+    if '"scores"' in after:
+        return
+    # A "{" that is never closed may swallow the answer only when what follows makes an object of both, which no
+    # text before a '{"scores"' does: it would have to end in a key and a colon.
+    content = "".join(around) + " " + changed() + " " + after.replace("</think>", "")
+    assert parse(content, RUBRIC) == Answer((1, 5, 3), 0.5, "glad")
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 8) | st.floats() | st.text(max_size=5),
     lambda inner: (
