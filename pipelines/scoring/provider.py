@@ -42,6 +42,7 @@ class Reply:
     content: str
     usage: Usage = field(default_factory=Usage)
     quota: Quota | None = None
+    cut: bool = False  # at the model's limit of tokens; validation.py is told, to say so when it is invalid
 
 
 class Throttled(Exception):
@@ -74,7 +75,7 @@ class Lost(Exception):
 class Provider(Protocol):
     """Opened and closed inside the event loop that asks. ``ask`` raises Throttled, Refused, Lost or BadInput."""
 
-    name: str  # "openai", "gemini", "local"
+    name: str  # "openai", "gemini", "local"; of another address than the provider's own, "openai@host:port/path"
     model: str
     prompt: str  # the system prompt, for cache keys
     most: int | None  # requests in flight at once, where the provider or the operator sets a limit

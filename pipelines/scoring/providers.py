@@ -28,7 +28,7 @@ def opened(
     labelled: Sequence[tuple[str, tuple[int | None, ...]]] = (),
 ) -> Provider:
     """The provider ``name``, not entered yet; nobody is asked anything. None is the settings', but openai when there
-    is a ``base_url``.
+    is a ``base_url``. ``model`` None is the settings', when the provider is the settings', else the provider's usual.
 
     ``concurrency``: requests in flight, at most. ``labelled``: texts with people's scores, for the local scorer.
     Raises BadInput for an unknown name, a key that is missing or would travel unencrypted, an address that is none.
@@ -38,7 +38,6 @@ def opened(
         raise BadInput(f"provider {name[:40]!r}", "is not known", f"choose one of {', '.join(NAMES)}")
     if concurrency is not None and concurrency < 1:
         raise BadInput("concurrency", f"is {concurrency}", "give a number from 1 on")
-    # A model in the settings is the settings' provider's.
     model = model or (settings.score_model if name == settings.score_provider else "")
     if len(model) > MAX_MODEL or not sayable(model):
         raise BadInput("model", "is not a name in one line", "give the name that its provider lists")
@@ -72,13 +71,17 @@ def gemini_endpoint(settings: Settings, base_url: str | None = None) -> Endpoint
 
 
 def _endpoint(key: str, base: str, kind: str) -> Endpoint:
-    from pipelines.scoring.wire import Endpoint
+    from pipelines.scoring.wire import Endpoint, place
 
     usual: str = getattr(Settings(), f"{kind}_base_url")
+    try:
+        own = place(base).removesuffix("/v1beta") == place(usual)
+    except ValueError:
+        own = False  # no address: Endpoint.of says so
     return Endpoint.of(
         base,
         key,
         key_setting=f"ORIMONO_{kind.upper()}_API_KEY",
         base_setting=f"ORIMONO_{kind.upper()}_BASE_URL",
-        needs_key=base.rstrip("/") == usual,
+        needs_key=own,
     )

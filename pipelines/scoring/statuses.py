@@ -21,7 +21,8 @@ from pipelines.scoring.wire import Endpoint, Heard, estimated
 
 LONGEST_WAIT = 86_400.0  # s
 LONGEST_MESSAGE = 200  # characters
-QUOTED = 16  # characters: where a message repeats so many of a text's first, it is taken to quote it
+QUOTED = 12  # characters: a message that shares so many in a row with a text is taken to quote it
+LOOKED_AT = 2_000  # characters of a message that are
 UNPAID = (408, 409, 425, 503, 529)  # says that nothing was computed
 
 # Looked for in code and message, in small letters.
@@ -31,10 +32,14 @@ TOO_LONG = (
     "context_length_exceeded", "context length", "context window", "context size", "maximum number of tokens",
     "token count", "too many tokens", "prompt is too long", "string_above_max_length",
 )  # fmt: skip
+POLICY_CODES = ("content_policy", "content_filter", "invalid_prompt", "responsibleaipolicy", "flagged_input")
 POLICY = (
-    "content_policy", "content policy", "content_filter", "content management policy", "responsibleaipolicy",
-    "safety system", "moderation", "flagged",
+    *POLICY_CODES, "content policy", "content management policy", "safety system", "moderation", "flagged",
 )  # fmt: skip
+EVERYBODY = ("account", "organization", "organisation", "project", "api key")  # who is refused, and not a row's text
+NO_MODEL = ("model_not_found", "not found", "not_found", "does not exist", "no such model", "unknown model")
+BUSY = ("rate_limit", "rate limit", "too many requests", "resource_exhausted")
+ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[abfnrtv0])")
 KEYLIKE = re.compile(r"\b(?:sk|pk|gsk|xai|key)-[\w*-]{6,}|\bAIza[\w-]{10,}|\bBearer +\S+")
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?\Z")
 
@@ -46,10 +51,13 @@ class Objected(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An error's body: ``words`` to be searched, in small letters, and its own message to be shown."""
+    """An error's body: ``words`` to be searched, in small letters, ``codes`` those of them that are no prose; its own
+    message to be shown, and ``kinds`` (code, type, param) in its place."""
 
     message: str = ""
     words: str = ""
+    codes: str = ""
+    kinds: tuple[str, ...] = ()
     wait: float | None = None  # s; Gemini says it in the body
 
 
@@ -67,19 +75,22 @@ def trouble(body: bytes) -> Trouble:
     if not isinstance(error, dict):
         error = {"message": error}
     message = error.get("message") or error.get("detail") or ""
-    if isinstance(
-        message, list
-    ):  # pydantic's: "Extra inputs are not permitted" at ["body", "temperature"], and the input
+    # pydantic's: "Extra inputs are not permitted" at ["body", "temperature"], and the input
+    if isinstance(message, list):
         message = "; ".join(_placed(part) for part in message if isinstance(part, dict))
     message = message if isinstance(message, str) else ""
-    words = [message, *(str(error.get(name) or "") for name in ("code", "type", "status", "param"))]
+    kinds = tuple(str(part) for name in ("code", "type", "param") if isinstance(part := error.get(name), str | int))
+    codes = [*kinds, str(error.get("status") or "")]
+    if isinstance(metadata := error.get("metadata"), dict) and metadata.get("flagged_input"):
+        codes.append("flagged_input")  # a gateway's own moderation of one request
     wait = None
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict):
-            words += [str(detail.get("reason") or ""), _quotas(detail)]
+            codes += [str(detail.get("reason") or ""), _quotas(detail)]
             wait = duration(str(detail.get("retryDelay") or "")) or wait
-    return Trouble(message, " ".join(words).lower(), wait)
+    said = " ".join(codes).lower()
+    return Trouble(message, f"{message.lower()} {said}", said, kinds, wait)
 
 
 def _placed(part: dict[str, Any]) -> str:
@@ -96,36 +107,92 @@ def _quotas(detail: dict[str, Any]) -> str:
 
 def failure(heard: Heard, endpoint: Endpoint, model: str, *, text: str = "", sent: int = 0) -> Exception:
     """What to raise for an answer that is not 200. ``text``: the row's; ``sent``: bytes of the request."""
-    status, found = heard.status, trouble(heard.body)
+    return _judged(heard.status, heard.headers, trouble(heard.body), endpoint, model, text, sent)
+
+
+def unanswered(heard: Heard, endpoint: Endpoint, model: str, *, text: str = "", sent: int = 0) -> Exception:
+    """What to raise for a 200 whose body is no answer. Some gateways put the error of whom they asked into it, with
+    its status as the code, with a word for it, or with neither."""
+    usage = estimated(sent, len(heard.body))
+    try:
+        body = json.loads(heard.body)
+    except (ValueError, RecursionError):
+        return Lost("an answer cut short", usage)
+    if isinstance(body, list) and body:
+        body = body[0]
+    error = body.get("error") if isinstance(body, dict) else None
+    if not error:
+        return Lost("an answer that is none", usage)
+    found = trouble(heard.body)
+    status = _status(error, found)
+    if status is None:
+        said = shown(found, endpoint.key, text)
+        return Lost(f"answered with an error{': ' + said if said else ''}", usage)
+    return _judged(status, heard.headers, found, endpoint, model, text, sent)
+
+
+def _status(error: object, found: Trouble) -> int | None:
+    """That an error would have had."""
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    if code.isascii() and code.isdigit() and len(code) == 3 and 400 <= int(code) < 600:
+        return int(code)
     words = found.words
-    said = shown(found.message, endpoint.key, text)
-    at = f"by {endpoint.host} ({status}{': ' + said if said else ''})"
     if any(word in words for word in NO_KEY):
-        return _bad_key(endpoint, at)
+        return 401
+    if any(word in words for word in NO_MONEY):
+        return 402
+    if any(word in words for word in (*TOO_LONG, *POLICY)) and not any(word in words for word in EVERYBODY):
+        return 400
+    if "model" in words and any(word in words for word in NO_MODEL):
+        return 404
+    return 429 if any(word in words for word in BUSY) else None
+
+
+def _judged(
+    status: int, headers: Mapping[str, str], found: Trouble, endpoint: Endpoint, model: str, text: str, sent: int
+) -> Exception:
+    words = found.words
+    # Of 403 only what a code says of the text: in prose, it is mostly the account that has been "flagged".
+    told = found.codes if status == 403 else words
+
+    def at() -> str:  # not made for each 429 of a storm
+        said = shown(found, endpoint.key, text)
+        return f"by {endpoint.host} ({status}{': ' + said if said else ''})"
+
+    if any(word in words for word in NO_KEY):
+        return _bad_key(endpoint, at())
     if status == 402 or any(word in words for word in NO_MONEY):
-        reason = f"was refused for want of quota or credit {at}"
+        reason = f"was refused for want of quota or credit {at()}"
         return BadInput(f"model {model}", reason, "add credit or wait for the quota, then resume")
-    if status in (400, 403, 413, 422) and any(word in words for word in TOO_LONG):
+    if status in (400, 403, 413, 422) and any(word in told for word in TOO_LONG):
         return Refused("longer than the model's context")
-    if status in (400, 403, 422) and any(word in words for word in POLICY):
+    if status in (400, 403, 422) and _is_policy(status, found):
         return Refused("the provider's content policy")
     if status in (401, 403):
-        return _bad_key(endpoint, at)
+        return _bad_key(endpoint, at())
     if status == 413 or (status == 429 and "request too large" in words):  # for a minute's tokens: it always will be
         return Refused("larger than the provider takes")
-    wait = retry_after(heard.headers)
+    wait = retry_after(headers)
     wait = found.wait if wait is None else wait
     if status == 429:
-        return Throttled(wait, quota(heard.headers))
+        return Throttled(wait, quota(headers))
     if status in UNPAID or status >= 500:
         usage = None if status in UNPAID else estimated(sent)
         return Lost(f"answered {status}", usage, wait)
     if status == 404 and "model" in words:
-        return BadInput(f"model {model}", f"was refused {at}", "name one that your key may use, with --model")
+        return BadInput(f"model {model}", f"was refused {at()}", "name one that your key may use, with --model")
     if 300 <= status < 400 or status in (404, 405, 410):
         reason = f"leads to {endpoint.host}, which has no such page ({status})"
         return BadInput(endpoint.base_setting, reason, f"correct the address (many end in /v1), or the model {model}")
-    return Objected(f"model {model}", f"refused the request {at}", "correct the model, or choose another")
+    return Objected(f"model {model}", f"refused the request {at()}", "correct the model, or choose another")
+
+
+def _is_policy(status: int, found: Trouble) -> bool:
+    """Whether a row's text was refused for what it says. Prose counts where it is not about everybody."""
+    if any(word in found.codes for word in POLICY_CODES):
+        return True
+    prose = status != 403 and not any(word in found.words for word in EVERYBODY)
+    return prose and any(word in found.words for word in POLICY)
 
 
 def _bad_key(endpoint: Endpoint, at: str) -> BadInput:
@@ -134,16 +201,44 @@ def _bad_key(endpoint: Endpoint, at: str) -> BadInput:
     return BadInput(endpoint.key_setting, f"was refused {at}", "set it to a key that is valid there")
 
 
-def shown(message: str, key: str, text: str) -> str:
-    """A provider's message as people may see it: one line, cut, without the key and without the row's text."""
+def shown(found: Trouble, key: str, text: str) -> str:
+    """A provider's message as people may see it: one line, cut, without the key. Where it may quote the row's text,
+    its code, type and param stand for it."""
+    line = _line(found.message, key)
+    if line and quotes(line, text):
+        line = _line(", ".join(kind for kind in found.kinds if not quotes(kind, text)), key)
+    return line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + "..."
+
+
+def _line(message: str, key: str) -> str:
     if key:
         message = message.replace(key, "***")
-    start = message.find(text[:QUOTED]) if len(text) >= QUOTED // 4 else -1
-    if start >= 0:
-        message = f"{message[:start]}(the text)"
-    line = next((line.strip() for line in message.splitlines() if line.strip()), "")
-    line = "".join(c for c in KEYLIKE.sub("***", line) if c.isprintable() or c == "\u3000").rstrip(".; ")
-    return line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + "..."
+    line = next((line.strip() for line in message.splitlines() if line.strip()), "")[:LOOKED_AT]
+    return "".join(c for c in KEYLIKE.sub("***", line) if c.isprintable() or c == "\u3000").rstrip(".; ")
+
+
+def quotes(line: str, text: str) -> bool:
+    """Whether they share QUOTED characters in a row (all of a shorter text): verbatim, escaped as in JSON, or with
+    case, white space and escaping left aside. Of three letters or fewer, which any message holds, it is not said."""
+    if len(text) < (4 if text.isascii() else 1):
+        return False
+    escaped = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    pairs = ((line, text), *((line, form) for form in escaped), (_plain(line), _plain(text)))
+    return any(_shared(said, form) for said, form in pairs if form)
+
+
+def _shared(line: str, text: str) -> bool:
+    length = min(QUOTED, len(text))
+    return any(line[start : start + length] in text for start in range(len(line) - length + 1))
+
+
+def _plain(text: str) -> str:
+    def unescaped(found: re.Match[str]) -> str:
+        digits = found[1] or found[2]
+        return chr(int(digits, 16)) if digits else " "
+
+    text = ESCAPE.sub(unescaped, text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    return "".join(" " if c.isspace() else c for c in text.casefold() if (c.isprintable() or c.isspace()) and c != "\\")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -33,10 +33,12 @@ class Endpoint:
     key: str = field(repr=False)
     key_setting: str
     base_setting: str
+    own: bool  # the address is the provider's own, and not somebody's who speaks as it does
 
     @classmethod
     def of(cls, base: str, key: str, *, key_setting: str, base_setting: str, needs_key: bool) -> Endpoint:
-        """Raises BadInput for an address that is none, a key that is none, and a key that would travel unencrypted."""
+        """``needs_key``: of the provider's own address. Raises BadInput for an address that is none, a key that is
+        none, and a key that would travel unencrypted."""
         base, key = base.strip().rstrip("/"), key.strip()
         try:
             parts = urlsplit(base)
@@ -55,8 +57,22 @@ class Endpoint:
             raise BadInput(key_setting, f"is not set, and {host} answers nobody without a key", "set it to your key")
         if key and parts.scheme == "http" and not is_loopback(host):
             reason = f"would send a key unencrypted to {host}"
-            raise BadInput(base_setting, reason, f"use https://, or unset {key_setting}")
-        return cls(base, f"{host}:{port}" if port else host, key, key_setting, base_setting)
+            names = dict.fromkeys((key_setting, key_setting.removeprefix("ORIMONO_")))  # it is read from either
+            raise BadInput(base_setting, reason, f"use https://, or unset {' and '.join(names)}")
+        return cls(base, f"{host}:{port}" if port else host, key, key_setting, base_setting, needs_key)
+
+    def named(self, kind: str) -> str:
+        """What answers of this endpoint are kept under: ``kind``, and where it is unless it is the provider's own."""
+        return kind if self.own else f"{kind}@{place(self.base)}"
+
+
+def place(address: str) -> str:
+    """host:port/path of an http(s) address, written in one way: equal for addresses that lead to the same. No
+    credentials. ValueError for a port that is none."""
+    parts = urlsplit(address.strip())
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    return f"{host}:{port}{parts.path.rstrip('/')}"
 
 
 def is_loopback(host: str) -> bool:

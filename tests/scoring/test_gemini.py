@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from pipelines.errors import BadInput
-from pipelines.scoring.gemini import Gemini, dialect, read
+from pipelines.scoring.gemini import Gemini, dialect
 from pipelines.scoring.provider import Lost, Question, Refused, Reply, Throttled
 from pipelines.scoring.providers import opened
 from pipelines.scoring.rubric import Rubric
@@ -106,15 +106,18 @@ def test_a_models_name_stays_in_its_place(model):
     assert llm.mind.models == {quote(model.removeprefix("models/"), safe=""): 1}
 
 
-def heard(plain: object) -> Heard:
-    return Heard(200, {}, json.dumps(plain).encode())
+def read(plain: object) -> Reply:
+    heard = Heard(200, {}, json.dumps(plain).encode())
+    gemini = opened(Settings(), RUBRIC, "gemini", "m", "http://localhost:1")
+    assert isinstance(gemini, Gemini)
+    return gemini._read(heard, "a day", 100)
 
 
 def test_thoughts_are_paid_for_and_not_read():
     parts = [{"text": "hm", "thought": True}, {"text": '{"a":'}, {"text": " 1}"}]
     counts = {"promptTokenCount": 10, "candidatesTokenCount": 5, "thoughtsTokenCount": 7}
     candidate = {"content": {"parts": parts}, "finishReason": "STOP"}
-    reply = read(heard({"candidates": [candidate], "usageMetadata": counts}), 100)
+    reply = read({"candidates": [candidate], "usageMetadata": counts})
     assert (reply.content, reply.usage.tokens_in, reply.usage.tokens_out) == ('{"a": 1}', 10, 12)
 
 
@@ -124,4 +127,16 @@ def test_thoughts_are_paid_for_and_not_read():
 )
 def test_an_answer_that_is_none(plain):
     with pytest.raises(Lost):
-        read(heard(plain), 100)
+        read(plain)
+
+
+def test_an_error_in_a_200_is_one():
+    with pytest.raises(BadInput, match="ORIMONO_GEMINI_API_KEY"):
+        read({"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}})
+    with pytest.raises(Lost, match="answered with an error"):
+        read({"error": {"message": "it broke"}})
+
+
+def test_nothing_but_thoughts_up_to_the_limit_of_tokens():
+    reply = read({"candidates": [{"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}]})
+    assert (reply.content, reply.cut) == ("", True)

@@ -14,7 +14,8 @@ from pipelines.scoring.openai_chat import OpenAIChat
 from pipelines.scoring.provider import Lost, Question, Refused, Reply, Throttled
 from pipelines.scoring.providers import opened
 from pipelines.scoring.rubric import Rubric
-from pipelines.scoring.validation import parse
+from pipelines.scoring.validation import Invalid, parse
+from pipelines.scoring.wire import Heard
 from pipelines.settings import Settings
 from tests.scoring.llm_server import LLM, Behaviour, expected, expected_confidence, expected_reason, serve
 
@@ -236,3 +237,32 @@ def test_invalid_answers_come_as_they_are():
         first, second = asyncio.run(answers(provider(llm), Question("a day"), Question("a day")))
     assert json.loads(first.content)["scores"] == {}
     assert parse(second.content, RUBRIC)
+
+
+def read(plain: object) -> Reply:
+    chat = opened(Settings(), RUBRIC, "openai", "m", "http://localhost:1/v1")
+    assert isinstance(chat, OpenAIChat)
+    return chat._read(Heard(200, {}, json.dumps(plain).encode()), "what a day", 100)
+
+
+@pytest.mark.parametrize(
+    ("plain", "kind", "words"),
+    [
+        ({"error": {"code": "invalid_api_key"}}, BadInput, "ORIMONO_OPENAI_API_KEY"),
+        ({"error": "model not found"}, BadInput, "model m"),
+        ({"error": "it broke"}, Lost, "answered with an error: it broke"),
+        ({"choices": [{"message": {"content": None}}], "error": {"code": 502}}, Lost, "answered 502"),
+    ],
+)
+def test_an_error_in_a_200_is_one(plain, kind, words):
+    with pytest.raises(kind) as caught:
+        read(plain)
+    assert words in str(caught.value)
+
+
+def test_an_answer_that_ends_at_the_limit_of_tokens():
+    used = {"prompt_tokens": 9, "completion_tokens": 4_096}
+    reply = read({"choices": [{"message": {"content": None}, "finish_reason": "length"}], "usage": used})
+    assert (reply.content, reply.cut, reply.usage.tokens_out) == ("", True, 4_096)
+    with pytest.raises(Invalid, match="limit of tokens"):
+        parse(reply.content, RUBRIC, cut=reply.cut)

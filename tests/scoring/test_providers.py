@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from subprocess import run
 
 import pytest
 
 from pipelines.errors import BadInput
+from pipelines.scoring.openai_chat import OpenAIChat
 from pipelines.scoring.providers import gemini_endpoint, openai_endpoint, opened
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.wire import is_loopback
@@ -26,7 +28,24 @@ def test_the_providers_own_address_needs_a_key(name):
 def test_another_address_needs_none():
     assert openai_endpoint(Settings(), "http://10.0.0.7:8000/v1/").base == "http://10.0.0.7:8000/v1"
     assert openai_endpoint(Settings(), "http://10.0.0.7/v1/chat/completions").base == "http://10.0.0.7/v1"
-    assert opened(Settings(), RUBRIC, base_url="http://10.0.0.7/v1").name == "openai"
+    assert isinstance(opened(Settings(), RUBRIC, base_url="http://10.0.0.7/v1"), OpenAIChat)
+
+
+def test_whose_answers_they_are():
+    """Answers are kept under this name: not given again for another's model that happens to be called alike."""
+    settings = Settings(openai_api_key=KEY, gemini_api_key=KEY)
+
+    def name(kind: str, base: str | None = None) -> str:
+        return opened(settings, RUBRIC, kind, "m", base).name
+
+    assert (name("openai"), name("gemini")) == ("openai", "gemini")
+    assert name("openai", "https://API.openai.com:443/v1/chat/completions") == "openai"
+    assert name("gemini", "https://generativelanguage.googleapis.com/v1beta/") == "gemini"
+    assert name("openai", "https://LLM.example/a/v1/") == "openai@llm.example:443/a/v1"
+    assert name("gemini", "http://[::1]:8000/") == "gemini@[::1]:8000"
+    others = ["http://127.0.0.1:8000/v1", "http://127.0.0.1:8001/v1", "http://127.0.0.1:8000/v2", "https://llm/v1"]
+    keys = {RUBRIC.key("a day", name("openai", base), "m", "p") for base in (None, *others)}
+    assert len(keys) == 5
 
 
 @pytest.mark.parametrize("host", ["10.0.0.7", "llm.example", "localhost.example", "127.0.0.1.example", "[fe80::1]"])
@@ -38,6 +57,8 @@ def test_a_key_never_travels_unencrypted(host):
         with pytest.raises(BadInput, match="would send a key unencrypted") as caught:
             endpoint(settings, f"http://{host}/v1")
         assert KEY not in str(caught.value)
+        name = caught.value.what.removeprefix("ORIMONO_").removesuffix("_BASE_URL")
+        assert f"unset ORIMONO_{name}_API_KEY and {name}_API_KEY" in str(caught.value)
         assert endpoint(settings, f"https://{host}/v1").key == KEY
 
 
@@ -93,6 +114,15 @@ def test_a_model_of_the_settings_is_the_settings_providers():
     assert opened(settings, RUBRIC).model == "mine"
     assert opened(settings, RUBRIC, "openai").model != "mine"
     assert opened(settings, RUBRIC, "openai", "theirs", concurrency=3).most == 3
+    base = "http://127.0.0.1:1/v1"
+    assert opened(settings, RUBRIC, "gemini", base_url=base).model == "mine"
+    assert opened(settings, RUBRIC, base_url=base).model != "mine"  # an address alone is openai's
+    assert opened(settings, RUBRIC, "openai", base_url=base).model != "mine"
+    settings = replace(settings, score_provider="openai")
+    assert opened(settings, RUBRIC, base_url=base).model == opened(settings, RUBRIC).model == "mine"
+    assert opened(settings, RUBRIC, "gemini").model != "mine"
+    settings = replace(settings, score_provider="local")
+    assert "mine" not in (opened(settings, RUBRIC).model, opened(settings, RUBRIC, base_url=base).model)
 
 
 def test_nothing_heavy_is_loaded_before_it_is_wanted():

@@ -10,11 +10,22 @@ from multidict import CIMultiDict
 
 from pipelines.errors import BadInput
 from pipelines.scoring.provider import Lost, Quota, Refused, Throttled
-from pipelines.scoring.statuses import duration, failure, quota, retry_after, shown, trouble
+from pipelines.scoring.statuses import Trouble, duration, failure, quota, retry_after, shown, trouble, unanswered
 from pipelines.scoring.wire import Endpoint, Heard
 
 KEY = "secret-key-12345"
 ENDPOINT = Endpoint.of("https://llm.example/v1", KEY, key_setting="K", base_setting="B", needs_key=True)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "message", "details", "violations", "code", "detail"]), inner, max_size=3
+        )
+    ),
+)
 
 
 def failed(status: int, body: object = None, headers: dict[str, str] | None = None, text: str = "") -> Exception:
@@ -39,7 +50,16 @@ def error(message: str, **parts: object) -> dict[str, object]:
         (401, error("no"), BadInput, "K"),
         (402, error("no"), BadInput, "model m"),
         (403, error("no"), BadInput, "K"),
-        (403, error("Your input was flagged by moderation"), Refused, ""),
+        (403, error("Your account has been flagged for violations of the content policy"), BadInput, "K"),
+        (403, error("Your input was flagged by moderation"), BadInput, "K"),
+        (403, error("Maximum context length of your plan is 0"), BadInput, "K"),
+        (403, error("x", code="account_flagged", type="moderation"), BadInput, "K"),
+        (403, error("x", code="content_policy_violation"), Refused, ""),
+        (403, error("x", type="invalid_prompt"), Refused, ""),
+        (403, error("Your input was flagged", code=403, metadata={"flagged_input": "people's text"}), Refused, ""),
+        (400, error("Your account has been flagged"), BadInput, "model m"),
+        (400, error("Your input was flagged by moderation"), Refused, ""),
+        (400, error("Your account may not say this", code="content_filter"), Refused, ""),
         (404, error("The model does not exist"), BadInput, "model m"),
         (404, b"<html>", BadInput, "B"),
         (405, {"detail": "Method Not Allowed"}, BadInput, "B"),
@@ -131,30 +151,98 @@ def test_quota():
     assert quota(limits("14400", "14370", "2m59.56s")) == Quota(None, 14370, 179.56)  # a day's, not a minute's
 
 
+def said(message: str, text: str = "", key: str = "", *kinds: str) -> str:
+    return shown(Trouble(message, kinds=kinds), key, text)
+
+
 def test_what_people_are_shown():
-    assert shown(f"Bad key {KEY}, or Bearer abcdef.\nmore", KEY, "") == "Bad key ***, or ***"
-    assert shown("x" * 500, "", "") == "x" * 200 + "..."
-    assert (
-        shown("Cannot score 'my name is Ann Smith' today", "", "my name is Ann Smith and I live")
-        == "Cannot score '(the text)"
-    )
-    assert shown("\x1b[31m\n\n red", "", "") == "[31m"
+    assert said(f"Bad key {KEY}, or Bearer abcdef.\nmore", key=KEY) == "Bad key ***, or ***"
+    assert said("x" * 500) == "x" * 200 + "..."
+    assert said("\x1b[31m\n\n red") == "[31m"
+    assert said("Unsupported value: 'temperature'", "my name is Ann Smith") == "Unsupported value: 'temperature'"
+
+
+TEXT = 'my name is Ann Smith,\nI live at "12 Elm Street"; わたしの名前は花子で、住所は秘密です'
+
+
+@pytest.mark.parametrize(
+    "quote",
+    [
+        TEXT,
+        TEXT[:20],
+        r"at \"12 Elm Str",  # from its middle, escaped
+        "Ann Smith,\\nI live",
+        "Ann Smith,\\\\nI live",  # escaped twice
+        "ANN SMITH, I LIVE",
+        TEXT[-14:-1],
+        json.dumps(TEXT[-14:]),
+        json.dumps(json.dumps(TEXT[-14:])),
+        repr(TEXT),
+        "x" * 400 + TEXT[:20],
+    ],
+)
+def test_a_message_that_quotes_the_text_is_not_shown(quote):
+    message = f"Cannot score '{quote}' with {KEY}"
+    assert said(message, TEXT, KEY, "bad_value", "messages[1]", f"of {KEY}") == "bad_value, messages[1], of ***"
+    assert said(message, TEXT, KEY) == said("x", "", "")[1:]
+    for status in (400, 401, 404, 422):
+        found = failed(status, error(message, code="bad_value", param=TEXT), text=TEXT)
+        assert not any(word in str(found) for word in ("Ann", "Elm", "花子", "秘密", "u79d8", KEY)), str(found)
+
+
+def test_a_short_text_is_not_shown_either():
+    assert said("Cannot score 'さようなら'", "さようなら") == ""
+    assert said(f"Cannot score {json.dumps('さようなら')} now", "さようなら") == ""
+    assert said("Cannot score 'goodbye'", "goodbye") == ""
+    assert said("Cannot score this", "is") == "Cannot score this"
+
+
+@given(st.text(min_size=12), st.data())
+def test_no_run_of_the_text_is_ever_shown(text, data):
+    start = data.draw(st.integers(0, len(text) - 12))
+    part = text[start : start + 12]
+    quote = data.draw(st.sampled_from([part, json.dumps(part), json.dumps(part, ensure_ascii=False), repr(part)]))
+    if part.isprintable() and part.strip() == part:
+        assert said(f"Cannot score {quote}", text) == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        ({"error": {"code": "invalid_api_key"}}, BadInput, "K: was refused by llm.example (401)"),
+        ({"error": "model not found"}, BadInput, "model m: was refused by llm.example (404: model not found)"),
+        ({"error": {"message": "The model `m` does not exist", "code": "model_not_found"}}, BadInput, "model m"),
+        ({"error": {"message": "no", "type": "insufficient_quota"}}, BadInput, "credit"),
+        ({"error": {"message": "Rate limit reached"}}, Throttled, ""),
+        ({"error": {"code": 503}}, Lost, "answered 503"),
+        ({"error": {"code": "429", "message": "slow down"}}, Throttled, ""),
+        ({"error": {"code": "content_filter"}}, Refused, ""),
+        ({"error": {"message": "Your account was flagged"}}, Lost, "answered with an error: Your account was flagged"),
+        ([{"error": {"code": 401, "message": "no"}}], BadInput, "K: was refused"),
+        ({"error": "it broke at 'people are nice'"}, Lost, "answered with an error"),
+        ({"error": None}, Lost, "an answer that is none"),
+        ({"choices": []}, Lost, "an answer that is none"),
+        (b'{"error": "mod', Lost, "an answer cut short"),
+        (b"<html>", Lost, "an answer cut short"),
+    ],
+)
+def test_a_200_that_holds_an_error_is_taken_as_one(body, kind, words):
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    found = unanswered(Heard(200, CIMultiDict(), raw), ENDPOINT, "m", text="most people are nice", sent=400)
+    assert isinstance(found, kind)
+    assert words in str(found)
+    assert "nice" not in str(found)
+
+
+@given(JSON)
+def test_any_200_is_one_of_four(body):
+    found = unanswered(Heard(200, CIMultiDict(), json.dumps(body).encode()), ENDPOINT, "m")
+    assert isinstance(found, BadInput | Throttled | Refused | Lost)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"3", b"[]", b"null", b"\xff", b'{"error": "plain"}'])
 def test_any_body_is_read(body):
     assert trouble(body).message in ("", "plain")
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["error", "message", "details", "violations", "code", "detail"]), inner, max_size=3
-        )
-    ),
-)
 
 
 @given(st.integers(300, 599), JSON)
