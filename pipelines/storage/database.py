@@ -37,6 +37,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._given_up = False
 
     def __reduce__(self) -> tuple[type[Database], tuple[Settings]]:
         return (Database, (self.settings,))
@@ -66,14 +67,33 @@ class Database:
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back by an exception. Rows stay readable afterwards."""
+        self._check_given_up()
         with self.worded(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection where each statement is a transaction; a third of what a session costs."""
+        self._check_given_up()
         with self.worded(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             yield connection
+
+    def own_connection(self, timeout: float) -> Connection:
+        """For who keeps it: out of the pool, each statement a transaction, and ended by the server (Unavailable where
+        it is ``worded``) after so many seconds. To be closed."""
+        self._check_given_up()
+        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()  # nobody else is to get it with that limit
+        connection.execute(text(f"set statement_timeout = {timeout * 1000:.0f}"))
+        return connection
+
+    def give_up(self) -> None:
+        """It hangs: whoever asks from now on gets Unavailable at once, until ``dispose``. Does not block."""
+        self._given_up = True
+
+    def _check_given_up(self) -> None:
+        if self._given_up:
+            raise Unavailable("the database", "has not answered, and is not waited for any more", 60)
 
     def migrate(self) -> None:
         """Brings the tables to this version's state. Safe from any number of processes at once."""
@@ -109,6 +129,7 @@ class Database:
         if "engine" in self.__dict__:
             self.engine.dispose()
             del self.__dict__["engine"]
+        self._given_up = False
 
     def close(self) -> None:
         """At the end of a command or service: no connection left, and no part in the embedded server, which stops at
@@ -161,10 +182,19 @@ def _engine(url: URL) -> Engine:
         pool_pre_ping=True,
         pool_size=4,
         max_overflow=8,
-        connect_args={"connect_timeout": 10},
+        connect_args=_patience(url),
         json_serializer=_json,
         hide_parameters=True,  # an error is kept and shown, and they may name a person
     )
+
+
+def _patience(url: URL) -> dict[str, int]:
+    """How soon a server that is away is noticed, where a network is between: after about half a minute."""
+    host = url.host or str(url.query.get("host", ""))
+    if not host or host.startswith("/"):
+        return {"connect_timeout": 10}
+    probes = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
+    return {"connect_timeout": 10, **probes, "tcp_user_timeout": 30_000}
 
 
 def _json(value: Any) -> str:
