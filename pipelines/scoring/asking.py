@@ -6,17 +6,26 @@ How many are asked at once is the turnstile's; which rows, and what becomes of t
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from dataclasses import dataclass, field
 
+from pipelines.errors import Unavailable
 from pipelines.scoring.provider import Lost, Provider, Question, Refused, Reply, Throttled, Usage
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Answer, Flag, Tally
 from pipelines.scoring.turnstile import Turnstile
 from pipelines.scoring.validation import Invalid, parse
 
+log = logging.getLogger(__name__)
+
 TOKENS = 500.0  # taken for granted of a request until one has told
 LONGEST = 8.0  # s between two tries of a row, unless the provider says so
+FIRST_LOSSES = 3  # of a run that nobody has answered yet: each is told of
+REFUSALS = 20  # told of one by one, at most
+UNREACHED = "no connection"  # what wire.py says when nothing was sent
+SILENT = 60.0  # s without any answer to anybody, after which a row's tries may be everybody's together
+MANY = 10  # rows without an answer that are not these rows' fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +72,15 @@ class Asker:
         self.sending: set[asyncio.Task[None] | None] = set()  # who waits for the provider, and for nothing else
         self._loop = asyncio.get_running_loop()
         self._tokens = TOKENS
+        self.answered_before = False  # rows of these chunks have answers of an earlier run
+        self.refusals = 0
+        self._answered = self._reached = False  # anybody, in this run
+        self._losses, self._without = 0, 0  # tries, and rows, before anybody was answered
+        self._began = self._loop.time()
 
-    async def ask(self, text: str, account: Account) -> tuple[Answer, Flag]:
-        """A valid answer and "", or the middle of the scale and why. Raises Exhausted, turnstile.Closed, and whatever
-        the provider raises for good (BadInput)."""
+    async def ask(self, text: str, account: Account, number: int) -> tuple[Answer, Flag]:
+        """A valid answer and "", or the middle of the scale and why. Raises Exhausted, turnstile.Closed, Unavailable
+        when there is nobody to answer, and whatever the provider raises for good (BadInput). ``number``: the row's."""
         turnstile, options = self.turnstile, self.options
         question, tries, repairs = Question(text), 0, 0
         begun = 0.0
@@ -84,6 +98,7 @@ class Asker:
             try:
                 reply = await self.provider.ask(question)
             except Throttled as throttle:
+                self._reached = True
                 turnstile.throttled(ticket, throttle.retry_after, throttle.quota)
                 account.tally.throttled += 1
                 silence = self._loop.time() - turnstile.control.last_answer
@@ -95,13 +110,17 @@ class Asker:
                 account.tally.failed += 1
                 self._count(loss.usage, account)
                 tries += 1
+                if not self._answered:
+                    self._note_silence(loss, first=tries == 1, exhausted=tries >= options.tries)
                 if tries >= options.tries:
                     everybody = turnstile.control.last_answer < begun
                     raise Exhausted(f"no answer in {tries} tries, the last one: {loss.reason}", everybody) from None
                 reply, wait = None, pause(tries, loss.retry_after)
             except Refused as refusal:
+                self._answered = True
                 turnstile.answered(ticket)
                 self._count(refusal.usage, account)
+                self._note_refusal(number, refusal.reason)
                 return Answer((self.rubric.middle,) * len(self.rubric.categories)), "refused"
             except BaseException:
                 turnstile.withdrawn(ticket)
@@ -112,6 +131,7 @@ class Asker:
                 if wait:
                     await asyncio.sleep(wait)
                 continue
+            self._answered = True
             turnstile.answered(ticket, reply.quota)
             self._count(reply.usage, account)
             try:
@@ -123,6 +143,27 @@ class Asker:
                     account.tally.fallbacks += 1
                     return Answer((self.rubric.middle,) * len(self.rubric.categories)), "fallback"
                 question = Question(text, str(invalid))
+
+    def _note_silence(self, loss: Lost, *, first: bool, exhausted: bool) -> None:
+        """A try was lost, and nobody was answered yet. Raises Unavailable once that is nobody's row's fault."""
+        self._losses += 1
+        self._without += first
+        self._reached |= not loss.reason.startswith(UNREACHED)
+        if self._losses <= FIRST_LOSSES:
+            log.warning("%s gives no answer: %s; trying again", self._whom(), loss.reason)
+        exhausted |= self._losses >= self.options.tries and self._loop.time() - self._began > SILENT
+        # A row that a server breaks on breaks it again when it is the only one left: that fails its chunk.
+        if exhausted and (not self._reached or not self.answered_before or self._without >= MANY):
+            reason = f"gave no answer to anybody in {self._losses} tries, the last one: {loss.reason}"
+            raise Unavailable(self._whom(), reason, 30.0) from None
+
+    def _note_refusal(self, number: int, reason: str) -> None:
+        self.refusals += 1
+        if self.refusals <= REFUSALS:
+            log.warning("row %d was refused: %s", number + 1, reason or "without a reason")
+
+    def _whom(self) -> str:
+        return f"{self.provider.name}'s model {self.provider.model}"
 
     def _count(self, usage: Usage, account: Account) -> None:
         tally, options = account.tally, self.options

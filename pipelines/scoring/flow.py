@@ -9,27 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pipelines.scoring.asking import Asker, Exhausted, Options
+from pipelines.errors import BadInput, OrimonoError, Unavailable
+from pipelines.scoring.asking import REFUSALS, Asker, Exhausted, Options
 from pipelines.scoring.chunks import Chunk
 from pipelines.scoring.controller import Controller
-from pipelines.scoring.progress import Meter
+from pipelines.scoring.lane import Lane
+from pipelines.scoring.progress import Meter, Shared
 from pipelines.scoring.provider import Provider
 from pipelines.scoring.reading import Done, Ledger, Part, Reading, Row
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Answer, Flag, Scored, Tally
 from pipelines.scoring.sheet import Sheet
+from pipelines.scoring.stopping import HANGING, Stop
 from pipelines.scoring.turnstile import Closed, Turnstile
+
+log = logging.getLogger(__name__)
 
 AHEAD = 600  # rows that are read and wait to be asked, at most; a long text counts for several
 GATHER = 0.1  # s that answers wait for others, to be recorded together
 RECENT = 2_048  # answers remembered for rows that were read before these were recorded
-DRAIN = 5.0  # s that what is in flight gets when the run is to stop
 CLEAN = 60.0  # s between cleanings of the cache
+NONSENSE = 50  # rows without a valid answer, from the first on, that are enough
 
 
 class Flow:
@@ -65,11 +71,13 @@ class Flow:
         self._ended: list[Part] = []
         self._some, self._enough = asyncio.Event(), asyncio.Event()
         self._open: dict[int, Part] = {}
-        self._stop = asyncio.Event()
-        self._all_done = False
+        self._stop = Stop()
+        self._given_up = self._all_done = False
+        self._valid, self._nonsense = False, 0  # some row got an answer of its own; rows until then
+        self._shared = Shared(self._open, self._loop.time)
         # One thread reads and one writes; a sheet is touched by one of them at a time.
-        self._reader = ThreadPoolExecutor(1, "score-read")
-        self._writer = ThreadPoolExecutor(1, "score-write")
+        self._reader = Lane("score-read")
+        self._writer = Lane("score-write")
         self._reading = Reading(sheet, rubric, provider, ledger, options.max_chars)
 
     async def run(self) -> None:
@@ -83,8 +91,12 @@ class Flow:
             self.error = self.error or error
         finally:
             gc.unfreeze()
-            self._reader.shutdown(wait=True)
-            self._writer.shutdown(wait=True)
+            # What they were asked for is done, or was given up: they end at once, or not at all.
+            for lane in (self._reader, self._writer):
+                lane.shutdown()
+                lane.ended(0.0 if self._given_up else HANGING)
+            if self._asker.refusals > REFUSALS:
+                log.warning("%d rows were refused altogether", self._asker.refusals)
         if self.error is not None:
             raise self.error
 
@@ -95,6 +107,10 @@ class Flow:
         self._stop.set()
         self._turnstile.close()
         self._room.set()
+
+    def hurry(self) -> None:
+        """After ``stop``: waits for nobody any more, but for a moment."""
+        self._stop.hurry()
 
     async def _stages(self) -> None:
         workers = [asyncio.create_task(self._guard(self._invoke())) for _ in range(self._most)]
@@ -111,13 +127,29 @@ class Flow:
         self._all_done = True
         self._some.set()
         self._enough.set()
-        await writer
-        stopping.cancel()
-        cleaner.cancel()
-        await asyncio.gather(stopping, cleaner, return_exceptions=True)
-        await self._loop.run_in_executor(self._writer, self._leave)
-        if self.error is None:
-            await self._loop.run_in_executor(self._writer, self.ledger.clean)
+        try:
+            await self._end_of(writer)
+            # Who was in the middle of a chunk's begin has begun it before it is left.
+            await self._end_of(self._in(self._reader, lambda: None))
+            await self._end_of(self._in(self._writer, self._leave))
+            if self.error is None:
+                await self._end_of(self._in(self._writer, self.ledger.clean))
+        finally:
+            stopping.cancel()
+            cleaner.cancel()
+            await asyncio.gather(stopping, cleaner, return_exceptions=True)
+
+    def _in(self, lane: Lane, call: Callable[[], None]) -> asyncio.Future[None]:
+        return self._loop.run_in_executor(lane, call)
+
+    async def _end_of(self, work: asyncio.Future[None]) -> None:
+        """Once the run is to stop, whatever hangs is not waited for without a bound."""
+        if not await self._stop.ended(work):
+            work.cancel()
+            self._given_up = True
+            self.ledger.abandon()
+            raise Unavailable("the database", "has not answered, and is not waited for any more", 60)
+        await work
 
     async def _drain(self, producer: asyncio.Task[None], workers: Sequence[asyncio.Task[None]]) -> None:
         """What waits ends now, what was sent gets a few seconds to be answered."""
@@ -128,8 +160,8 @@ class Flow:
                 worker.cancel()
         running = [worker for worker in workers if worker in sending]
         if running:
-            _, late = await asyncio.wait(running, timeout=DRAIN)
-            for worker in late:
+            await self._stop.ended(asyncio.gather(*running, return_exceptions=True), answers=True)
+            for worker in running:
                 worker.cancel()
 
     async def _guard(self, stage: Coroutine[object, object, None]) -> None:
@@ -146,9 +178,10 @@ class Flow:
 
     async def _produce(self) -> None:
         for chunk in self.chunks:
-            part = Part(chunk=chunk, began=self._loop.time())
+            part = Part(chunk=chunk, began=self._shared.seconds())
             self._open[chunk.id] = part
             before = await self._loop.run_in_executor(self._reader, self.ledger.begin, chunk)
+            self._asker.answered_before |= bool(before)
             self.meter.done += len(before)
             rows = self._reading.rows(chunk)
             while block := await self._loop.run_in_executor(self._reader, self._reading.block, rows, before, part):
@@ -194,7 +227,7 @@ class Flow:
                 self._give_up(row, part.error or "")
                 continue
             try:
-                answer, flag = await self._asker.ask(row.text, part)
+                answer, flag = await self._asker.ask(row.text, part, row.number)
             except Exhausted as end:
                 part.abandoned |= end.everybody
                 self._give_up(row, end.reason)
@@ -208,6 +241,12 @@ class Flow:
             self._finish(row, answer, flag, slot=True)
             for other in others:
                 self._finish(other, answer, flag, hit=True)
+            self._valid |= flag != "fallback"
+            if not self._valid:
+                self._nonsense += 1
+                if self._nonsense == NONSENSE:
+                    reason = f"gave no valid answer to the first {NONSENSE} rows"
+                    self.stop(BadInput("the model", reason, "try another model or fewer categories"))
 
     def _finish(self, row: Row, answer: Answer | None, flag: Flag, *, slot: bool = False, hit: bool = False) -> None:
         part = row.part
@@ -264,9 +303,7 @@ class Flow:
                 await self._end(part)
 
     async def _record(self, part: Part, done: Sequence[Done]) -> None:
-        now = self._loop.time()
-        tally, part.tally = part.tally, Tally()
-        seconds, part.began = now - part.began, now
+        tally, seconds = self._taken(part)
         rows = [one.scored for one in done]
         fresh = {s.key: s.answer for one in done if one.fresh and (s := one.scored).answer is not None}
         await self._loop.run_in_executor(self._writer, self._record_now, part.chunk, rows, fresh, tally, seconds)
@@ -280,11 +317,17 @@ class Flow:
                 self._slots.release()
         self._settle(part)
 
+    def _taken(self, part: Part) -> tuple[Tally, float]:
+        """What came since the chunk's last record."""
+        tally, part.tally = part.tally, Tally()
+        before, part.began = part.began, self._shared.seconds()
+        return tally, part.began - before
+
     def _record_now(
         self, chunk: Chunk, rows: list[Scored], fresh: dict[bytes, Answer], tally: Tally, seconds: float
     ) -> None:
         self.ledger.record(chunk, rows, fresh, tally, seconds)
-        if rows:
+        if rows and not self._given_up:
             with self._reading.lock:
                 self.sheet.write(rows)
 
@@ -295,6 +338,7 @@ class Flow:
         more = f" (and {part.failed - 1} more)" if part.failed > 1 else ""
         error = f"{part.error}{more}" if part.error else None
         await self._loop.run_in_executor(self._writer, self.ledger.end, part.chunk, error)
+        self._shared.seconds()
         del self._open[part.chunk.id]
         if error is None:
             self.finished.append(part.chunk.chunk_id)
@@ -302,8 +346,19 @@ class Flow:
             self.failed[part.chunk.chunk_id] = error
 
     def _leave(self) -> None:
-        """Chunks that are neither finished nor failed are left for the next run."""
+        """Chunks that are neither finished nor failed are left for the next run, with what their tries cost."""
         ended = {*self.finished, *self.failed}
+        for part in self._open.values():
+            tally, seconds = self._taken(part)
+            # Rows that are done and not recorded, since the ledger failed, do not count.
+            tally = replace(tally, rows=0, asked=0, cache_hits=0, fallbacks=0)
+            if tally != Tally():
+                try:
+                    self.ledger.record(part.chunk, [], {}, tally, seconds)
+                except OrimonoError as error:
+                    self.error = self.error or error
+                    break
+                self.meter.tally.add(tally)
         for chunk in self.chunks:
             if chunk.chunk_id not in ended:
                 self.ledger.leave(chunk)

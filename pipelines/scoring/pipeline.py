@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 from pipelines.scoring.asking import Options
 from pipelines.scoring.chunks import Chunk
-from pipelines.scoring.flow import DRAIN, Flow
+from pipelines.scoring.flow import Flow
 from pipelines.scoring.progress import Meter, Progress
 from pipelines.scoring.provider import Provider
 from pipelines.scoring.reading import Ledger
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Tally
 from pipelines.scoring.sheet import Sheet
+from pipelines.scoring.stopping import DRAIN, HANGING
 
 __all__ = ["Ledger", "Options", "Outcome", "Progress", "run"]
 
@@ -68,9 +69,14 @@ def run(
                 runner.stop()
     except BaseException:
         runner.stop()
-        # A second Ctrl-C must not leave the loop behind with answers that are paid for.
-        with contextlib.suppress(KeyboardInterrupt):
-            runner.done.wait(DRAIN + 30.0)
+        # A second Ctrl-C cuts the wait for answers short, and what is there is recorded if that can be done at once.
+        try:
+            ended = runner.done.wait(DRAIN + HANGING + 5.0)
+        except KeyboardInterrupt:
+            runner.hurry()
+            ended = runner.done.wait(2.0)
+        if not ended:
+            ledger.abandon()
         raise
     runner.thread.join()
     if runner.error is not None:
@@ -113,6 +119,12 @@ class _Runner:
             if self._loop is not None and self.flow is not None and not self.done.is_set():
                 with contextlib.suppress(RuntimeError):  # closed in this very moment
                     self._loop.call_soon_threadsafe(self.flow.stop)
+
+    def hurry(self) -> None:
+        """After ``stop``, for who cannot wait."""
+        with self._starting, contextlib.suppress(RuntimeError):
+            if self._loop is not None and self.flow is not None and not self.done.is_set():
+                self._loop.call_soon_threadsafe(self.flow.hurry)
 
     def _main(self) -> None:
         try:

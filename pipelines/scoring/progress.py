@@ -1,8 +1,10 @@
-"""How far a run is: rows, rate, what is left. Written by the event loop's thread, read by whoever watches."""
+"""How far a run is: rows, rate, what is left; how long each chunk takes. Written by the event loop's thread, read by
+whoever watches."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field, replace
 
 from pipelines.scoring.scored import Tally
@@ -42,3 +44,20 @@ class Meter:
         left = self.of - done
         eta = 0.0 if left <= 0 else left / rate if rate > 0 else None
         return Progress(done, self.of, replace(self.tally), rate, eta, self.window)
+
+
+class Shared:
+    """Time as chunks have it that are under way together: while n are open, each gets an n-th of it, so that the
+    chunks' seconds add up to the run's."""
+
+    def __init__(self, open_: Sized, clock: Callable[[], float]) -> None:
+        self._open, self._clock = open_, clock
+        self._seconds, self._looked = 0.0, clock()
+
+    def seconds(self) -> float:
+        """So far, of a chunk that was open all the time. To be called before one is opened or closed."""
+        now = self._clock()
+        if self._open:
+            self._seconds += (now - self._looked) / len(self._open)
+        self._looked = now
+        return self._seconds

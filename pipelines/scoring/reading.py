@@ -39,13 +39,17 @@ class Ledger(Protocol):
 
     def clean(self) -> None: ...
 
+    def abandon(self) -> None:
+        """Somebody's call has not come back, and is not waited for any more: what is asked next is to fail at once.
+        Does not block."""
+
 
 @dataclass(slots=True, eq=False)
 class Part(Account):
     """A chunk under way."""
 
     chunk: Chunk = field(kw_only=True)
-    began: float = field(kw_only=True)
+    began: float = field(kw_only=True)  # s of Flow.shared at its last record
     left: int = 0  # rows read and neither recorded nor failed
     read: bool = False  # to its end
     error: str | None = None  # of its first row that failed

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.storage.database import Database
 
 FIGURES = tuple(part.name for part in fields(Tally))
+PATIENCE = 60.0  # s that the recording of a lot may take
 HITS = 5_000  # answers given again that are written down at the latest when there are so many
 
 
@@ -56,6 +57,7 @@ class Recorder:
         self._noting = threading.Lock()  # of the hits
         self._writing = threading.Lock()  # of the connection that writes, kept: to fetch one costs more than to write
         self._writer: Connection | None = None
+        self._abandoned = False
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +68,15 @@ class Recorder:
         self.close()
 
     def close(self) -> None:
+        if self._abandoned:
+            return  # who hangs in it holds it, and it ends with the process
         with self._writing:
             self._drop_writer()
+
+    def abandon(self) -> None:
+        """Some call hangs, and whoever waited for it goes on: no other is to hang as well."""
+        self._abandoned = True
+        self.database.give_up()
 
     def begin(self, chunk: Chunk) -> frozenset[int]:
         """The chunk is running from now on, whoever had it before. Numbers of its rows that are recorded already."""
@@ -112,7 +121,7 @@ class Recorder:
             total.add(tally)
             with self.database.worded():
                 if self._writer is None:
-                    self._writer = self.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                    self._writer = self.database.own_connection(PATIENCE)
                 try:
                     status = score_rows.record(
                         self._writer,

@@ -26,6 +26,7 @@ class MemoryLedger:
     recorded: Counter[int] = field(default_factory=Counter)
     records: int = 0
     cleaned: int = 0
+    abandoned: bool = False
     slow: float = 0.0
     broken: Exception | None = None
     broken_after: int = 0
@@ -70,6 +71,9 @@ class MemoryLedger:
 
     def clean(self) -> None:
         self.cleaned += 1
+
+    def abandon(self) -> None:
+        self.abandoned = True
 
 
 @dataclass

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pytest
 
 from pipelines.errors import BadInput, Unavailable
+from pipelines.scoring import stopping
 from pipelines.scoring.pipeline import Options, Outcome, Progress, run
 from pipelines.scoring.providers import opened
 from pipelines.scoring.rubric import Rubric
+from pipelines.scoring.scored import Scored
 from pipelines.settings import Settings
 from tests.scoring.in_memory import MemoryLedger, MemorySheet
 from tests.scoring.llm_server import LLM, Behaviour, expected, serve
@@ -247,16 +253,186 @@ def test_no_more_than_most_are_asked_and_not_recorded(llm: LLM) -> None:
     assert llm.requests.most_in_flight <= 16
 
 
-def test_nobody_there_fails_chunks_without_trying_every_row() -> None:
+def test_nobody_there_ends_the_run_and_nothing_is_held_against_chunks(caplog: pytest.LogCaptureFixture) -> None:
     with serve() as server:
         url = server.url
     ledger = MemoryLedger()
     provider = opened(Settings(), RUBRIC, "openai", base_url=url)
     sheet = MemorySheet(texts(600))
-    outcome = run(sheet, sheet.chunks(300), RUBRIC, provider, ledger, Options(tries=2))
-    assert set(outcome.failed) == {"1-0001", "1-0002"}
-    assert "no connection" in outcome.failed["1-0001"]
-    assert outcome.tally.requests < 600
+    with pytest.raises(Unavailable, match=r"gave no answer to anybody in \d+ tries, the last one: no connection"):
+        run(sheet, sheet.chunks(300), RUBRIC, provider, ledger, Options(tries=3))
+    assert set(ledger.status.values()) == {"planned"}
+    assert ledger.rows == {}
+    assert 3 <= ledger.tally.requests == ledger.tally.failed < 100  # what it took is kept
+    told = [record.getMessage() for record in caplog.records if "gives no answer: no connection" in record.getMessage()]
+    assert len(told) == 3
+
+
+def test_an_endpoint_that_only_fails_ends_the_run(llm: LLM) -> None:
+    llm.behaviour.fail = "row"
+    ledger = MemoryLedger()
+    with pytest.raises(Unavailable, match="the last one: answered 5"):
+        score(llm, MemorySheet(texts(3)), ledger, Options(tries=2))
+    assert ledger.status == {"1-0001": "planned"}
+
+
+def test_a_row_that_a_server_breaks_on_fails_its_chunk_also_when_it_is_all_that_is_left(llm: LLM) -> None:
+    llm.behaviour.fail = "poison"
+    sheet, ledger = MemorySheet(["well", "poison"]), MemoryLedger()
+    for _ in range(2):
+        outcome = score(llm, sheet, ledger, Options(tries=2))
+        assert "no answer in 2 tries" in outcome.failed["1-0001"]
+    assert set(ledger.rows) == {0}
+
+
+def test_nothing_but_nonsense_ends_the_run_and_what_there_is_is_kept(llm: LLM) -> None:
+    llm.behaviour.invalid = {"row": -1}
+    ledger = MemoryLedger()
+    with pytest.raises(BadInput, match="gave no valid answer to the first 50 rows; try another model"):
+        score(llm, MemorySheet(texts(2000)), ledger, Options(repairs=1), most=16)
+    assert 50 <= len(ledger.rows) <= 50 + 16
+    assert {row.flag for row in ledger.rows.values()} == {"fallback"}
+    assert set(ledger.status.values()) == {"planned"}
+    assert ledger.cache == {}
+    assert ledger.tally.requests == llm.requests.total
+
+
+def test_one_valid_answer_among_the_first_is_enough_to_go_on(llm: LLM) -> None:
+    llm.behaviour.invalid = {"row": -1}
+    ledger = MemoryLedger()
+    outcome = score(llm, MemorySheet(["well", *texts(120)]), ledger, Options(repairs=0), most=1)
+    assert outcome.tally.fallbacks == 120
+    assert not outcome.stopped
+
+
+def test_refusals_are_told_of_without_the_text(llm: LLM, caplog: pytest.LogCaptureFixture) -> None:
+    llm.behaviour.refuse = "forbidden"
+    score(llm, MemorySheet(["fine", *(f"forbidden {n}" for n in range(30))]), MemoryLedger())
+    told = [record.getMessage() for record in caplog.records]
+    assert len([line for line in told if "was refused: the provider's content policy" in line]) == 20
+    assert "30 rows were refused altogether" in told
+    assert not any("forbidden" in line for line in told)
+
+
+def test_seconds_of_chunks_that_overlap_add_up_to_the_runs(llm: LLM) -> None:
+    llm.behaviour.latency = 0.05
+    ledger = MemoryLedger()
+    outcome = score(llm, MemorySheet(texts(400)), ledger, size=20, most=64)
+    assert 0 < ledger.seconds <= outcome.seconds
+
+
+def test_what_lost_tries_cost_is_recorded_when_the_run_is_stopped(llm: LLM) -> None:
+    llm.behaviour.cut = 1.0
+    ledger, stop = MemoryLedger(), threading.Event()
+    ledger.rows[0] = Scored(0, b"", None, "given")  # an earlier run had answers: this one goes on trying
+
+    def watch(progress: Progress) -> None:
+        if llm.requests.total:
+            stop.set()
+
+    outcome = score(llm, MemorySheet(texts(3)), ledger, Options(price=(1.0, 1.0)), watch=watch, stop=stop)
+    assert outcome.stopped
+    assert ledger.tally == outcome.tally
+    assert ledger.tally.requests == llm.requests.total > 0
+    assert ledger.tally.rows == 0
+    assert ledger.tally.cost > 0
+    assert ledger.status == {"1-0001": "planned"}
+
+
+@dataclass
+class HangingLedger(MemoryLedger):
+    """Hangs in what is named so, until it is let go."""
+
+    method: str = "record"
+    reached: threading.Event = field(default_factory=threading.Event)
+    free: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        usual = getattr(self, self.method)
+
+        def hanging(*given: object) -> object:
+            self.reached.set()
+            self.free.wait()
+            return usual(*given)
+
+        setattr(self, self.method, hanging)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "HANGING", 0.2)
+    monkeypatch.setattr(stopping, "DRAIN", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("method", ["begin", "recall", "record", "end", "leave", "clean"])
+def test_a_ledger_that_hangs_does_not_keep_a_run_that_is_interrupted(llm: LLM, method: str) -> None:
+    ledger, sheet = HangingLedger(method=method), MemorySheet(texts(30))
+
+    def interrupt(progress: Progress) -> None:
+        if ledger.reached.is_set() or method == "leave":
+            raise KeyboardInterrupt
+
+    llm.behaviour.latency = 1.0 if method == "leave" else 0.0
+    with pytest.raises(KeyboardInterrupt):
+        score(llm, sheet, ledger, watch=interrupt)
+    assert ledger.abandoned
+    known = dict(sheet.written)
+    ledger.free.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("score-"):
+            thread.join()
+    assert sheet.written == known  # whoever comes back late leaves the sheet alone
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_stop_by_an_event_says_that_the_ledger_hangs(llm: LLM) -> None:
+    ledger = HangingLedger()
+    with pytest.raises(Unavailable, match="the database: has not answered"):
+        score(llm, MemorySheet(texts(30)), ledger, stop=ledger.reached)
+    ledger.free.set()
+
+
+STUCK = """
+import sys
+import threading
+from tests.scoring.test_pipeline import HangingLedger, MemorySheet, Options, RUBRIC, Settings, opened, run, texts
+
+ledger, sheet = HangingLedger(), MemorySheet(texts(30))
+threading.Thread(target=lambda: (ledger.reached.wait(), print("hangs", flush=True)), daemon=True).start()
+provider = opened(Settings(), RUBRIC, "openai", base_url=sys.argv[1])
+run(sheet, sheet.chunks(500), RUBRIC, provider, ledger, Options())
+"""
+
+
+def test_a_second_interruption_ends_the_process(llm: LLM) -> None:
+    process = subprocess.Popen([sys.executable, "-c", STUCK, llm.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"hangs\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):  # what was asked may still be recorded
+            process.wait(2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=15)  # a first one alone takes longer
+        assert b"KeyboardInterrupt" in errors
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_chunk_that_is_begun_while_the_run_stops_is_left_afterwards(llm: LLM) -> None:
+    ledger, stop = HangingLedger(method="begin"), threading.Event()
+
+    def watch(progress: Progress) -> None:
+        if stop.is_set():
+            ledger.free.set()
+        stop.set()
+
+    outcome = score(llm, MemorySheet(texts(30)), ledger, watch=watch, stop=stop)
+    assert outcome.stopped
+    assert ledger.status == {"1-0001": "planned"}
 
 
 def test_a_429_that_never_ends_fails_chunks_when_patience_does(llm: LLM) -> None:
