@@ -257,11 +257,14 @@ class Controller:
         low, high = self._bucket.estimate() or (0.0, math.inf)
         reached = min(paced, sending)
         if low and self._bucket.burst(low) < SMALL:
-            low = 0.0  # stutters are as large as such a bucket
+            # Our own stutters are as large as such a bucket: more history would tell no more.
+            high = min(high, 1.5 * low)
         middle = math.sqrt(low * high) if low else 0.0
         if low and high <= SURE * low:
             self._base, self._goal = UNDER * low, UNDER * middle
-            pause = max(PRICE * price, 2.0 * self._pause)
+            # Longer and longer between failed probes; a second 429 of the same kind is none.
+            probed = now - self._since >= self._pause
+            pause = max(PRICE * price, (2.0 if probed else 1.0) * self._pause)
         elif low:
             # Between the bounds, but lower than what was just too much.
             self._base = max(UNDER * low, min(middle, LESS * paced))
@@ -290,7 +293,8 @@ class Controller:
             if t < 1.0:
                 self.rate = self._goal - (self._goal - self._base) * (1.0 - t) ** 3
             else:
-                self.rate = self._goal * math.exp(min(50.0, 0.1 * (t - 1.0) ** 2))
+                over = t - 1.0
+                self.rate = self._goal * math.exp(min(50.0, over + 0.1 * over**2))
         limit = min(self.rate, self.cap, self._smooth())
         if self._hint is not None:
             if now < self._hint[1]:
