@@ -98,15 +98,18 @@ def _held(content: str) -> dict[str, Any] | None:
     """The object with scores that stands amid other words. Two that differ are no answer: one may be the text's."""
     content = content.rpartition(THOUGHT)[2][:SEARCHED]
     held: dict[str, Any] | None = None
-    at = content.find("{")
+    found: dict[str, Any]
+    at, left = content.find("{"), SEARCHED  # characters that may be read in vain: the event loop waits meanwhile
     for _ in range(TRIES):
-        if at < 0:
+        if at < 0 or left < 0:
             break
         end = at + 1
         try:
             found, end = DECODER.raw_decode(content, at)
+        except json.JSONDecodeError as error:
+            found, left = {}, left - (error.pos - at)
         except (ValueError, RecursionError):
-            found = {}
+            break  # no answer goes so far
         if isinstance(found.get("scores"), dict):
             if held is not None and held["scores"] != found["scores"]:
                 raise Invalid("it holds more than one answer")
