@@ -127,8 +127,11 @@ def _told(report: Report) -> Answer:
     if tally.tokens_in or tally.tokens_out:
         price = f", ${tally.cost:,.4f}" if tally.cost else ""
         lines.append(f"  {tally.tokens_in:,} tokens read, {tally.tokens_out:,} written{price}")
-    if tally.fallbacks:
-        lines.append(f"  {tally.fallbacks:,} rows got the middle of the scale: score_flag says why")
+    middle = {"fallbacks": "the model never answered in the form asked for", "refused": "the provider refused them"}
+    middle["too_long"] = "they are too long to be asked about"
+    for name, words in middle.items():
+        if count := getattr(tally, name):
+            lines.append(f"  {count:,} rows got the middle of the scale, see score_flag: {words}")
     kept = {"kept": "cells that were filled are as they were", "moved": "rows were moved, and found again"}
     kept["gone"] = "rows were changed or deleted meanwhile, and are not written"
     lines += [f"  {count:,} {words}" for name, words in kept.items() if (count := getattr(written, name))]

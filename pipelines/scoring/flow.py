@@ -252,6 +252,8 @@ class Flow:
         part = row.part
         part.tally.rows += 1
         part.tally.cache_hits += hit
+        if flag != "fallback":  # which asking.py counts
+            part.tally.count(flag)
         scored = row.scored or Scored(row.number, row.key, answer, flag)
         self._done.append(Done(part, scored, row.weight, slot, slot and not flag))
         self._some.set()
@@ -351,7 +353,7 @@ class Flow:
         for part in self._open.values():
             tally, seconds = self._taken(part)
             # Rows that are done and not recorded, since the ledger failed, do not count.
-            tally = replace(tally, rows=0, asked=0, cache_hits=0, fallbacks=0)
+            tally = replace(tally, rows=0, asked=0, cache_hits=0, fallbacks=0, refused=0, too_long=0)
             if tally != Tally():
                 try:
                     self.ledger.record(part.chunk, [], {}, tally, seconds)

@@ -49,7 +49,10 @@ class Tally:
     throttled: int = 0  # answered 429
     failed: int = 0  # unanswered or unusable: 5xx, cut, dropped, timed out, invalid
     cache_hits: int = 0  # rows answered from the cache or by an identical row's answer
+    # Rows that got the middle of the scale, by flag. What was written down before a count was kept reads as 0.
     fallbacks: int = 0
+    refused: int = 0
+    too_long: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_estimated: int = 0  # of the two above: of tries that were cut off before they told
@@ -58,6 +61,15 @@ class Tally:
     def add(self, other: Tally) -> None:
         for part in fields(self):
             setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
+
+    def count(self, flag: Flag) -> None:
+        """One more row that ended with ``flag``; those without a count of their own are passed over."""
+        if flag == "fallback":
+            self.fallbacks += 1
+        elif flag == "refused":
+            self.refused += 1
+        elif flag == "too_long":
+            self.too_long += 1
 
     @property
     def hit_rate(self) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from serving import cli
 from tests.dags.house import ORIMONO
 from tests.scoring import sheets_server
 from tests.scoring.llm_server import LLM, Behaviour, expected, serve
@@ -183,6 +184,36 @@ def test_two_runs_of_the_same_do_not_pay_twice(home: Path, server: LLM, tmp_path
     told, errors = first.communicate(timeout=120)
     assert first.returncode == 0, (told, errors)
     assert set(server.asked.values()) == {1}
+
+
+def test_rows_that_got_the_middle_are_counted_by_why(
+    home: Path, server: LLM, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["fine", "bad one", "bad two", "bad two", "odd", "x" * 100_001]
+    sheet = csv_sheet(tmp_path / "sheet.csv", texts)
+    server.behaviour.refuse, server.behaviour.invalid = "bad", {"odd": -1}
+    arguments = ("score", str(sheet), "--categories", "joy", *asking(server))
+    said = run(capsys, *arguments)
+    assert (said["fallbacks"], said["refused"], said["too_long"]) == (1, 3, 1)
+    assert cli.main([*arguments]) == 0
+    told = capsys.readouterr().out
+    assert "3 rows got the middle of the scale, see score_flag: the provider refused them" in told
+    assert "1 rows got the middle of the scale, see score_flag: they are too long" in told
+    assert "1 rows got the middle of the scale, see score_flag: the model never answered" in told
+    state = run(capsys, *arguments, "--resume")
+    assert state["rows"] == 6
+
+
+def test_an_account_that_is_refused_ends_it(
+    home: Path, server: LLM, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no answer about a text: no row gets the middle of the scale for it."""
+    sheet, out = csv_sheet(tmp_path / "sheet.csv"), tmp_path / "out.csv"
+    server.behaviour.objection = '{"error": {"message": "Your account has been flagged for its content policy"}}'
+    server.behaviour.objections = 99
+    arguments = ("score", str(sheet), "--categories", "joy", *asking(server), "--out", str(out))
+    assert "account has been flagged" in run(capsys, *arguments, code=2)["error"]["message"]
+    assert not out.exists() or all(row[2] == "" for row in cells(out)[1:])
 
 
 def test_many_categories(home: Path, server: LLM, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
