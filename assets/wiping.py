@@ -5,31 +5,36 @@ Not loaded with the code location, since it needs the database's library.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import dagster as dg
 import sqlalchemy
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.runs.schema import RunTagsTable
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
-from assets.partitions import SHEET_TAG
+from assets.partitions import SHEET_TAG, chunks
 
 # What tells of single items, and the schedules that run it.
 LOOKS = ("withdrawals", "retention", "batch_health")
 LOOKING = ("daily_health", "hourly_retention")
+PARTITIONS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def wipe(
     instance: dg.DagsterInstance, batches: dict[str, datetime], sheets: dict[str, datetime], until: datetime | None
 ) -> int:
     """Deletes the ended runs of these batches and sheets from before their moment, and all looks at what is left undone
-    or has expired from before ``until``: their logs hold pictures, names and hashes of people's files. Those that are
-    gone already are no matter."""
+    or has expired from before ``until``: their logs hold pictures, names and hashes of people's files. Also the sheets'
+    partitions. Those that are gone already are no matter."""
     if until is None:
         return 0
     doomed = [dg.RunsFilter(tags={"dagster/partition": key}, created_before=t) for key, t in batches.items()]
-    doomed += [dg.RunsFilter(tags={SHEET_TAG: key}, created_before=t) for key, t in sheets.items()]
+    for sheet, moment in sheets.items():
+        if theirs := _of_sheet(instance, sheet):
+            doomed.append(dg.RunsFilter(run_ids=theirs, created_before=moment))
     doomed.append(dg.RunsFilter(tags={"dagster/schedule_name": list(LOOKING)}, created_before=until))
     by_hand = _runs_of(instance, LOOKS, until)
     if by_hand:
@@ -40,7 +45,32 @@ def wipe(
         instance.compute_log_manager.delete_logs(prefix=[run_id])
         _forget_events(instance, run_id)
         instance.delete_run(run_id)  # last, so that a run whose wiping was cut off is found again
+    _forget_partitions(instance, sheets)
     return len(ended)
+
+
+def _of_sheet(instance: dg.DagsterInstance, sheet: str) -> list[str]:
+    """Runs that the sensor started, which are tagged with the sheet; those that a person started for chunks of it; and
+    those over chunks of several sheets, which tell of it only by what they made."""
+    tags, events = RunTagsTable.c, SqlEventLogStorageTable.c
+    named = tags.key.in_(PARTITIONS) & tags.value.startswith(f"{sheet}-", autoescape=True)
+    with _run_log(instance).connect() as connection:
+        query = sqlalchemy.select(tags.run_id).where(named | ((tags.key == SHEET_TAG) & (tags.value == sheet)))
+        found = set(connection.execute(query).scalars())
+    made = events.partition.startswith(f"{sheet}-", autoescape=True) & events.asset_key.is_not(None)
+    with _event_log(instance).index_connection() as connection:
+        found.update(connection.execute(sqlalchemy.select(events.run_id).where(made).distinct()).scalars())
+    return sorted(found)
+
+
+def _forget_partitions(instance: dg.DagsterInstance, sheets: Collection[str]) -> None:
+    """The rows of their chunks are gone, so nothing else would ever name them."""
+    name = chunks.name
+    if name is None:
+        raise TypeError("the partitions of chunks have no name")
+    for partition in instance.get_dynamic_partitions(name) if sheets else ():
+        if partition.rpartition("-")[0] in sheets:
+            instance.delete_dynamic_partition(name, partition)
 
 
 def _runs_of(instance: dg.DagsterInstance, assets: Sequence[str], until: datetime) -> list[str]:
@@ -67,4 +97,11 @@ def _event_log(instance: dg.DagsterInstance) -> SqlEventLogStorage:
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         raise TypeError(f"Dagster keeps its events in a {type(storage).__name__}, not in a database")
+    return storage
+
+
+def _run_log(instance: dg.DagsterInstance) -> SqlRunStorage:
+    storage = instance.run_storage
+    if not isinstance(storage, SqlRunStorage):
+        raise TypeError(f"Dagster keeps its runs in a {type(storage).__name__}, not in a database")
     return storage
