@@ -134,10 +134,12 @@ class Database:
     def close(self) -> None:
         """At the end of a command or service: no connection left, and no part in the embedded server, which stops at
         once when nobody else uses it (without this call, some seconds after this process)."""
+        hangs = self._given_up
         self.dispose()
         if not self.settings.database_url and "url" in self.__dict__:
             del self.__dict__["url"]
-            embedded.stop(self.settings.home_path)
+            if not hangs:  # to ask whether it lives would take seconds: its keeper sees to it
+                embedded.stop(self.settings.home_path)
 
     def _create_when_missing(self, url: URL) -> None:
         with self.worded():

@@ -78,6 +78,7 @@ def test_what_needs_no_model_is_not_asked(llm: LLM) -> None:
     sheet = MemorySheet(rows, given={4: ("1", "2"), 6: ("3", None)})
     ledger = MemoryLedger()
     outcome = score(llm, sheet, ledger, Options(max_chars=200))
+    assert (outcome.tally.too_long, outcome.tally.refused, outcome.tally.fallbacks) == (1, 0, 0)
     flags = {number: row.flag for number, row in ledger.rows.items()}
     assert flags == {0: "", 1: "empty", 2: "", 3: "too_long", 4: "given", 5: "", 6: ""}
     assert ledger.rows[1].answer is None
@@ -172,7 +173,8 @@ def test_invalid_answers_are_asked_again_then_given_up_and_not_cached(llm: LLM) 
 def test_a_refused_text_is_flagged_and_others_go_on(llm: LLM) -> None:
     llm.behaviour.refuse = "forbidden"
     ledger = MemoryLedger()
-    score(llm, MemorySheet(["fine", "forbidden words"]), ledger)
+    outcome = score(llm, MemorySheet(["fine", "forbidden words"]), ledger)
+    assert (outcome.tally.refused, outcome.tally.fallbacks, ledger.tally.refused) == (1, 0, 1)
     assert [ledger.rows[number].flag for number in range(2)] == ["", "refused"]
     assert len(ledger.cache) == 1
 

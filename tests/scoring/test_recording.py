@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text, update
 
 from pipelines.errors import BadInput, Unavailable
-from pipelines.scoring import chunks
+from pipelines.scoring import chunks, recording
 from pipelines.scoring.chunks import Chunk
 from pipelines.scoring.recording import Recorder, held
 from pipelines.scoring.rubric import Rubric
@@ -210,6 +210,46 @@ def test_a_database_that_goes_away_stops_the_run_and_nothing_counts_twice(record
     recorder.end(chunk, None)
     assert read(recorder.database, recorder.score_job_id) == [row(0), row(1)]
     assert chunk_row(recorder.database, chunk).tally["rows"] == 2
+
+
+def test_a_record_that_takes_too_long_is_ended_and_the_next_one_works(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "PATIENCE", 0.2)
+    chunk, *_ = chunks_of(recorder)
+    recorder.begin(chunk)
+    with recorder.database.session() as session:
+        session.execute(text("lock table score_rows in access exclusive mode"))
+        with pytest.raises(Unavailable, match="statement timeout"):
+            recorder.record(chunk, [row(0)], {}, Tally(rows=1), 1)
+    recorder.record(chunk, [row(0)], {}, Tally(rows=1), 1)
+    assert read(recorder.database, recorder.score_job_id) == [row(0)]
+    recorder.close()
+    for _ in range(8):  # nobody else got the connection with the limit
+        with recorder.database.connection() as connection:
+            assert connection.execute(text("show statement_timeout")).scalar_one() == "0"
+
+
+def test_once_a_call_is_given_up_no_other_hangs(recorder: Recorder) -> None:
+    chunk, *_ = chunks_of(recorder)
+    recorder.begin(chunk)
+    end = "select pg_terminate_backend(pid) from pg_stat_activity where query like '%score_rows%' and state = 'active'"
+    with recorder.database.session() as session, ThreadPoolExecutor(1) as pool:
+        session.execute(text("lock table score_rows in access exclusive mode"))
+        late = pool.submit(recorder.record, chunk, [row(0)], {}, Tally(), 0)
+        while not session.execute(text("select count(*) from pg_locks where not granted")).scalar_one():
+            pass
+        recorder.abandon()
+        recorder.close()
+        for call in (lambda: recorder.begin(chunk), lambda: recorder.recall([key(1)]), recorder.clean):
+            with pytest.raises(Unavailable, match="has not answered"):
+                call()
+        session.execute(text(f"{end} and pid <> pg_backend_pid()"))
+        with pytest.raises(Unavailable):
+            late.result()
+    recorder.database.dispose()  # who opens it anew may try again
+    with recorder.database.session() as session:
+        assert session.execute(text("select 1")).scalar_one() == 1
 
 
 @given(
