@@ -6,6 +6,9 @@ What must hold is said in pipelines/scoring.
 import dagster as dg
 
 from assets.checks import Find, check_of
+from assets.presentation import cell
+from assets.retrying import failures_told_apart
+from pipelines.studio import Studio
 
 
 def _find(name: str) -> Find:
@@ -18,6 +21,24 @@ def _find(name: str) -> Find:
     return find
 
 
+@dg.asset_check(
+    asset="score_chunks",
+    description="Of every finished chunk of the run as many rows are recorded as it has.",
+)
+def every_row_recorded(context: dg.AssetCheckExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.AssetCheckResult:
+    from pipelines.scoring import findings
+
+    with failures_told_apart():
+        partitioned = context.has_partition_key or context.has_partition_key_range
+        problems = findings.unrecorded(studio, context.partition_keys if partitioned else ())
+    listed = "\n".join(f"- {cell(problem)}" for problem in problems[:100]) or "none"
+    return dg.AssetCheckResult(
+        passed=not problems,
+        description="; ".join(problems[:3]) or None,
+        metadata={"problems": len(problems), "list": dg.MetadataValue.md(listed)},
+    )
+
+
 def scoring_checks() -> list[dg.AssetChecksDefinition]:
     return [
         check_of(
@@ -27,12 +48,7 @@ def scoring_checks() -> list[dg.AssetChecksDefinition]:
             _find("unread"),
             warn=True,
         ),
-        check_of(
-            "score_chunks",
-            "every_row_recorded",
-            "Of every finished chunk as many rows are recorded as it has.",
-            _find("unrecorded"),
-        ),
+        every_row_recorded,
         check_of(
             "scored_sheets",
             "every_row_scored",

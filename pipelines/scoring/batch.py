@@ -32,6 +32,8 @@ from pipelines.storage.cache import Cache, params_hash
 from pipelines.studio import Studio
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from pipelines.scoring.pipeline import Outcome
     from pipelines.scoring.sheet import Sheet, Written
     from pipelines.storage.scoring_tables import ScoreJob
@@ -199,8 +201,9 @@ def _note(studio: Studio, score_job_id: int, theirs: Sequence[Chunk], error: Bas
 
 
 def publish(studio: Studio, key: str) -> list[Result[Any]]:
-    """Each sheet of the batch whose chunks have all ended, with its scores, in the job's results folder."""
-    work = []
+    """Each sheet of the batch whose chunks have all ended, with its scores, in the job's results folder. One that was
+    written since is only told of: what a person made of it in the meantime is theirs."""
+    work, before = [], []
     with studio.database.session() as session:
         for row in job_table.of_batch(session, key):
             for sheet in score_jobs.of_job(session, row.id):
@@ -208,8 +211,11 @@ def publish(studio: Studio, key: str) -> list[Result[Any]]:
                     mark = params_hash({"score job": sheet.id})
                     name = f"{row.name}/{sheet.name}"
                     item = Item(name, sheet.identity, sheet.id, mark, job_id=row.id, upload_id=sheet.upload_id)
-                    work.append(item)
-    return outcomes.run(studio, PUBLISH, VERSION, work, _publish)
+                    if sheet.finished_at is None:
+                        work.append(item)
+                    else:
+                        before.append(Result(item, Produced(True, _figures(session, sheet)), None))
+    return [*outcomes.run(studio, PUBLISH, VERSION, work, _publish), *before]
 
 
 def _publish(settings: Settings, cache: Cache, score_job_id: int) -> Produced:
@@ -229,11 +235,16 @@ def _publish(settings: Settings, cache: Cache, score_job_id: int) -> Produced:
             written = jobs.write(studio, score_job_id, sheet, spread)
             key = _keep(studio, row, wish.out) if wish.out is not None else None
         with studio.database.session() as session:
-            found = chunks.state(session, score_job_id)
-    summary = told(found.tally, found.seconds, chunks=sum(found.counts.values()))
-    summary |= {"place": written.place, "kept": written.kept, "moved": written.moved, "gone": written.gone}
+            summary = _figures(session, score_jobs.get(session, score_job_id))
     summary |= _agreement(settings, wish, written)
     return Produced(False, summary, pictures.spread(spread), key)
+
+
+def _figures(session: Session, row: ScoreJob) -> dict[str, float | int | str]:
+    """Of a written sheet."""
+    found = chunks.state(session, row.id)
+    summary = told(found.tally, found.seconds, chunks=sum(found.counts.values()))
+    return summary | {name: row.written[name] for name in ("place", "kept", "moved", "gone") if name in row.written}
 
 
 def _agreement(settings: Settings, wish: Wish, written: Written) -> dict[str, float | int | str]:

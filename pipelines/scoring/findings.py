@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.scoring import batch, chunks, jobs
@@ -19,11 +20,10 @@ def unread(studio: Studio, key: str) -> list[str]:
     return batch.failures(studio, key, batch.REGISTER)
 
 
-def unrecorded(studio: Studio, key: str) -> list[str]:
-    """Finished chunks of which fewer rows are recorded than they have: of this partition, or, for a run of several
-    (""), of all sheets that are not written yet."""
+def unrecorded(studio: Studio, partitions: Sequence[str]) -> list[str]:
+    """Finished chunks, of these partitions, of which fewer rows are recorded than they have."""
     with studio.database.session() as session:
-        found = score_chunks.short(session, key)
+        found = score_chunks.short(session, partitions)
     return [f"chunk {chunk}: {rows:,} of {of:,} rows are recorded; that is a defect" for chunk, rows, of in found]
 
 

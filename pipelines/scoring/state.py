@@ -106,6 +106,7 @@ def of(session: Session, score_job_id: int) -> ScoringState:
 
 def retry(session: Session) -> int:
     """Has failed and given-up chunks of inbox jobs run again, and sheets that ended for good go on; how many chunks.
+    Sheets that could not be written are written at once.
 
     A sheet of the command line goes on when it is scored again."""
     from pipelines.storage import score_jobs
@@ -113,6 +114,7 @@ def retry(session: Session) -> int:
     ended = score_jobs.ended(session)
     waiting = sum(len(chunks.of(session, row, "planned")) for row in ended)
     score_jobs.reopen(session, ended)
+    score_jobs.ask_to_write(session, [sheet for _, sheet, _ in score_jobs.unwritten(session)])
     return waiting + chunks.ask_again(session)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Row, and_, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
-from pipelines.storage.claims import among, of_jobs
+from pipelines.storage.claims import among
 from pipelines.storage.scoring_tables import ScoreChunk, ScoreJob, ScoreRow
 from pipelines.storage.tables import Job
 
@@ -105,21 +105,20 @@ def summary(session: Session, score_job_id: int) -> Sequence[Row[str, int, int, 
     return session.execute(query).all()
 
 
-def short(session: Session, chunk_id: str) -> list[tuple[str, int, int]]:
-    """Finished chunks with fewer recorded rows than they have: name, recorded, rows. The one of this name; for "", all
-    of sheets that are not finished."""
+def short(session: Session, chunk_ids: Collection[str]) -> list[tuple[str, int, int]]:
+    """Of these chunks the finished ones with fewer recorded rows than they have: name, recorded, rows."""
     first, last = func.lower(ScoreChunk.row_range), func.upper(ScoreChunk.row_range)
     here = and_(ScoreRow.score_job_id == ScoreChunk.score_job_id, ScoreRow.row >= first, ScoreRow.row < last)
     recorded = select(func.count()).select_from(ScoreRow).where(here).scalar_subquery()
-    query = select(ScoreChunk.chunk_id, recorded, last - first).join(ScoreJob)
-    mine = ScoreChunk.chunk_id == chunk_id if chunk_id else ScoreJob.finished_at.is_(None)
-    query = query.where(mine, ScoreChunk.status == "finished", recorded < last - first)
+    query = select(ScoreChunk.chunk_id, recorded, last - first).where(among(ScoreChunk.chunk_id, chunk_ids))
+    query = query.where(ScoreChunk.status == "finished", recorded < last - first)
     return [(name, rows, of) for name, rows, of in session.execute(query.order_by(ScoreChunk.id))]
 
 
 def prunable(session: Session, before: datetime) -> Sequence[ScoreChunk]:
-    """Ended and not pruned yet, of sheets that came before that moment."""
-    query = select(ScoreChunk).join(ScoreJob).where(ScoreChunk.status.in_(("finished", "given_up")))
+    """Not pruned yet, of sheets that came before that moment: what has ended, all of a sheet that an error ended."""
+    ended = or_(ScoreChunk.status.in_(("finished", "given_up")), ScoreJob.error.is_not(None))
+    query = select(ScoreChunk).join(ScoreJob).where(ended)
     query = query.where(ScoreJob.created_at < before, ScoreChunk.pruned_at.is_(None))
     return session.execute(query.order_by(ScoreChunk.id)).scalars().all()
 
@@ -128,12 +127,6 @@ def pruned_since(session: Session, moment: datetime) -> Sequence[str]:
     """Partitions that were given up since then."""
     query = select(ScoreChunk.chunk_id).where(ScoreChunk.pruned_at >= moment).order_by(ScoreChunk.id)
     return session.execute(query).scalars().all()
-
-
-def of_inbox_jobs(session: Session, jobs: Collection[int]) -> Sequence[str]:
-    """Partitions of the sheets that came with these inbox jobs."""
-    query = select(ScoreChunk.chunk_id).join(ScoreJob).where(of_jobs(ScoreJob.job_id, jobs))
-    return session.execute(query.order_by(ScoreChunk.id)).scalars().all()
 
 
 def _of_living(session: Session, *where: Any) -> Sequence[Row[ScoreChunk, ScoreJob]]:

@@ -21,6 +21,8 @@ from pipelines.storage.tables import BatchRow, Job
 SHEET_LOCK, CHUNK_LOCK = 528_311_501, 528_311_502  # classes of advisory locks, each with a row's id
 WISH_LOCK = 528_311_503  # the same, with a fingerprint's
 
+ASKED = "asked"  # in ``written`` of a sheet that could not be written: how often a person asked for it again
+
 
 @dataclass(frozen=True, slots=True)
 class NewScoreJob:
@@ -113,13 +115,20 @@ def inbox_name(session: Session, row: ScoreJob) -> str | None:
 
 def unwritten(session: Session) -> list[tuple[str, int, int]]:
     """Sheets of batches in which every chunk has ended and which were not written since: batch, sheet, and how often
-    its chunks were asked for; in order."""
+    its chunks, and by a person its writing, were asked for; in order."""
     going_on = exists().where(ScoreChunk.score_job_id == ScoreJob.id, ~ScoreChunk.status.in_(("finished", "given_up")))
     tries = select(func.coalesce(func.sum(ScoreChunk.attempts), 0)).where(ScoreChunk.score_job_id == ScoreJob.id)
-    query = select(BatchRow.key, ScoreJob.id, tries.scalar_subquery()).join(Job, Job.id == ScoreJob.job_id)
+    asked = tries.scalar_subquery() + func.coalesce(ScoreJob.written[ASKED].as_integer(), 0)
+    query = select(BatchRow.key, ScoreJob.id, asked).join(Job, Job.id == ScoreJob.job_id)
     query = query.join(BatchRow, BatchRow.id == Job.batch_id).where(Job.status == "ready", ScoreJob.error.is_(None))
     query = query.where(ScoreJob.finished_at.is_(None), ~going_on)
     return [(batch, sheet, asked) for batch, sheet, asked in session.execute(query.order_by(BatchRow.key, ScoreJob.id))]
+
+
+def ask_to_write(session: Session, score_job_ids: Collection[int]) -> None:
+    """Once more, by a person: counted until they are written."""
+    for row in session.execute(select(ScoreJob).where(of_jobs(ScoreJob.id, score_job_ids)).with_for_update()).scalars():
+        row.written = {**row.written, ASKED: int(row.written.get(ASKED, 0)) + 1}
 
 
 def identities(session: Session, score_job_ids: Collection[int], kind: str) -> list[str]:

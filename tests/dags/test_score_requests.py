@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,10 +15,11 @@ from dags.score_requests import FIRST, LAST, PARTITION, chunk_requests
 from pipelines.scoring import chunks
 from pipelines.scoring.chunks import Chunk
 from pipelines.scoring.recording import held
-from pipelines.storage import jobs, score_jobs
+from pipelines.storage import jobs
 from pipelines.storage.database import Database
 from pipelines.storage.jobs import NewJob
 from pipelines.storage.scoring_tables import ScoreChunk
+from tests.scoring.test_chunks import until_let_go
 from tests.scoring.test_recording import sheet
 
 NOW = datetime.now(UTC)
@@ -53,15 +53,6 @@ def statuses(database: Database) -> list[str]:
     with database.session() as session:
         query = select(ScoreChunk.status).where(ScoreChunk.score_job_id == 2).order_by(ScoreChunk.number)
         return list(session.execute(query).scalars())
-
-
-def until_let_go(database: Database) -> None:
-    """A lock ends with its connection's server process, some moments after the connection."""
-    while True:
-        with database.session() as session:
-            if not score_jobs.held(session):
-                return
-        time.sleep(0.01)
 
 
 def names(found: list[Chunk]) -> list[str]:

@@ -4,23 +4,30 @@ written when they have ended."""
 from __future__ import annotations
 
 import csv
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
+from dags.score_requests import FIRST, LAST, PARTITION
+from definitions import build_defs
 from pipelines.errors import BadInput, Unavailable
 from pipelines.intake import batches, scan
-from pipelines.scoring import batch, chunks, jobs, recording
+from pipelines.scoring import batch, chunks, findings, jobs, recording, state
 from pipelines.scoring.batch import Fate
-from pipelines.storage.scoring_tables import ScoreChunk, ScoreJob
+from pipelines.scoring.rubric import Rubric
+from pipelines.storage.scoring_tables import ScoreChunk, ScoreJob, ScoreRow
 from pipelines.studio import Studio
-from tests.dags.test_score_requests import until_let_go
 from tests.governance.conftest import studio as studio
+from tests.scoring import sheets_server
 from tests.scoring.llm_server import LLM, Behaviour, serve
+from tests.scoring.sheets_book import Book, Page
+from tests.scoring.test_chunks import until_let_go
 
 ROWS = 700  # two chunks
 
@@ -147,6 +154,83 @@ def test_only_a_person_ends_a_sheet(asked: Studio, canceled: bool) -> None:
     assert rows(asked) == [("planned", None, 0)] * 2
     assert (error(asked) or "").startswith("its run was ended by a person") == canceled
     assert due(asked) == ([] if canceled else keys)
+
+
+def test_what_was_written_is_left_to_its_reader(asked: Studio) -> None:
+    key = taken(asked, "a.csv", "b.csv")
+    mine = [name for name in request(asked) if name.startswith("1-")]
+    batch.run(asked, mine)
+    (first,) = batch.publish(asked, key)
+    assert first.error is None and first.produced is not None and not first.produced.stored
+    place = Path(str(first.produced.summary["place"]))
+    place.write_text("a person's own")
+    with asked.database.session() as session:
+        others = [chunk.chunk_id for chunk in chunks.of(session, 2)]
+    assert set(batch.run(asked, others).finished) == set(others)
+    second, again = batch.publish(asked, key)
+    assert (second.item.name, again.item.name) == ("opinions/b.csv", "opinions/a.csv")
+    assert second.produced is not None and again.produced is not None
+    assert (second.produced.stored, again.produced.stored) == (False, True)
+    assert place.read_text() == "a person's own"
+    assert again.produced.summary == {k: v for k, v in first.produced.summary.items() if k in again.produced.summary}
+    assert again.produced.summary["rows"] == ROWS and again.produced.summary["place"] == str(place)
+    assert [r.produced.stored for r in batch.publish(asked, key) if r.produced] == [True, True]
+
+
+def test_a_person_hastens_a_sheet_that_could_not_be_written(asked: Studio) -> None:
+    key = taken(asked, "a.csv")
+    batch.run(asked, request(asked))
+    with asked.database.session() as session:
+        before = chunks.unwritten(session)
+        assert chunks.unwritten(session) == before == {key: "1:2"}
+        assert state.retry(session) == 0
+        assert chunks.unwritten(session) == {key: "1:3"}
+    batch.publish(asked, key)
+    with asked.database.session() as session:
+        assert chunks.unwritten(session) == {} and state.retry(session) == 0
+        assert "asked" not in session.get_one(ScoreJob, 1).written
+
+
+def test_the_rows_of_a_run_are_counted_and_no_others(asked: Studio) -> None:
+    taken(asked, "a.csv")
+    keys = request(asked)
+    batch.run(asked, keys)
+    with asked.database.session() as session:
+        session.execute(delete(ScoreRow).where(ScoreRow.row.in_([3, 600])))
+    assert findings.unrecorded(asked, keys[:1]) == [f"chunk {keys[0]}: 499 of 500 rows are recorded; that is a defect"]
+    assert len(findings.unrecorded(asked, keys)) == 2 and findings.unrecorded(asked, ()) == []
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(batch, "run", lambda *_: batch.Ran({}, {}, {}))  # which would ask for the rows again
+        instance.add_dynamic_partitions("score_chunks", keys)
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        job = build_defs(resources={"studio": asked}).resolve_job_def("scoring_chunks")
+        for tags, problems in (({FIRST: keys[0], LAST: keys[1]}, 2), ({PARTITION: keys[1]}, 1)):
+            done = job.execute_in_process(
+                instance=instance, partition_key=tags.pop(PARTITION, None), tags=tags, run_config=quiet
+            )
+            (told,) = done.get_asset_check_evaluations()
+            assert (told.passed, told.metadata["problems"].value) == (problems == 0, problems)
+
+
+def test_a_run_writes_its_own_rows_into_a_google_sheet(asked: Studio, tmp_path: Path) -> None:
+    page = Page(0, "s", [["utterance"], *([f"row {n}"] for n in range(ROWS))])
+    with sheets_server.serve(Book("book", "b", [page]), reads=600, writes=600) as google:
+        settings = replace(
+            asked.settings,
+            google_sheets_url=google.url,
+            google_credentials=str(google.credentials(tmp_path / "key.json")),
+        )
+        studio = replace(asked, settings=settings)
+        key = asked.objects.put_bytes(json.dumps({"url": google.address("book", 0)}).encode(), ".gsheet")
+        wish = jobs.Wish(str(asked.objects.local(key)), Rubric.of(["joy"]), jobs.Asking.of(studio))
+        with jobs.opened_sheet(studio, wish) as sheet:
+            score_job_id = jobs.begin(studio, jobs.described(wish, sheet, place=key), sheet)
+        with studio.database.session() as session:
+            first, second = (chunk.chunk_id for chunk in chunks.of(session, score_job_id))
+        batch.run(studio, [second])
+        assert [cell != "" for cell in page.column("joy")] == [False] * 500 + [True] * 200
+        batch.run(studio, [first])
+        assert all(page.column("joy"))
 
 
 def _raising(error: BaseException) -> Callable[..., object]:

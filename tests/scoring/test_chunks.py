@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -36,6 +37,15 @@ def statuses(database: Database, score_job: int) -> list[str]:
     with database.session() as session:
         found = session.query(ScoreChunk).filter_by(score_job_id=score_job).order_by(ScoreChunk.number)
         return [one.status for one in found]
+
+
+def until_let_go(database: Database) -> None:
+    """A lock ends with its connection's server process, some moments after the connection."""
+    while True:
+        with database.session() as session:
+            if not score_jobs.held(session):
+                return
+        time.sleep(0.01)
 
 
 def test_a_plan_is_read_back_as_it_was_made(database: Database) -> None:
@@ -147,6 +157,8 @@ def test_partitions_are_pruned_after_ninety_days_and_named_for_a_week(database: 
         assert chunks.prune(session, later) == [first.chunk_id, second.chunk_id]
         assert chunks.prune(session, later + timedelta(days=6)) == [first.chunk_id, second.chunk_id]
         assert chunks.prune(session, later + timedelta(days=8)) == []
+        score_jobs.fail(session, score_job, "the key is wrong")
+        assert chunks.prune(session, later + timedelta(days=8)) == [third.chunk_id], "nothing more comes of it"
         assert len(chunks.of(session, score_job)) == 3
 
 
@@ -186,6 +198,7 @@ def test_what_is_told_of_a_sheet(database: Database, inbox_job: int) -> None:
         assert other.line() == "sheet other.csv of job folder: 0 of 6 rows (0 %), waits for its run"
         recorder.end(planned[1], "row 3 was not answered")
         recorder.leave(planned[2])
+    until_let_go(database)
     with database.session() as session:
         mine = state.of(session, score_job)
         assert (mine.alive, mine.eta, mine.status) == (False, None, "stopped")
