@@ -22,7 +22,7 @@ from pipelines.scoring.wire import Endpoint, Heard, estimated
 LONGEST_WAIT = 86_400.0  # s
 LONGEST_MESSAGE = 200  # characters
 QUOTED = 12  # characters: a message that shares so many in a row with a text is taken to quote it
-LOOKED_AT = 2_000  # characters of a message that are
+LOOKED_AT = LONGEST_MESSAGE + QUOTED  # characters of a message; what follows is not shown
 UNPAID = (408, 409, 425, 503, 529)  # says that nothing was computed
 
 # Looked for in code and message, in small letters.

@@ -178,7 +178,7 @@ TEXT = 'my name is Ann Smith,\nI live at "12 Elm Street"; わたしの名前は�
         json.dumps(TEXT[-14:]),
         json.dumps(json.dumps(TEXT[-14:])),
         repr(TEXT),
-        "x" * 400 + TEXT[:20],
+        "x" * 150 + TEXT[:20],
     ],
 )
 def test_a_message_that_quotes_the_text_is_not_shown(quote):
