@@ -55,16 +55,23 @@ def withdrawals(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stud
     "`orimono retention --dry-run` lists what would go.",
 )
 def retention(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
+    from pipelines.errors import BadInput
     from pipelines.governance import retention
     from pipelines.scoring import video
 
+    taken_back, left = 0, ""
+
     with failures_told_apart():
         report = retention.expire(studio)
-        lent = video.sweep(studio.settings, studio.database)
+        try:
+            taken_back = video.sweep(studio.settings, studio.database)
+        except BadInput as error:  # no key (any more): Gemini itself deletes them after two days
+            left = str(error)
     return dg.MaterializeResult(
         metadata={
             "deleted": len(report.expired),
-            "lent_files_taken_back": lent,
+            "lent_files_taken_back": taken_back,
+            **({"lent_files_left": left} if left else {}),
             "MB_freed": report.freed / 1e6,
             "held": len(report.held),
             "list": dg.MetadataValue.md(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import dagster as dg
 import pytest
 import time_machine
 from sqlalchemy import select
 
+from assets.governance import retention as retention_asset
 from pipelines import clock
 from pipelines.errors import BadInput, Unavailable
 from pipelines.governance import audit, retention, vault, withdrawal
 from pipelines.governance.people import Actor
+from pipelines.scoring import scratch
 from pipelines.storage import audit as trail
-from pipelines.storage import storage_use
+from pipelines.storage import score_files, storage_use
 from pipelines.storage.tables import FeatureRow, Job, Upload, VaultItem
 from pipelines.studio import Studio
 from tests.governance.house import ADMINISTRATOR, NOW, OPERATOR, everything, give, item_of
@@ -200,3 +203,19 @@ def test_what_nobody_asks_for_any_more_goes_at_the_same_age(any_studio: Studio) 
     retention.expire(studio, NOW + 31 * DAY)
     assert not studio.objects.exists(names[".m4a"]) and studio.objects.exists(names[".safetensors"]), "numbers stay"
     assert studio.objects.exists(his.keys["master"])
+
+
+def test_videos_that_nobody_may_take_back_do_not_fail_the_hour(studio: Studio) -> None:
+    """The key that they were lent with is gone from the settings; Gemini deletes them by itself."""
+    address = studio.settings.gemini_base_url.rstrip("/").removesuffix("/v1beta")
+    mine = scratch.Scratch(studio.settings.home_path)
+    mine.close()
+    with studio.database.session() as session:
+        score_files.add(
+            session, provider="gemini", address=address, name="files/a", holder=mine.holder, score_job_id=None
+        )
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = dg.materialize([retention_asset], instance=instance, resources={"studio": studio})
+    (told,) = made.asset_materializations_for_node("retention")
+    assert "GEMINI" in str(told.metadata["lent_files_left"].value)
+    assert told.metadata["lent_files_taken_back"].value == 0
