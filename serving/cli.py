@@ -191,10 +191,12 @@ def _add_recommending(command: Command) -> None:
 
 
 def _add_scoring(command: Command) -> None:
+    from pipelines.scoring.providers import NAMES
+
     score = command("score", "scores every row of a sheet by categories, and goes on where it was left")
     score.add_argument("sheet", metavar="SHEET", help="CSV, XLSX, Parquet or the address of a Google Sheet")
     score.add_argument("--categories", required=True, help="such as joy,anger; one output column each")
-    score.add_argument("--provider", choices=("openai", "gemini", "local"), help="ORIMONO_SCORE_PROVIDER by default")
+    score.add_argument("--provider", choices=NAMES, help="ORIMONO_SCORE_PROVIDER by default")
     score.add_argument("--base-url", help="of the endpoint; an OpenAI-compatible one of your own, for instance")
     score.add_argument("--model", help="the provider's own by default")
     score.add_argument(

@@ -135,7 +135,7 @@ class Asker:
             turnstile.answered(ticket, reply.quota)
             self._count(reply.usage, account)
             try:
-                return parse(reply.content, self.rubric), ""
+                return parse(reply.content, self.rubric, cut=reply.cut), ""
             except Invalid as invalid:
                 account.tally.failed += 1
                 repairs += 1

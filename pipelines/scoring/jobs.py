@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipelines import clock
 from pipelines.errors import BadInput, OrimonoError, Unavailable
-from pipelines.scoring import chunks, recording
+from pipelines.scoring import chunks, columns, providers, recording
 from pipelines.scoring.rubric import Rubric
 from pipelines.scoring.scored import Spread, Tally
 from pipelines.settings import Settings
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from pipelines.studio import Studio
 
 log = logging.getLogger(__name__)
-TEXT_COLUMN, VIDEO_COLUMN = "utterance", "video"
-PROVIDERS = ("openai", "gemini", "local")
+VIDEO_COLUMN = "video"
 Watch = Callable[["Progress"], None]
 
 
@@ -42,7 +41,7 @@ class Asking:
     provider: str
     model: str | None = None
     base_url: str | None = None
-    column: str = TEXT_COLUMN
+    column: str = columns.DEFAULT
     video: bool = False
 
     @classmethod
@@ -59,13 +58,13 @@ class Asking:
         """With what is left out filled in. BadInput for a provider that is none, or cannot see videos."""
         usual = "gemini" if video else "openai" if base_url else studio.settings.score_provider
         chosen = provider or usual
-        if chosen not in PROVIDERS:
-            raise BadInput(f"provider {chosen!r}", "is not known", f"give one of {', '.join(PROVIDERS)}")
+        if chosen not in providers.NAMES:
+            raise BadInput(f"provider {chosen!r}", "is not known", f"give one of {', '.join(providers.NAMES)}")
         if video and chosen != "gemini":
             raise BadInput(f"provider {chosen}", "cannot look at videos", "score videos with gemini")
         if model is None and chosen == studio.settings.score_provider:
             model = studio.settings.score_model or None
-        return cls(chosen, model, base_url, column or (VIDEO_COLUMN if video else TEXT_COLUMN), video)
+        return cls(chosen, model, base_url, column or (VIDEO_COLUMN if video else columns.DEFAULT), video)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +190,6 @@ def provider_of(studio: Studio, wish: Wish, sheet: Sheet, spans: Sequence[Span],
         from pipelines.scoring.local import LocalScorer
 
         return LocalScorer(wish.rubric, labelled(sheet, wish.rubric, spans=spans))
-    from pipelines.scoring import providers
-
     return providers.opened(
         settings,
         wish.rubric,
@@ -213,6 +210,7 @@ def _alone(studio: Studio, new: NewScoreJob) -> Iterator[None]:
         if not score_jobs.hold_wish(connection, new.fingerprint):
             raise Unavailable(new.name, "is being scored this way by another run at this moment", 30)
         yield
+        score_jobs.release(connection)
 
 
 def _job(studio: Studio, new: NewScoreJob, sheet: Sheet, resume: bool) -> int:

@@ -207,3 +207,5 @@ def held(database: Database, score_job_id: int, part: Sequence[Chunk] = ()) -> I
         if not score_jobs.hold(connection, score_job_id, [chunk.id for chunk in part]):
             raise Unavailable(f"score job {score_job_id}", "another run works on it at this moment", 30)
         yield
+        # Not after a failure: the database may be what failed.
+        score_jobs.release(connection)

@@ -86,7 +86,7 @@ class VideoScorer:
         score_job_id: int | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.model, self.prompt = gemini.model, gemini.prompt
+        self.name, self.model, self.prompt = gemini.name, gemini.model, gemini.prompt
         self.most: int | None = min(gemini.most or MOST, MOST)
         self._gemini, self._rubric, self._database = gemini, rubric, database
         self._home, self._score_job_id = settings.home_path, score_job_id

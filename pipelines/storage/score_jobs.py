@@ -165,9 +165,14 @@ def hold(connection: Connection, score_job_id: int, chunk_ids: Collection[int] =
     query = text("select pg_try_advisory_lock(:kind, :id)")
     for chunk in chunk_ids:
         if not connection.execute(query, {"kind": CHUNK_LOCK, "id": narrow(chunk)}).scalar_one():
-            connection.execute(text("select pg_advisory_unlock_all()"))
+            release(connection)
             return False
     return True
+
+
+def release(connection: Connection) -> None:
+    """Lets go of all that this connection took, at once: a server notices a closed connection a moment later."""
+    connection.execute(text("select pg_advisory_unlock_all()"))
 
 
 def hold_wish(connection: Connection, fingerprint: str) -> bool:
