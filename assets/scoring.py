@@ -51,7 +51,7 @@ def score_chunks(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stu
 
     def canceled() -> bool:
         """Not by a shutdown: Dagster writes a person's wish down before it interrupts the run."""
-        run = context.instance.get_run_by_id(context.run_id)
+        run = context.instance.get_run_by_id(context.run.run_id)
         return run is not None and run.status is dg.DagsterRunStatus.CANCELING
 
     fate = batch.Fate(last=context.retry_number >= MAX_RETRIES, canceled=canceled)

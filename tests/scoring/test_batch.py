@@ -238,3 +238,40 @@ def _raising(error: BaseException) -> Callable[..., object]:
         raise error
 
     return raise_it
+
+
+@pytest.mark.parametrize("canceled", [True, False])
+def test_dagster_says_whether_a_person_ended_a_run(asked: Studio, canceled: bool) -> None:
+    taken(asked, "a.csv")
+    keys = request(asked)
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
+        instance.add_dynamic_partitions("score_chunks", keys)
+
+        def interrupted(*_: object) -> object:
+            (run,) = instance.get_runs()
+            if canceled:
+                instance.report_run_canceling(run)
+            raise KeyboardInterrupt
+
+        patched.setattr(jobs, "provider_of", interrupted)
+        job = build_defs(resources={"studio": asked}).resolve_job_def("scoring_chunks")
+        assert not job.execute_in_process(instance=instance, partition_key=keys[0], raise_on_error=False).success
+    assert (error(asked) is not None) == canceled and rows(asked)[0] == ("planned", None, 0)
+
+
+def test_after_the_steps_own_tries_the_chunk_waits_longer(asked: Studio) -> None:
+    taken(asked, "a.csv")
+    keys = request(asked)
+    tries = []
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
+        instance.add_dynamic_partitions("score_chunks", keys)
+
+        def away(*_: object) -> object:
+            tries.append(rows(asked)[0])
+            raise Unavailable("the provider", "is away", 0)
+
+        patched.setattr(jobs, "provider_of", away)
+        job = build_defs(resources={"studio": asked}).resolve_job_def("scoring_chunks")
+        assert not job.execute_in_process(instance=instance, partition_key=keys[0], raise_on_error=False).success
+    assert tries == [("requested", None, 0)] * 4
+    assert rows(asked)[0] == ("failed", "the provider: is away; try again in 0 s", 1)
