@@ -281,6 +281,8 @@ def told(tally: Tally, seconds: float, *, chunks: int) -> dict[str, float | int 
         "failed_tries": tally.failed,
         "cache_hit_rate": round(tally.hit_rate, 4),
         "fallbacks": tally.fallbacks,
+        "refused": tally.refused,
+        "too_long": tally.too_long,
         "tokens_read": tally.tokens_in,
         "tokens_written": tally.tokens_out,
         "cost_usd": round(tally.cost, 6),
