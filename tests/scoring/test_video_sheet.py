@@ -37,7 +37,7 @@ def test_a_sheet_of_links(house: Settings, database: Database, host: VideoHost, 
 def test_a_run_that_is_stopped_takes_everything_back(
     house: Settings, database: Database, host: VideoHost, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.scoring.flow.DRAIN", 0.2)
+    monkeypatch.setattr("pipelines.scoring.stopping.DRAIN", 0.2)
     gemini.always["generate"] = "hang"
     sheet, ledger = MemorySheet([f"{host.url}/0.mp4?{number}" for number in range(8)]), MemoryLedger()
     stop = threading.Event()
