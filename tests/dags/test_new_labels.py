@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from dags import sensors
+from dags import run_requests
 from dags.sensors import LABELS_TAG, new_labels
 from pipelines import clock
 from pipelines.mastering import learning
@@ -77,4 +77,4 @@ def test_a_run_that_was_never_launched_is_asked_for_again(instance: dg.DagsterIn
     assert asked(instance) is None
     again = asked(instance, 2 * MINUTE)
     assert again is not None and again.run_key == f"partial_fit {DUE} 2"
-    assert sensors.AGAIN_AFTER > 2 * MINUTE
+    assert run_requests.AGAIN_AFTER > 2 * MINUTE
