@@ -5,5 +5,11 @@ from __future__ import annotations
 import dagster as dg
 
 batches = dg.DynamicPartitionsDefinition(name="batches")
+# Dagster's own tags of a run: its partition, or the first and the last of several.
+PARTITION, FIRST, LAST = (
+    "dagster/partition",
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+)
 SHEET_TAG = "orimono/score_job"  # of runs of chunks: whose
 chunks = dg.DynamicPartitionsDefinition(name="score_chunks")

@@ -15,12 +15,11 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.runs.schema import RunTagsTable
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
-from assets.partitions import SHEET_TAG, chunks
+from assets.partitions import FIRST, LAST, PARTITION, SHEET_TAG, chunks
 
 # What tells of single items, and the schedules that run it.
 LOOKS = ("withdrawals", "retention", "batch_health")
 LOOKING = ("daily_health", "hourly_retention")
-PARTITIONS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def wipe(
@@ -31,7 +30,7 @@ def wipe(
     partitions. Those that are gone already are no matter."""
     if until is None:
         return 0
-    doomed = [dg.RunsFilter(tags={"dagster/partition": key}, created_before=t) for key, t in batches.items()]
+    doomed = [dg.RunsFilter(tags={PARTITION: key}, created_before=t) for key, t in batches.items()]
     for sheet, moment in sheets.items():
         if theirs := _of_sheet(instance, sheet):
             doomed.append(dg.RunsFilter(run_ids=theirs, created_before=moment))
@@ -53,7 +52,7 @@ def _of_sheet(instance: dg.DagsterInstance, sheet: str) -> list[str]:
     """Runs that the sensor started, which are tagged with the sheet; those that a person started for chunks of it; and
     those over chunks of several sheets, which tell of it only by what they made."""
     tags, events = RunTagsTable.c, SqlEventLogStorageTable.c
-    named = tags.key.in_(PARTITIONS) & tags.value.startswith(f"{sheet}-", autoescape=True)
+    named = tags.key.in_((PARTITION, FIRST, LAST)) & tags.value.startswith(f"{sheet}-", autoescape=True)
     with _run_log(instance).connect() as connection:
         query = sqlalchemy.select(tags.run_id).where(named | ((tags.key == SHEET_TAG) & (tags.value == sheet)))
         found = set(connection.execute(query).scalars())

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from sqlalchemy.orm import Session
 
+from assets.partitions import PARTITION
 from pipelines import clock
 from pipelines.intake import batches
 
@@ -64,7 +65,7 @@ def _request(session: Session, batch: batches.Batch) -> dg.RunRequest:
 
 def _run_of(instance: dg.DagsterInstance, key: str, attempt: int) -> dg.RunRecord | None:
     """The newest run that answers this request: the one asked for, or Dagster's own retry of it."""
-    wanted = dg.RunsFilter(tags={"dagster/partition": key, ATTEMPT_TAG: str(attempt)})
+    wanted = dg.RunsFilter(tags={PARTITION: key, ATTEMPT_TAG: str(attempt)})
     return next(iter(instance.get_run_records(wanted, limit=1)), None)
 
 

@@ -12,7 +12,7 @@ from itertools import groupby
 import dagster as dg
 from sqlalchemy.orm import Session
 
-from assets.partitions import SHEET_TAG
+from assets.partitions import FIRST, LAST, PARTITION, SHEET_TAG
 from dags.run_requests import LOST_AFTER_SECONDS, next_attempt
 from pipelines.scoring import chunks
 from pipelines.scoring.chunks import Due
@@ -20,11 +20,6 @@ from pipelines.scoring.chunks import Due
 CHUNKS, SHEETS = "scoring_chunks", "scoring_sheets"  # jobs
 PROVIDER_TAG = "orimono/provider"  # one run at a time asks a provider: each finds out by itself how much it takes
 WRITTEN_TAG = "orimono/sheets_of"  # the batch whose sheets a run writes, and after how many tries of its chunks
-PARTITION, FIRST, LAST = (
-    "dagster/partition",
-    "dagster/asset_partition_range_start",
-    "dagster/asset_partition_range_end",
-)
 CHUNK = re.compile(r"(\d+)-(\d{4,})")  # a partition: the sheet and the number
 # Only the sensor retries: it knows how long a chunk is to wait.
 ALONE = {"dagster/max_retries": "0"}

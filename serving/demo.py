@@ -20,7 +20,6 @@ from pipelines.studio import Studio
 from resources import instance
 
 EPOCHS = "2"
-_FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _WHERE = "`make dev` shows its log"
 VIEWER = "15"  # of the sample's decisions
 Answer = tuple[dict[str, Any], list[str]]
@@ -80,7 +79,7 @@ def _score(studio: Studio) -> None:
     """What the sensor does for sheets: their chunks, twenty a run, then the batches that hold them."""
     import dagster as dg
 
-    from assets.partitions import SHEET_TAG
+    from assets.partitions import FIRST, LAST, SHEET_TAG
     from pipelines import clock
     from pipelines.scoring import chunks
 
@@ -93,7 +92,7 @@ def _score(studio: Studio) -> None:
             with studio.database.session() as session:
                 chunks.request(session, group, clock.now())
             sheet = group[0].rpartition("-")[0]
-            tags = {_FIRST: group[0], _LAST: group[-1], SHEET_TAG: sheet}
+            tags = {FIRST: group[0], LAST: group[-1], SHEET_TAG: sheet}
             run_id, success = _execute(dagster, "scoring_chunks", tags=tags)
             if not success:
                 raise OrimonoError(f"chunks {group[0]} to {group[-1]}: their run {run_id} failed; {_WHERE}")

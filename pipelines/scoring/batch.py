@@ -207,7 +207,7 @@ def publish(studio: Studio, key: str) -> list[Result[Any]]:
     with studio.database.session() as session:
         for row in job_table.of_batch(session, key):
             for sheet in score_jobs.of_job(session, row.id):
-                if jobs.ended(chunks.state(session, sheet.id)):
+                if chunks.state(session, sheet.id).ended:
                     mark = params_hash({"score job": sheet.id})
                     name = f"{row.name}/{sheet.name}"
                     item = Item(name, sheet.identity, sheet.id, mark, job_id=row.id, upload_id=sheet.upload_id)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 KEEP = timedelta(days=90)  # how long a partition is kept; rows live on
 AT_ONCE = 20  # chunks a run, 10,000 rows: a run costs some seconds before its first question
 LONGEST = 60.0  # s between two tries
-RETRIES = 5  # of a failed chunk by itself, unless the settings say otherwise
 GONE = "its run ended without a word"
 
 Status = Literal["planned", "running", "finished", "partly failed", "failed"]
@@ -71,6 +70,11 @@ class State:
     tally: Tally
     seconds: float
     failed: tuple[Failed, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of its chunks by itself."""
+        return set(self.counts) <= {"finished", "given_up"}
 
 
 def plan(session: Session, score_job_id: int, spans: Sequence[Span]) -> list[Chunk]:
@@ -144,7 +148,7 @@ def request(session: Session, chunk_ids: Collection[str], now: datetime) -> None
     score_chunks.request(session, chunk_ids, now)
 
 
-def lose(session: Session, chunk_ids: Collection[str], now: datetime, *, retries: int = RETRIES) -> None:
+def lose(session: Session, chunk_ids: Collection[str], now: datetime, *, retries: int) -> None:
     """The run of these is gone. It counts as a failure of those not ended, since it may be a chunk that kills it."""
     from pipelines.storage import score_chunks
 

@@ -22,7 +22,6 @@ from pipelines.scoring.scored import Spread, Tally
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from pipelines.scoring.chunks import State
     from pipelines.scoring.pipeline import Options, Outcome, Progress
     from pipelines.scoring.provider import Provider
     from pipelines.scoring.sheet import Sheet, Span, Written
@@ -160,14 +159,9 @@ def write(studio: Studio, score_job_id: int, sheet: Sheet, spread: Spread | None
     with studio.database.session() as session, contextlib.closing(score_rows.answers(session, score_job_id)) as found:
         written = sheet.finish(found if spread is None else spread.counted(found))
     with studio.database.session() as session:
-        note = score_jobs.finish if ended(chunks.state(session, score_job_id)) else score_jobs.wrote
+        note = score_jobs.finish if chunks.state(session, score_job_id).ended else score_jobs.wrote
         note(session, score_job_id, asdict(written))
     return written
-
-
-def ended(state: State) -> bool:
-    """Whether nothing more will come of a sheet's chunks by itself."""
-    return set(state.counts) <= {"finished", "given_up"}
 
 
 def provider_of(studio: Studio, wish: Wish, sheet: Sheet, spans: Sequence[Span], score_job_id: int | None) -> Provider:

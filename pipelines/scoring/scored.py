@@ -77,10 +77,6 @@ class Tally:
         needed = self.asked + self.cache_hits
         return self.cache_hits / needed if needed else 0.0
 
-    @property
-    def wasted(self) -> int:
-        return self.throttled + self.failed
-
 
 class Spread:
     """How the scores of each category are spread over the scale, counted as rows pass by."""

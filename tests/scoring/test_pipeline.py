@@ -191,7 +191,7 @@ def test_limits_storms_and_faults_end_in_a_complete_sheet() -> None:
         assert set(ledger.recorded.values()) == {1}
         assert outcome.tally.requests == llm.requests.total
         assert outcome.tally.throttled == llm.requests.throttled
-        assert outcome.tally.requests - outcome.tally.wasted == 1200
+        assert outcome.tally.requests - outcome.tally.throttled - outcome.tally.failed == 1200
 
 
 def test_interrupted_from_outside_and_gone_on_with(llm: LLM) -> None:
