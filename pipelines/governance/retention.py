@@ -31,6 +31,7 @@ PERIODS: Mapping[str, timedelta | None] = {  # None: until its owner withdraws
     "master": timedelta(days=15),
     "preview": timedelta(days=30),
     "scored": timedelta(days=30),  # and what is known of sheets that were scored at the command line
+    "arrangement": None,
     "music": None,
     "clip": None,
     "lyrics": None,

@@ -1,7 +1,7 @@
 """Tables of the system of record, as SQLAlchemy 2 classes: columns, constraints, indexes.
 
-Recommending's are in recommending_tables.py, scoring's in scoring_tables.py. Questions over them are left to one module
-a noun (jobs.py, batches.py ...), how they come to be to migrations/.
+Recommending's are in recommending_tables.py, scoring's in scoring_tables.py, composing's in composing_tables.py.
+Questions over them are left to one module a noun (jobs.py, batches.py ...), how they come to be to migrations/.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from pipelines.storage.schema import Base as Base
 from pipelines.storage.schema import identity, now, one_of
 
-REVISION = "0004"  # the newest migration; a test holds the two together
+REVISION = "0005"  # the newest migration; a test holds the two together
 
 JOB_STATUSES = ("ready", "bad", "generated")  # generated: made by the product from media it may use, in no batch
 UPLOAD_KINDS = (
@@ -31,7 +31,7 @@ TASKS = ("master_reg", "preset_cls", "align_conf")
 LABEL_QUALITIES = ("auto", "human", "low")
 ROLLOUT_STATUSES = ("running", "live", "rolled_back", "superseded")
 STAGES = (0, 5, 25, 100)  # per cent of the users
-VAULT_KINDS = (*UPLOAD_KINDS, "master", "preview", "scored")
+VAULT_KINDS = (*UPLOAD_KINDS, "master", "preview", "scored", "arrangement")
 
 
 class BatchRow(Base):
@@ -72,6 +72,7 @@ class Job(Base):
     score: Mapped[dict[str, Any]] = mapped_column(
         server_default=text("'{}'::jsonb")
     )  # categories, column, provider ...
+    compose: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))  # style, candidates ...
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"))
     created_at: Mapped[datetime] = now()
     uploads: Mapped[list[Upload]] = relationship(order_by="Upload.id", lazy="selectin", back_populates="job")
@@ -463,5 +464,6 @@ class FeatureFlag(Base):
     updated_at: Mapped[datetime] = now()
 
 
+from pipelines.storage import composing_tables as composing_tables  # noqa: E402
 from pipelines.storage import recommending_tables as recommending_tables  # noqa: E402 - Base is to know all tables
 from pipelines.storage import scoring_tables as scoring_tables  # noqa: E402

@@ -1,0 +1,1 @@
+"""Composing: a melody becomes a finished arrangement. The doors are arranging.py and chorale.py."""
