@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ N_STATES = len(MAJOR)
 _VOCABULARY = Path(__file__).with_name("progressions.yaml")
 # Share of the chorales' counts in the transitions; the rest is the vocabulary's. On the validation split the roots
 # of the chorales are told better the more of them is taken in, but then four bars of pop sound like a hymn.
-CHORALE_SHARE = 0.3
+CHORALE_SHARE = 0.5
 _PSEUDO = 0.02  # of every transition, so that none is impossible
 
 
@@ -94,7 +95,7 @@ class Transitions:
         counts = self.counts.copy()
         for progression, key in progressions:
             named = [state for chord in progression if (state := state_of(chord, key)) is not None]
-            for before, after in zip(named, named[1:], strict=False):
+            for before, after in pairwise(named):
                 if before != after:
                     counts[int(key.minor), before, after] += weight
         return Transitions(counts)

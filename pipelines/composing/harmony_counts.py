@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def count(chorales: Iterable[Chorale]) -> HarmonyCounts:
         reduced = reduce(chorale)
         mode = int(chorale.minor)
         np.add.at(seen[mode], reduced[reduced >= 0], 1)
-        for before, after in zip(reduced, reduced[1:], strict=False):
+        for before, after in pairwise(reduced):
             if before >= 0 and after >= 0 and before != after:
                 transitions[mode, before, after] += 1
         soprano = chorale.frames[:, 0]
@@ -86,11 +87,11 @@ def count(chorales: Iterable[Chorale]) -> HarmonyCounts:
 def shipped_counts() -> HarmonyCounts:
     """Of the 229 training chorales."""
     held = json.loads(SHIPPED.read_text(encoding="utf-8"))
-    return HarmonyCounts(*(np.array(held[name], np.float64) for name in ("transitions", "emissions", "states")))
+    return HarmonyCounts(*(np.array(held[field.name], np.float64) for field in fields(HarmonyCounts)))
 
 
 def write(counts: HarmonyCounts, path: Path = SHIPPED) -> None:
-    held = {name: getattr(counts, name).astype(int).tolist() for name in ("transitions", "emissions", "states")}
+    held = {field.name: getattr(counts, field.name).astype(int).tolist() for field in fields(counts)}
     path.write_text(json.dumps(held, separators=(",", ":")) + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,205 @@
+"""The harmony model of the pop style: a hidden Markov model whose states are functions and whose notes are the melody.
+
+Learned from the chorales: which notes are sung over which chord (by weight of the beat, and whether they go on by
+step) and a share of the transitions. Rule: the rest of the transitions (progressions.yaml), how easily a chord
+changes on a beat, cadences, the opening and the ending. Where chords may change is harmonic_rhythm.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.composing.functions import N_STATES, QUALITIES, State, Transitions, states
+
+FREE = -1  # of a slot whose chord is not given
+
+
+@dataclass(frozen=True, slots=True)
+class SungNote:
+    """A note of the melody, or the part of it that sounds in one slot. ``weight``: quarters, at most 2."""
+
+    degree: int  # pitch class above the tonic
+    weight: float
+    strong: bool  # begins on a strong beat, or sounds on from before it
+    by_step: bool  # goes on to its neighbour
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A stretch with one chord. ``level``: 2 begins a bar, 1 a half of it, 0 any other beat.
+
+    ``likeness``: equal for slots whose notes and place are equal; candidates vary them alike. ``cadence``: a phrase
+    ends in it.
+    """
+
+    notes: tuple[SungNote, ...]
+    level: int
+    likeness: int
+    cadence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HarmonyWeights:
+    """``change``: probability of a new chord at a slot of level 0, 1, 2. The others are nats."""
+
+    change: tuple[float, float, float] = (0.04, 0.22, 0.68)
+    melody: float = 1.0  # of the notes' log-probabilities
+    foreign: float = 0.9  # against each tone of a chord that the melody around contradicts
+    home: float = 1.5  # the tonic in the first slot
+    cadence: float = 0.8  # tonic or dominant at the end of a phrase
+    ending: float = 6.0  # the tonic in the last slot, if the last note belongs to it
+    rarity: float = 0.35  # of the log-probability that a function has in the chorales
+
+
+CHOSEN = HarmonyWeights()
+_TEMPLATE = 30.0  # notes that a plain idea of chord and non-chord tones counts beside what was learned
+_ALTERED = np.array([1, 2, 1, 4, 3, 6, 5, 7, 9, 8, 11, 10])  # the other form of the degree; tonic and fifth have none
+_NEIGHBOURHOOD = 3  # slots either side that tell which scale the melody is in
+
+
+@cache
+def note_log_probabilities() -> NDArray[np.float64]:
+    """float64[4, 2, 2, 12] of harmony_counts.py's emissions, smoothed by a template: chord tones share .85 on a
+    strong beat and .6 on others; the major and the minor second above the root, not of a pop melody's leaps, less."""
+    from pipelines.composing.chords import QUALITIES as INTERVALS
+    from pipelines.composing.harmony_counts import shipped_counts
+
+    counts = shipped_counts().emissions.copy()
+    counts[QUALITIES.index("7")] += counts[QUALITIES.index("")]  # a seventh is a passing note of a major chord at times
+    for quality, name in enumerate(QUALITIES):
+        inside = np.zeros(12)
+        inside[list(INTERVALS[name])] = 1
+        scale = np.zeros(12)
+        scale[[2, 5, 9, 10, 11] if name in ("", "7") else [2, 5, 8, 9, 10]] = 1
+        scale *= 1 - inside
+        rest = 1 - inside - scale
+        for strong in (0, 1):
+            share = 0.85 if strong else 0.6
+            template = share * inside / inside.sum() + (0.93 - share) * scale / scale.sum() + 0.07 * rest / rest.sum()
+            for step in (0, 1):
+                learned = counts[quality, strong, step]
+                # Beats of chorales are the quarter notes of a hymn: what they say is worth as much as the template.
+                mixed = 0.5 * learned / max(learned.sum(), 1) + 0.5 * template
+                counts[quality, strong, step] = mixed + _TEMPLATE / 1000
+    return np.asarray(np.log(counts / counts.sum(axis=-1, keepdims=True)))
+
+
+def scores(slots: Sequence[Slot], minor: bool, weights: HarmonyWeights = CHOSEN) -> NDArray[np.float64]:
+    """float64[n, N_STATES]: what each slot's notes and place say for each state, in nats."""
+    from pipelines.composing.harmony_counts import shipped_counts
+
+    table, vocabulary = note_log_probabilities(), states(minor)
+    seen = shipped_counts().states[int(minor)] + 5
+    found = np.tile(weights.rarity * np.log(seen / seen.sum()), (len(slots), 1))
+    profiles = _profiles(slots)
+    for place, slot in enumerate(slots):
+        for column, state in enumerate(vocabulary):
+            quality = QUALITIES.index(state.quality)
+            for note in slot.notes:
+                interval = (note.degree - state.offset) % 12
+                told = table[quality, int(note.strong), int(note.by_step), interval]
+                found[place, column] += weights.melody * note.weight * told
+            found[place, column] -= weights.foreign * _foreign(state, profiles[place])
+        if slot.cadence:
+            found[place] += weights.cadence * np.array([state.offset in (0, 7) for state in vocabulary])
+    if slots:
+        found[0, 0] += weights.home
+        found[-1, 0] += weights.ending * _ends_at_home(slots[-1], vocabulary[0])
+    return found
+
+
+def decode(
+    observed: NDArray[np.float64],
+    levels: NDArray[np.int64],
+    transitions: NDArray[np.float64],
+    given: NDArray[np.int64] | None = None,
+    change: tuple[float, float, float] = CHOSEN.change,
+) -> NDArray[np.int64]:
+    """int64[n]: the likeliest states (Viterbi) for ``observed`` float64[n, N_STATES] and ``transitions`` in nats.
+
+    ``levels`` int64[n] say how easily the chord changes (``change``); ``given`` int64[n] holds states that must be,
+    FREE elsewhere.
+    """
+    count = len(observed)
+    if not count:
+        return np.zeros(0, np.int64)
+    allowed = observed.copy()
+    if given is not None:
+        for place in np.flatnonzero(given != FREE):
+            allowed[place] = np.where(np.arange(allowed.shape[1]) == given[place], 0.0, -np.inf)
+    stay, move = np.log1p(-np.array(change)), np.log(np.array(change))
+    best = allowed[0]
+    came = np.zeros((count, allowed.shape[1]), np.int64)
+    diagonal = np.eye(allowed.shape[1], dtype=bool)
+    for place in range(1, count):
+        level = levels[place]
+        ways = best[:, None] + np.where(diagonal, stay[level], move[level] + transitions)
+        came[place] = ways.argmax(axis=0)
+        best = ways.max(axis=0) + allowed[place]
+    path = np.empty(count, np.int64)
+    path[-1] = int(best.argmax())
+    for place in range(count - 1, 0, -1):
+        path[place - 1] = came[place, path[place]]
+    return path
+
+
+def progressions(
+    slots: Sequence[Slot],
+    minor: bool,
+    transitions: Transitions,
+    *,
+    given: NDArray[np.int64] | None = None,
+    candidates: int = 1,
+    seed: int = 0,
+    temperature: float = 1.0,
+    weights: HarmonyWeights = CHOSEN,
+) -> list[NDArray[np.int64]]:
+    """``candidates`` different paths int64[n] of states, the likeliest first; fewer when the melody has no others.
+
+    The others are likeliest under perturbed scores (perturb and MAP): Gumbel noise on each kind of slot, the same
+    wherever a bar comes again, so that a tune's form is kept, and on each function through the whole piece.
+    """
+    observed = scores(slots, minor, weights)
+    levels = np.array([slot.level for slot in slots], np.int64)
+    moves = transitions.log_probabilities(minor)
+    found = [decode(observed, levels, moves, given, weights.change)]
+    rng = np.random.default_rng([seed, 101])
+    kinds = {likeness: place for place, likeness in enumerate(dict.fromkeys(slot.likeness for slot in slots))}
+    place_of = np.array([kinds[slot.likeness] for slot in slots], np.int64)
+    heat = temperature
+    for attempt in range(12 * max(0, candidates - 1)):
+        if len(found) >= candidates:
+            break
+        noise = rng.gumbel(size=(max(len(kinds), 1), N_STATES))[place_of] + 0.7 * rng.gumbel(size=N_STATES)
+        path = decode(observed + heat * noise, levels, moves, given, weights.change)
+        if all((path != other).mean() >= 0.12 for other in found):
+            found.append(path)
+        elif attempt % 3 == 2:
+            heat *= 1.25
+    return found
+
+
+def _profiles(slots: Sequence[Slot]) -> NDArray[np.float64]:
+    """float64[n, 12]: quarters that each degree is sung for around each slot."""
+    own = np.zeros((len(slots), 12))
+    for place, slot in enumerate(slots):
+        for note in slot.notes:
+            own[place, note.degree] += note.weight
+    summed = np.cumsum(np.vstack([np.zeros((1, 12)), own]), axis=0)
+    low = np.maximum(np.arange(len(slots)) - _NEIGHBOURHOOD, 0)
+    high = np.minimum(np.arange(len(slots)) + _NEIGHBOURHOOD + 1, len(slots))
+    return np.asarray(summed[high] - summed[low])
+
+
+def _foreign(state: State, profile: NDArray[np.float64]) -> float:
+    """Tones of the chord whose letter the melody around sings only a semitone higher or lower, as F against F sharp."""
+    return float(sum(min(profile[_ALTERED[tone]], 1.0) for tone in state.intervals if not profile[tone]))
+
+
+def _ends_at_home(slot: Slot, tonic: State) -> bool:
+    return not slot.notes or slot.notes[-1].degree in tonic.intervals
