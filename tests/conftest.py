@@ -3,6 +3,7 @@ in a home of their own, and a local object store."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,16 @@ PARTITIONS = """
     select inhrelid::regclass::text from pg_inherits
     where inhparent in ('user_embeddings'::regclass, 'video_embeddings'::regclass)
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def streams_stay_open() -> None:
+    """TensorFlow's logger closes the stream it has held since its import, whenever logging is configured anew (as
+    Dagster does for a run) while another stream is stderr (as under ``capfd``). That stream is pytest's capture, without
+    which no later test can run."""
+    from absl.logging import PythonHandler
+
+    PythonHandler.close = logging.StreamHandler.close
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,8 @@ database or home names who withdrew."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -69,11 +67,9 @@ def materialize(
     studio: Studio, instance: dg.DagsterInstance, names: list[str], key: str | None = None, **tags: str
 ) -> None:
     definitions = build_defs(resources={"studio": studio})
-    # Dagster turns the descriptors behind stdout and stderr round while a step runs; pytest's own are not for that.
-    with tempfile.TemporaryFile("w") as spoken, contextlib.redirect_stdout(spoken), contextlib.redirect_stderr(spoken):
-        done = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=instance, partition_key=key, asset_selection=[dg.AssetKey(n) for n in names], tags=tags
-        )
+    done = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance, partition_key=key, asset_selection=[dg.AssetKey(n) for n in names], tags=tags
+    )
     assert done.success
 
 
