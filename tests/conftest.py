@@ -31,8 +31,8 @@ PARTITIONS = """
 @pytest.fixture(scope="session", autouse=True)
 def streams_stay_open() -> None:
     """TensorFlow's logger closes the stream it has held since its import, whenever logging is configured anew (as
-    Dagster does for a run) while another stream is stderr (as under ``capfd``). That stream is pytest's capture, without
-    which no later test can run."""
+    Dagster does for a run) while another stream is stderr (as under ``capfd``). That stream is pytest's capture, and
+    without it no later test runs."""
     from absl.logging import PythonHandler
 
     PythonHandler.close = logging.StreamHandler.close
