@@ -1,0 +1,94 @@
+"""What happens inside a beat once its first chord is fixed: passing notes, neighbours and suspensions on the second eighth.
+
+What each voice would like to sing there is the network's and the memory's (Harmonizer.inside); here the four voices agree,
+beat by beat, so that no parallels arise between eighths. In the 229 training chorales 93 to 99 % of what moves inside a
+beat moves on its second eighth alone, so the other sixteenths follow that one.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.composing import tokens, voice_leading
+from pipelines.composing.tokens import BEAT
+from pipelines.composing.weights import Weights
+
+_OPTIONS = 4  # of a voice: staying, and the likeliest others
+_COMBINED = np.array(list(product(range(_OPTIONS), repeat=3)))
+_HALF = BEAT // 2
+# Seconds, sevenths and the tritone, by interval modulo 12.
+_DISSONANT = np.isin(np.arange(12), (1, 2, 6, 10, 11))
+
+
+def ornament(
+    skeleton: NDArray[np.int64],
+    soprano: NDArray[np.int64],
+    inside: NDArray[np.float32],
+    locked: NDArray[np.int64],
+    weights: Weights,
+) -> NDArray[np.int64]:
+    """The whole piece int64[T, 4] (T = 4 B), relative pitches.
+
+    ``skeleton`` int64[B, 4]: the chords at the beats; ``soprano`` int64[T]; ``inside`` float[T, 3, P]: log-probabilities;
+    ``locked`` int64[T, 3]: what the composer decided, -2 where nothing.
+    """
+    n_beats = len(skeleton)
+    frames = np.repeat(skeleton, BEAT, axis=0)
+    frames[:, 0] = soprano
+    if n_beats:
+        second = _second_eighths(skeleton, soprano.reshape(n_beats, BEAT)[:, _HALF], inside, locked, weights)
+        halves = frames.reshape(n_beats, BEAT, 4)
+        halves[:, _HALF:, 1:] = second[:, None, :]
+    frames[:, 1:] = np.where(locked == tokens.UNKNOWN, frames[:, 1:], locked)
+    return frames
+
+
+def _second_eighths(
+    skeleton: NDArray[np.int64],
+    soprano: NDArray[np.int64],
+    inside: NDArray[np.float32],
+    locked: NDArray[np.int64],
+    weights: Weights,
+) -> NDArray[np.int64]:
+    """Alto, tenor and bass at each beat's second eighth, int64[B, 3]."""
+    n_beats = len(skeleton)
+    by_beat = np.exp(inside.reshape(n_beats, BEAT, 3, tokens.N_PITCHES))
+    expected = by_beat[:, _HALF:].sum(axis=1)  # right sixteenths of the two, [B, 3, P]
+    beat, voice = np.arange(n_beats)[:, None], np.arange(3)
+    held = skeleton[:, 1:]
+    held_index = tokens.index_of(held)
+    expected[:, :, tokens.REST_INDEX] = -1.0
+    worth_held = expected[beat, voice, held_index]
+    expected[beat, voice, held_index] = -2.0
+    others = np.argpartition(-expected, _OPTIONS - 2, axis=2)[:, :, : _OPTIONS - 1]
+    options = np.concatenate([held[:, :, None], tokens.pitch_of(others)], axis=2)  # [B, 3, options]
+    worth = np.concatenate([worth_held[:, :, None], np.take_along_axis(expected, others, axis=2)], axis=2)
+    worth[:, :, 1:] -= weights.move
+    worth[:, :, 1:][held < 0] = -9.0  # a voice that rests at the beat goes on resting
+    wanted = locked.reshape(n_beats, BEAT, 3)[:, _HALF]
+    decided = wanted != tokens.UNKNOWN
+    options[:, :, 0] = np.where(decided, wanted, options[:, :, 0])
+    worth[:, :, 1:][decided] = -9.0
+
+    three = np.arange(3)
+    chords = np.empty((n_beats, len(_COMBINED), 4), np.int64)
+    chords[:, :, 0] = soprano[:, None]
+    chords[:, :, 1:] = options[:, three, _COMBINED]
+    score = worth[:, three, _COMBINED].sum(axis=2)
+    before = skeleton[:, None, :]
+    after = np.concatenate([skeleton[1:], skeleton[-1:]])[:, None, :]
+    for one, other in ((before, chords), (chords, after)):
+        score -= weights.ornament_parallel * voice_leading.consecutives(one, other).sum(axis=2)
+        if weights.ornament_contrary:
+            any_motion = voice_leading.consecutives(one, other, contrary=True).sum(axis=2)
+            score -= weights.ornament_contrary * any_motion
+    score -= weights.ornament_crossing * voice_leading.crossings(chords).sum(axis=2)
+    moves = chords != before
+    apart = np.abs(chords[..., voice_leading.UPPER] - chords[..., voice_leading.LOWER]) % 12
+    either = moves[..., voice_leading.UPPER] & moves[..., voice_leading.LOWER]
+    score -= weights.clash * (_DISSONANT[apart] & either).sum(axis=2)
+    best = score.argmax(axis=1)
+    return chords[np.arange(n_beats), best, 1:]

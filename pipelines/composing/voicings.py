@@ -1,0 +1,110 @@
+"""The few dozen ways to set a beat that are worth weighing: three pitches under the soprano's.
+
+They come from what the network and the memory say of each voice and of the chord, within the composer's locks and given
+chords; which of them are sung is decided along the whole piece by crf.py and chorale.py. All pitches are relative
+(tokens.py) but for ``shift``, which says where the voices' ranges lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.composing import tokens, voice_leading
+from pipelines.composing.weights import Weights
+
+FREE = -1
+_PITCHES = np.append(np.arange(tokens.LOWEST, tokens.HIGHEST + 1), tokens.REST)  # by the vocabulary's index
+_CLASSES = _PITCHES % 12
+_LEADING_NOTE = 11
+IMPOSSIBLE = 500.0  # nats: a candidate this far below its beat's best breaks a lock or leaves a given chord
+_FORBIDDEN = -2 * IMPOSSIBLE  # finite: where nothing else is left (a chord note out of every range), the least evil
+
+
+@dataclass(frozen=True, slots=True)
+class Voicings:
+    """``chords`` int64[B, K, 4]: soprano, alto, tenor, bass, relative, -1 a rest; ``scores`` float64[B, K], -inf where
+    a beat has fewer than K."""
+
+    chords: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the composer decided, by beat: ``locked`` int64[B, 3] pitches (-2 free, -1 rests); ``chord_sets`` int64[B]
+    pitch classes as bits (0: none given); ``basses`` int64[B] pitch classes (-1: none given)."""
+
+    locked: NDArray[np.int64]
+    chord_sets: NDArray[np.int64]
+    basses: NDArray[np.int64]
+
+    @classmethod
+    def none(cls, n_beats: int) -> Bounds:
+        return cls(
+            np.full((n_beats, 3), tokens.UNKNOWN), np.zeros(n_beats, np.int64), np.full(n_beats, FREE, dtype=np.int64)
+        )
+
+
+def voicings(
+    soprano: NDArray[np.int64],
+    voices: NDArray[np.float32],
+    chords: NDArray[np.float32],
+    vocabulary: tokens.ChordVocabulary,
+    bounds: Bounds,
+    shift: int,
+    weights: Weights,
+) -> Voicings:
+    """The best ``weights.candidates`` of each beat under ``soprano`` int64[B] (-1: the voice rests).
+
+    ``voices`` float[B, 3, P] and ``chords`` float[B, C] are log-probabilities (harmonizer.Opinion).
+    """
+    single = _single(soprano, voices, bounds, shift, weights)
+    n = weights.pitches
+    likeliest = np.argpartition(-single, n - 1, axis=2)[:, :, :n]
+    worth = np.take_along_axis(single, likeliest, axis=2)
+    combined = np.array(list(product(range(n), repeat=3)))
+    three = np.arange(3)
+    sung = np.empty((len(soprano), len(combined), 4), np.int64)
+    sung[:, :, 0] = soprano[:, None]
+    sung[:, :, 1:] = _PITCHES[likeliest[:, three, combined]]
+    scores = worth[:, three, combined].sum(axis=2, dtype=np.float64)
+    scores += weights.chord * np.take_along_axis(chords, vocabulary.classes(sung), axis=1)
+    scores -= weights.crossing * voice_leading.crossings(sung)[:, :, 1:].sum(axis=2)
+    scores -= weights.gap * voice_leading.gaps(sung).sum(axis=2)
+    scores -= weights.doubled_leading_note * (((sung % 12 == _LEADING_NOTE) & (sung >= 0)).sum(axis=2) > 1)
+    if bounds.chord_sets.any():
+        unsung = bounds.chord_sets[:, None] & ~tokens.pitch_class_set(sung)
+        scores -= weights.missing_chord_note * np.bitwise_count(unsung)
+    kept = min(weights.candidates, scores.shape[1])
+    best = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
+    return Voicings(np.take_along_axis(sung, best[:, :, None], axis=1), np.take_along_axis(scores, best, axis=1))
+
+
+def _single(
+    soprano: NDArray[np.int64], voices: NDArray[np.float32], bounds: Bounds, shift: int, weights: Weights
+) -> NDArray[np.float32]:
+    """Each voice's pitches by themselves, [B, 3, P]: the opinion less what ranges and the soprano say, within bounds."""
+    scores = voices.copy()
+    absolute = _PITCHES + shift
+    below = voice_leading.LOWEST[1:, None] - absolute
+    beyond = absolute - voice_leading.HIGHEST[1:, None]
+    outside = np.where(_PITCHES >= 0, np.maximum(np.maximum(below, beyond), 0), 0)
+    scores -= (weights.range * outside).astype(np.float32)
+    # The alto's crossing is counted with its pitch; the others' above the soprano comes on top of the alto's.
+    scores -= weights.crossing * (_PITCHES > np.where(soprano < 0, 127, soprano)[:, None, None])
+    scores[:, :, tokens.REST_INDEX] = _FORBIDDEN
+    if bounds.chord_sets.any():
+        allowed = (bounds.chord_sets[:, None] == 0) | ((bounds.chord_sets[:, None] >> _CLASSES) & 1).astype(bool)
+        scores += np.where(allowed, 0.0, _FORBIDDEN)[:, None, :]
+        right = (bounds.basses[:, None] == FREE) | (bounds.basses[:, None] == _CLASSES)
+        scores[:, 2] += np.where(right, 0.0, _FORBIDDEN)
+    locked = bounds.locked != tokens.UNKNOWN
+    if locked.any():
+        beat, voice = np.nonzero(locked)
+        scores[beat, voice] = 2 * _FORBIDDEN
+        scores[beat, voice, tokens.index_of(bounds.locked[beat, voice])] = 0.0
+    return scores
