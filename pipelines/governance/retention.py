@@ -20,7 +20,7 @@ from pipelines.errors import BadInput
 from pipelines.governance import budget
 from pipelines.intake import folder as folders
 from pipelines.media.hashing import content_hash
-from pipelines.storage import audit, claims, score_cache, score_jobs, storage_use, withdrawals
+from pipelines.storage import arrangements, audit, claims, score_cache, score_jobs, storage_use, withdrawals
 from pipelines.storage import vault as table
 from pipelines.storage.tables import UPLOAD_KINDS
 from pipelines.studio import Studio
@@ -42,6 +42,7 @@ PERIODS: Mapping[str, timedelta | None] = {  # None: until its owner withdraws
     "decisions": None,  # but for what a viewer's withdrawal takes with it
     "tags": None,
 }
+UNCHOSEN = timedelta(days=30)  # arrangements of the command line, where none of a wish was chosen
 OPENED = timedelta(seconds=120)  # how long a copy that was handed out is to be read
 MIXDOWNS = "features/mixdown"  # no features, but the stems in another form
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Report:
     held: tuple[int, ...]  # items whose time is up, but for a legal hold
     dry_run: bool
     sheets: tuple[int, ...] = ()  # score jobs of the command line, with all their rows
+    arrangements: tuple[int, ...] = ()  # of the command line, not chosen
 
     @property
     def freed(self) -> int:
@@ -86,6 +88,7 @@ class Report:
                 for e in self.expired
             ),
             *(f"{verb} score job {sheet} of the command line" for sheet in self.sheets),
+            *(f"{verb} arrangement {made} of the command line" for made in self.arrangements),
             *(f"left vault item {item}: it is under a legal hold" for item in self.held),
         ]
 
@@ -107,8 +110,9 @@ def expire(studio: Studio, now: datetime | None = None, *, dry_run: bool = False
         with studio.database.session() as session, session.begin_nested() as trial:
             found = [_expire(session, item, moment) for item in ids]
             sheets = _expire_sheets(session, moment)
+            composed, _ = _expire_arrangements(session, moment)
             trial.rollback()
-        return Report(tuple(e for e in found if e is not None), held, dry_run, sheets)
+        return Report(tuple(e for e in found if e is not None), held, dry_run, sheets, composed)
     done = []
     for item_id in ids:
         with studio.database.session() as session:
@@ -123,7 +127,12 @@ def expire(studio: Studio, now: datetime | None = None, *, dry_run: bool = False
         claims.read_again(session, [e.object_key for e in done if e.object_goes])
         sheets = _expire_sheets(session, moment)
         score_cache.drop_stale(session, timedelta(hours=studio.settings.number("score_cache_hours")))
-    report = Report(tuple(done), held, dry_run, sheets)
+    with studio.database.session() as session:
+        composed, keys = _expire_arrangements(session, moment)
+        for key in keys:  # before the commit, as above
+            studio.objects.delete(key)
+            (studio.objects.folder / key).unlink(missing_ok=True)
+    report = Report(tuple(done), held, dry_run, sheets, composed)
     if done:
         log.info("retention: %d items expired, %d bytes freed", len(done), report.freed)
     return report
@@ -170,6 +179,15 @@ def _expire_sheets(session: Session, now: datetime) -> tuple[int, ...]:
     if gone:
         audit.write(session, actor="system", action="retention.expire", subject="sheets", detail={"score_jobs": gone})
     return tuple(gone)
+
+
+def _expire_arrangements(session: Session, now: datetime) -> tuple[tuple[int, ...], set[str]]:
+    """Ids of what nobody chose at the command line, and keys of their objects that nothing else names."""
+    gone, keys = arrangements.expire(session, now - UNCHOSEN)
+    if gone:
+        detail = {"arrangements": gone}
+        audit.write(session, actor="system", action="retention.expire", subject="arrangements", detail=detail)
+    return tuple(gone), arrangements.unneeded(session, keys)
 
 
 def _delete(studio: Studio, session: Session, item: Expired) -> None:

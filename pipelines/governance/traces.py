@@ -18,7 +18,7 @@ from pipelines.governance.people import pseudonym
 from pipelines.intake import folder as folders
 from pipelines.intake import job_file
 from pipelines.media.hashing import content_hash
-from pipelines.storage import claims, jobs, storage_use, viewers, withdrawals
+from pipelines.storage import claims, composer_styles, jobs, storage_use, viewers, withdrawals
 from pipelines.storage.storage_use import HASH, Stored
 from pipelines.storage.tables import InboxFolder
 from pipelines.studio import Studio
@@ -44,6 +44,7 @@ class Trace:
     edited: bool = False  # there was a song or a clip, of which segments may be encoded
     viewers: tuple[str, ...] = ()  # ids of theirs as somebody who decides
     sheets: tuple[int, ...] = ()  # ids of score jobs
+    arrangements: tuple[int, ...] = ()  # ids
     aliases: tuple[str, ...] = ()  # pseudonyms of those, where an id was given in place of the name
     exports: tuple[str, ...] | None = None  # hashes of others' files that name the viewer; None: not searched yet
     cleared: tuple[str, ...] = ()  # places that are others' again, and not to be cleared twice
@@ -52,7 +53,7 @@ class Trace:
     def to_dict(self) -> dict[str, Any]:
         parts = ("spellings", "jobs", "names", "batches", "hashes", "keys", "held", "folders", "cleared")
         told = {"until": self.until.isoformat(), "edited": self.edited}
-        told |= {n: list(getattr(self, n)) for n in (*parts, "viewers", "sheets", "aliases")}
+        told |= {n: list(getattr(self, n)) for n in (*parts, "viewers", "sheets", "arrangements", "aliases")}
         return told if self.exports is None else told | {"exports": list(self.exports)}
 
     @property
@@ -61,6 +62,7 @@ class Trace:
             *(self.jobs, self.names, self.batches, self.hashes, self.keys, self.held, self.folders, self.edited),
             viewers=self.viewers,
             sheets=self.sheets,
+            arrangements=self.arrangements,
         )
 
     @property
@@ -108,6 +110,7 @@ def follow(session: Session, person: str, until: datetime, keep: bool, before: d
         edited=found.edited or before.get("edited", False),
         viewers=both("viewers", watching),
         sheets=both("sheets", found.sheets),
+        arrangements=both("arrangements", found.arrangements),
         aliases=both("aliases", ()),
         exports=tuple(before["exports"]) if "exports" in before else None,
         cleared=tuple(before.get("cleared", ())),
@@ -121,16 +124,17 @@ def look(studio: Studio, trace: Trace) -> Places:
     own = set(trace.hashes).union(*(HASH.findall(key) for key in trace.keys)) if trace.keys else set(trace.hashes)
     computed = {h for item in everything if item.key.startswith("features/") for h in item.hashes}
     with studio.database.session() as session:
-        named = claims.claimed_keys(session, listed, trace.jobs)
+        named = claims.claimed_keys(session, listed, trace.jobs, trace.arrangements)
         living = claims.claimed(session, own | computed, trace.jobs).union(*(HASH.findall(key) for key in named))
         kept = claims.held_keys(session, listed) | (claims.kept_originals(session, listed) - named)
         places = tuple(_folders(studio, session, trace))
     gone = own - living
     doomed, orphans = [], []
+    styles = tuple(f"{composer_styles.FOLDER}/{person}/" for person in trace.persons)  # a killed learning's, too
     for item in everything:
         if item.key in named or (item.key in kept and not item.copy):
             continue
-        if item.hashes & gone or (item.key in trace.keys and not item.hashes & living):
+        if item.key.startswith(styles) or item.hashes & gone or (item.key in trace.keys and not item.hashes & living):
             doomed.append(item)
         elif item.key.startswith("features/") and item.hashes and not item.hashes & living:
             orphans.append(item)

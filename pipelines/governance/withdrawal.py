@@ -112,10 +112,12 @@ def carry_out(studio: Studio, now: datetime | None = None) -> list[Report]:
     A batch that runs may still write of a job it began with, so the last look waits for it, but not beyond six hours
     before the withdrawal is due.
     """
+    from pipelines.composing import personal
     from pipelines.models import snapshots as training
 
     now = now or clock.now()
     training.erase_taken_back(studio, now)  # where whoever took it back was cut off before
+    personal.erase_taken_back(studio)
     reports = []
     with studio.database.session() as guard:  # its lock lasts as long as this process, or its connection, lives
         if not withdrawals.lock(guard):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Text, and_, any_, literal, select, update
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Text, and_, any_, literal, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pipelines.governance.people import pseudonym
+from pipelines.storage.composing_tables import Arrangement
 from pipelines.storage.tables import (
     Consent,
     EditRow,
@@ -50,12 +51,18 @@ def claimed(session: Session, hashes: Collection[str], jobs: Collection[int]) ->
     return texts(session, [*asked, *(learned.where(among(TrainingSnapshot.sha256, p)) for p in _pieces(hashes))])
 
 
-def claimed_keys(session: Session, keys: Collection[str], jobs: Collection[int]) -> set[str]:
-    """Those of these objects that a living job not among ``jobs`` names."""
+def claimed_keys(
+    session: Session, keys: Collection[str], jobs: Collection[int], arrangements: Collection[int] = ()
+) -> set[str]:
+    """Those of these objects that a living job not among ``jobs`` names, or an arrangement not among ``arrangements``
+    (ids) that somebody made at the command line."""
     found: set[str] = set()
     kept = and_(VaultItem.deleted_at.is_(None), _living(VaultItem.job_id, jobs))
     for piece in _pieces(keys):
         asked = [select(c).where(among(c, piece), _living(c, jobs)) for c in KEYS]
+        composed = or_(Arrangement.job_id.is_(None), _living(Arrangement.object_key, jobs))
+        composed = and_(among(Arrangement.object_key, piece), composed, ~of_jobs(Arrangement.id, arrangements))
+        asked.append(select(Arrangement.object_key).where(composed))
         found |= texts(session, [*asked, select(VaultItem.object_key).where(among(VaultItem.object_key, piece), kept)])
     return found
 

@@ -111,6 +111,12 @@ def learned_before_taken_back(session: Session) -> list[tuple[int, str]]:
     return [(row[0], row[1]) for row in session.execute(query.distinct().order_by(TrainingSnapshot.id))]
 
 
+def taken_back_at(session: Session, person: str) -> datetime | None:
+    """When this pseudonym last took training back, for whichever job."""
+    query = select(func.max(AuditLog.at)).where(_TAKEN_BACK, person == _OWNER)
+    return session.execute(query).scalar()
+
+
 def of_owners(session: Session, owners: Collection[str]) -> Sequence[Consent]:
     """All consents of these owners, spelled as in the rows, oldest first."""
     return session.execute(select(Consent).where(Consent.owner.in_(owners)).order_by(Consent.id)).scalars().all()

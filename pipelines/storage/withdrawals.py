@@ -24,8 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pipelines.governance.people import pseudonym
-from pipelines.storage import forgetting, score_jobs
+from pipelines.storage import arrangements, forgetting, score_jobs
 from pipelines.storage.claims import HASHES, KEYS, among, of_jobs, texts
+from pipelines.storage.composing_tables import Arrangement, ComposerStyle, InstrumentChoice
 from pipelines.storage.tables import (
     AccessRequest,
     BatchRow,
@@ -50,6 +51,9 @@ NAMES: tuple[InstrumentedAttribute[Any], ...] = (
     FeatureRow.user_id,
     Label.user_id,
     VaultItem.user_id,
+    Arrangement.owner,
+    ComposerStyle.owner,
+    InstrumentChoice.owner,
 )
 # Where a person stands as somebody who did something for others: those rows stay, without the name.
 SIGNATURES: tuple[InstrumentedAttribute[Any], ...] = (
@@ -75,6 +79,7 @@ class Rows:
     edited: bool  # there is a song, a clip or an edit among them
     viewers: tuple[str, ...] = ()  # ids of theirs as somebody who decides
     sheets: tuple[int, ...] = ()  # ids of score jobs
+    arrangements: tuple[int, ...] = ()  # ids, those of the command line with them
 
 
 def lock(session: Session) -> bool:
@@ -138,6 +143,7 @@ def rows(session: Session, names: Collection[str], until: datetime, folders: Col
     nameless = select(Job.id).where(Job.owner.is_(None), among(Job.name, nobodys), Job.created_at <= until)
     ids = sorted({job for job, _ in jobs} | set(session.execute(nameless).scalars()))
     mine = _mine(VaultItem, names, ids, until)
+    composed = arrangements.of_person(session, names, ids, until)
     files = select(InboxFolder.files).where(_remembered(ids, folders))
     noted = [facts for found in session.execute(files).scalars() for facts in found.values()]
     hashes = texts(
@@ -148,6 +154,8 @@ def rows(session: Session, names: Collection[str], until: datetime, folders: Col
         session,
         [*(select(c).where(of_jobs(c.class_.job_id, ids)) for c in KEYS), select(VaultItem.object_key).where(mine)],
     )
+    hashes |= {row.content_hash for row in composed}
+    keys |= {row.object_key for row in composed if row.object_key is not None}
     batches = select(BatchRow.key).join(Job).where(of_jobs(Job.id, ids)).distinct()
     shown = select(Upload.id).where(of_jobs(Upload.job_id, ids), Upload.kind.in_(("music", "clip")))
     edited = union(shown, select(EditRow.id).where(of_jobs(EditRow.job_id, ids))).limit(1)
@@ -161,6 +169,7 @@ def rows(session: Session, names: Collection[str], until: datetime, folders: Col
         edited=session.execute(edited).first() is not None,
         held=tuple(sorted(session.execute(select(VaultItem.id).where(mine, VaultItem.legal_hold)).scalars())),
         sheets=tuple(score_jobs.of_persons(session, ids, hashes)),
+        arrangements=tuple(row.id for row in composed),
     )
 
 
@@ -222,13 +231,16 @@ def _doomed(
     jobs = found.jobs
     vault = and_(_mine(VaultItem, names, jobs, until), ~VaultItem.legal_hold)
     if keep:
-        vault = and_(vault, VaultItem.kind.in_(("master", "preview", "scored")))
+        vault = and_(vault, VaultItem.kind.in_(("master", "preview", "scored", "arrangement")))
     gone: list[tuple[Any, ColumnElement[bool]]] = [
         (ItemResult, of_jobs(ItemResult.job_id, jobs)),
         (EditRow, of_jobs(EditRow.job_id, jobs)),
         (Label, _mine(Label, names, jobs, until)),
         (FeatureRow, _mine(FeatureRow, names, jobs, until)),
         (VaultItem, vault),
+        (Arrangement, of_jobs(Arrangement.id, found.arrangements)),
+        (ComposerStyle, arrangements.owned(ComposerStyle, names, until)),
+        (InstrumentChoice, arrangements.owned(InstrumentChoice, names, until)),
         (InboxFolder, _remembered(jobs, found.folders)),
     ]
     if not keep:
