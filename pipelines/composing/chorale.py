@@ -1,7 +1,7 @@
 """A melody in, four voices out, in the manner of Bach's chorales: the front door of the chorale model.
 
-Here any melody is brought into the model's form and back: key, register, rests, odd lengths, locks, given chords. What the
-model thinks is harmonizer.py's, what becomes of it decoding.py's, held and repeated notes ties.py's.
+Here any melody is brought into the model's form and back: key, register, rests, odd lengths, locks, given chords. What
+the model thinks is harmonizer.py's, what becomes of it decoding.py's, held and repeated notes ties.py's.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ def harmonize(
     fixed[resting[:, None] & (fixed == UNKNOWN)] = REST
     bounds = _bounds(fixed, given, shift)
     line = tokens.relative(shown, shift)
-    opinion = model.skeleton(line, key.minor, fixed[::BEAT])
+    opinion = model.skeleton(line, key.minor, fixed[::BEAT], shift)
 
     def inside(frames: NDArray[np.int64]) -> NDArray[np.float32]:
-        return model.inside(np.concatenate([line[:, None], frames[:, 1:]], axis=1), key.minor)
+        return model.inside(np.concatenate([line[:, None], frames[:, 1:]], axis=1), key.minor, shift)
 
     task = decoding.Task(
         tokens.relative(sung, shift), opinion.voices, opinion.chords, model.vocabulary, fixed, bounds, shift, inside

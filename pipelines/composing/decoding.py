@@ -1,4 +1,4 @@
-"""From what the network and the memory think to four voices: candidates, a chain over them, expected accuracy, ornaments.
+"""From what the network and the memory think to four voices: voicings, their chain, expected accuracy, ornaments.
 
 All pitches are relative (tokens.py). Registers, keys, rests and locks are chorale.py's to bring into this form.
 """
@@ -69,7 +69,7 @@ def expected_best(
     A voicing is worth the probability of each of its notes, summed over all voicings that have it (``shares``, the
     chain's marginals), and ``gain_chord`` times that of its pitch-class set.
     """
-    n_beats, n_candidates = shares.shape
+    n_beats = len(shares)
     worth = np.zeros(shares.shape)
     row = np.arange(n_beats)[:, None] * (tokens.HIGHEST + 2)
     for voice in (voice_leading.ALTO, voice_leading.TENOR, voice_leading.BASS):

@@ -10,20 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.composing import voice_leading
-from pipelines.composing.voice_leading import LOWER, PERFECT, UPPER
+from pipelines.composing import tokens, voice_leading
+from pipelines.composing.voice_leading import LOWER, UPPER
 from pipelines.composing.weights import REACH, Weights
-
-_INNER_PAIRS = tuple(pair for pair in range(6) if UPPER[pair] > 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Between the voicings of neighbouring beats, [B - 1, K, K] each: ``interval`` float64 (log-odds of the three
+    """Between the voicings of neighbouring beats, [B - 1, K, K] each: ``interval`` float32 (log-odds of the three
     voices' intervals), and how many ``parallel`` (similar motion) and ``contrary`` consecutive fifths and octaves
     uint8 there are, seen at beats and from the soprano's last eighth of a beat."""
 
-    interval: NDArray[np.float64]
+    interval: NDArray[np.float32]
     parallel: NDArray[np.uint8]
     contrary: NDArray[np.uint8]
 
@@ -32,57 +30,51 @@ def steps(chords: NDArray[np.int64], leaving: NDArray[np.int64], weights: Weight
     """``chords`` int64[B, K, 4] (voicings.Voicings); ``leaving`` int64[B]: the soprano at each beat's second eighth."""
     n_steps, n_candidates = max(len(chords) - 1, 0), chords.shape[1]
     shape = (n_steps, n_candidates, n_candidates)
-    interval = np.zeros(shape)
+    interval = np.zeros(shape, np.float32)
     parallel, contrary = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     if not n_steps:
         return Steps(interval, parallel, contrary)
-    small = chords.astype(np.int16)
-    before, after = small[:-1, :, None, 1:], small[1:, None, :, 1:]
-    sings = (before >= 0) & (after >= 0)
-    step = np.where(sings, after - before, 0)  # [B - 1, K, K, 3]
-    reached = np.clip(step, -REACH, REACH) + REACH
-    table = np.asarray(weights.intervals)
+    table = np.asarray(weights.intervals, np.float32)
+    directions = []
     for voice in range(3):
-        interval += table[voice][reached[..., voice]]
-    direction = np.sign(step).astype(np.int8)
+        pitches = chords[:, :, voice + 1].astype(np.int8)
+        step = pitches[1:, None, :] - pitches[:-1, :, None]
+        if pitches.min() < 0:
+            step *= (pitches[1:, None, :] >= 0) & (pitches[:-1, :, None] >= 0)
+        directions.append(np.sign(step))
+        interval += table[voice].take(step + np.int8(REACH), mode="clip")
     perfect = voice_leading.perfect_intervals(chords)  # [B, K, 6]
-    for pair in _INNER_PAIRS:
-        same = (perfect[:-1, :, None, pair] == perfect[1:, None, :, pair]) & (perfect[:-1, :, None, pair] > 0)
-        _count(same, direction[..., UPPER[pair] - 1], direction[..., LOWER[pair] - 1], parallel, contrary)
-    _with_soprano(chords, chords[:, 0, 0], perfect[:-1], perfect, direction, parallel, contrary)
-    moves = leaving != chords[:, 0, 0]
-    if moves[:-1].any():
-        sung = (leaving[:, None, None] >= 0) & (chords[:, :, 1:] >= 0)
-        passed = np.where(sung, PERFECT[(leaving[:, None, None] - chords[:, :, 1:]) % 12], 0) * moves[:, None, None]
-        _with_soprano(chords, leaving, passed[:-1], perfect, direction, parallel, contrary)
+    soprano = chords[:, 0, 0]
+    passes = leaving != soprano
+    if passes[:-1].any():
+        passing = np.where(passes[:, None, None], chords, tokens.REST)
+        passing[:, :, 0] = np.where(passes, leaving, tokens.REST)[:, None]
+        passed = voice_leading.perfect_intervals(passing)
+    for pair, (upper, lower) in enumerate(zip(UPPER, LOWER, strict=True)):
+        low = directions[lower - 1]
+        if upper:
+            _count(perfect[:-1, :, pair], perfect[1:, :, pair], directions[upper - 1], low, parallel, contrary)
+            continue
+        upward = np.sign(soprano[1:] - soprano[:-1]).astype(np.int8)[:, None, None]
+        _count(perfect[:-1, :, pair], perfect[1:, :, pair], upward, low, parallel, contrary)
+        if passes[:-1].any():
+            upward = np.sign(soprano[1:] - leaving[:-1]).astype(np.int8)[:, None, None]
+            _count(passed[:-1, :, pair], perfect[1:, :, pair], upward, low, parallel, contrary)
     return Steps(interval, parallel, contrary)
 
 
-def _with_soprano(
-    chords: NDArray[np.int64],
-    soprano: NDArray[np.int64],
-    left: NDArray[np.int8],
-    perfect: NDArray[np.int8],
-    direction: NDArray[np.int8],
-    parallel: NDArray[np.uint8],
-    contrary: NDArray[np.uint8],
-) -> None:
-    """Counts consecutives with the soprano, which goes from ``soprano`` [B] to the next beat's first pitch and leaves
-    the perfect intervals ``left`` [B - 1, K, 3 or more]; the first three pairs are the soprano's."""
-    upward = np.sign(chords[1:, 0, 0] - soprano[:-1]).astype(np.int8)
-    for pair in range(3):
-        same = (left[:, :, None, pair] == perfect[1:, None, :, pair]) & (left[:, :, None, pair] > 0)
-        if same.any():
-            _count(same, upward[:, None, None], direction[..., pair], parallel, contrary)
-
-
 def _count(
-    same: NDArray[np.bool_],
+    before: NDArray[np.int8],
+    after: NDArray[np.int8],
     upper: NDArray[np.int8],
     lower: NDArray[np.int8],
     parallel: NDArray[np.uint8],
     contrary: NDArray[np.uint8],
 ) -> None:
+    """Adds where a pair's perfect intervals [B - 1, K] stay of a class while both voices move, by their directions."""
+    if not (before.any() and after.any()):
+        return
+    same = before[:, :, None] == np.where(after > 0, after, np.int8(-1))[:, None, :]
     together = upper * lower
     parallel += same & (together > 0)
     contrary += same & (together < 0)

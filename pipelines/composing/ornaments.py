@@ -1,8 +1,8 @@
-"""What happens inside a beat once its first chord is fixed: passing notes, neighbours and suspensions on the second eighth.
+"""What happens inside a beat once its first chord is fixed: passing notes, neighbours, suspensions on its second eighth.
 
-What each voice would like to sing there is the network's and the memory's (Harmonizer.inside); here the four voices agree,
-beat by beat, so that no parallels arise between eighths. In the 229 training chorales 93 to 99 % of what moves inside a
-beat moves on its second eighth alone, so the other sixteenths follow that one.
+What each voice would like to sing there is the network's and the memory's (Harmonizer.inside); here the four voices
+agree, beat by beat, so that no parallels arise between eighths. In the 229 training chorales 93 to 99 % of what moves
+inside a beat moves on its second eighth alone, so the other sixteenths follow that one.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def ornament(
 ) -> NDArray[np.int64]:
     """The whole piece int64[T, 4] (T = 4 B), relative pitches.
 
-    ``skeleton`` int64[B, 4]: the chords at the beats; ``soprano`` int64[T]; ``inside`` float[T, 3, P]: log-probabilities;
-    ``locked`` int64[T, 3]: what the composer decided, -2 where nothing.
+    ``skeleton`` int64[B, 4]: the chords at the beats; ``soprano`` int64[T]; ``inside`` float[T, 3, P]: logarithms of
+    probabilities; ``locked`` int64[T, 3]: what the composer decided, -2 where nothing.
     """
     n_beats = len(skeleton)
     frames = np.repeat(skeleton, BEAT, axis=0)

@@ -1,7 +1,7 @@
 """Which notes are sung anew and which are held: the chorales' data do not tell repeated notes from long ones.
 
-A rule, then, from how chorales are sung: all voices speak the words together. What is decided here is only where a pitch
-stays the same; the pitches are chorale.py's.
+A rule, then, from how chorales are sung: all voices speak the words together. What is decided here is only where a
+pitch stays the same; the pitches are chorale.py's.
 """
 
 from __future__ import annotations

@@ -25,23 +25,27 @@ PERFECT: Final = np.array([2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0], dtype=np.int8)
 
 def perfect_intervals(chords: NDArray[np.int64]) -> NDArray[np.int8]:
     """[..., 4] pitches to [..., 6] pairs: 1 where two voices stand a fifth apart, 2 a unison or octave, 0 otherwise."""
-    above, below = chords[..., UPPER], chords[..., LOWER]
-    return np.where((above >= 0) & (below >= 0), PERFECT[(above - below) % 12], np.int8(0))
+    found = np.empty((6, *chords.shape[:-1]), np.int8)  # a plane a pair: numpy is quick along planes
+    for pair, (upper, lower) in enumerate(zip(UPPER, LOWER, strict=True)):
+        above, below = chords[..., upper], chords[..., lower]
+        PERFECT.take((above - below) % 12, out=found[pair, ...], mode="wrap")
+        found[pair, ...] *= (above >= 0) & (below >= 0)
+    return np.moveaxis(found, 0, -1)
 
 
-def consecutives(
-    before: NDArray[np.int64], after: NDArray[np.int64], *, contrary: bool = False
-) -> NDArray[np.bool_]:
+def consecutives(before: NDArray[np.int64], after: NDArray[np.int64], *, contrary: bool = False) -> NDArray[np.bool_]:
     """Where two voices move from one perfect interval to another of its class: [..., 6] for chords [..., 4].
 
     Both voices go to another pitch, in the same direction; with ``contrary``, in any (from an octave to a unison,
     or from a twelfth to a fifth, which theory calls consecutives by contrary motion). A rest (-1) is no interval.
     """
     was, now = perfect_intervals(before), perfect_intervals(after)
-    motion = np.sign(after - before)
-    up, low = motion[..., UPPER], motion[..., LOWER]
-    moved = (up != 0) & (low != 0) if contrary else (up != 0) & (up == low)
-    return (was > 0) & (was == now) & moved
+    same = (was > 0) & (was == now)
+    motion = [np.sign(after[..., voice] - before[..., voice]) for voice in range(4)]
+    for pair, (upper, lower) in enumerate(zip(UPPER, LOWER, strict=True)):
+        together = motion[upper] * motion[lower]
+        same[..., pair] &= (together != 0) if contrary else (together > 0)
+    return same
 
 
 def hidden(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.bool_]:

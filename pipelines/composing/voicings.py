@@ -67,11 +67,14 @@ def voicings(
     likeliest = np.argpartition(-single, n - 1, axis=2)[:, :, :n]
     worth = np.take_along_axis(single, likeliest, axis=2)
     combined = np.array(list(product(range(n), repeat=3)))
-    three = np.arange(3)
-    sung = np.empty((len(soprano), len(combined), 4), np.int64)
+    # A plane a voice, as views [B, n^3, 4]: numpy adds up planes ten times faster than rows of four.
+    sung = np.moveaxis(np.empty((4, len(soprano), len(combined)), np.int64), 0, -1)
     sung[:, :, 0] = soprano[:, None]
-    sung[:, :, 1:] = _PITCHES[likeliest[:, three, combined]]
-    scores = worth[:, three, combined].sum(axis=2, dtype=np.float64)
+    pitches = _PITCHES[likeliest]
+    scores = np.zeros(sung.shape[:2])
+    for voice in range(3):
+        sung[:, :, voice + 1] = pitches[:, voice].take(combined[:, voice], axis=1)
+        scores += worth[:, voice].take(combined[:, voice], axis=1)
     scores += weights.chord * np.take_along_axis(chords, vocabulary.classes(sung), axis=1)
     scores -= weights.crossing * voice_leading.crossings(sung)[:, :, 1:].sum(axis=2)
     scores -= weights.gap * voice_leading.gaps(sung).sum(axis=2)
@@ -81,13 +84,14 @@ def voicings(
         scores -= weights.missing_chord_note * np.bitwise_count(unsung)
     kept = min(weights.candidates, scores.shape[1])
     best = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
-    return Voicings(np.take_along_axis(sung, best[:, :, None], axis=1), np.take_along_axis(scores, best, axis=1))
+    chosen = np.stack([np.take_along_axis(sung[:, :, voice], best, axis=1) for voice in range(4)])
+    return Voicings(np.moveaxis(chosen, 0, -1), np.take_along_axis(scores, best, axis=1))
 
 
 def _single(
     soprano: NDArray[np.int64], voices: NDArray[np.float32], bounds: Bounds, shift: int, weights: Weights
 ) -> NDArray[np.float32]:
-    """Each voice's pitches by themselves, [B, 3, P]: the opinion less what ranges and the soprano say, within bounds."""
+    """Each voice's pitches by themselves, [B, 3, P]: the opinion less what ranges and the soprano cost."""
     scores = voices.copy()
     absolute = _PITCHES + shift
     below = voice_leading.LOWEST[1:, None] - absolute
@@ -95,7 +99,7 @@ def _single(
     outside = np.where(_PITCHES >= 0, np.maximum(np.maximum(below, beyond), 0), 0)
     scores -= (weights.range * outside).astype(np.float32)
     # The alto's crossing is counted with its pitch; the others' above the soprano comes on top of the alto's.
-    scores -= weights.crossing * (_PITCHES > np.where(soprano < 0, 127, soprano)[:, None, None])
+    scores -= weights.crossing * (np.where(soprano < 0, 127, soprano)[:, None, None] < _PITCHES)
     scores[:, :, tokens.REST_INDEX] = _FORBIDDEN
     if bounds.chord_sets.any():
         allowed = (bounds.chord_sets[:, None] == 0) | ((bounds.chord_sets[:, None] >> _CLASSES) & 1).astype(bool)
