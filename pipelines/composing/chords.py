@@ -6,6 +6,7 @@ Which chord belongs where is progressions.py's; how one is voiced, comping.py's 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from pipelines.composing.piece import Chord, ChordSpan, Key
@@ -226,8 +227,6 @@ def transposed(chord: Chord, semitones: int, key: Key = C_MAJOR) -> Chord:
 
 def chord_at(spans: Sequence[ChordSpan], tick: int) -> Chord | None:
     """The chord that sounds at ``tick``; None where there is none. ``spans`` in order, not overlapping."""
-    from bisect import bisect_right
-
     place = bisect_right(spans, tick, key=lambda span: span.start) - 1
     return spans[place].chord if place >= 0 and tick < spans[place].end else None
 

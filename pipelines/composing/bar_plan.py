@@ -1,0 +1,206 @@
+"""A melody as its arranger sees it: full bars after the pick-up, phrases, sections, and where a chord may change.
+
+Beats and bars themselves are grid.py's; what is played in a bar is pop.py's and its parts'.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines.composing.grooves import compound, groups
+from pipelines.composing.piece import ChordSpan, Metre, Note, Piece
+from pipelines.composing.progressions import Slot, SungNote
+
+if TYPE_CHECKING:
+    from pipelines.composing.melody import Melody
+
+PHRASE_BARS, SECTION_BARS = 4, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """``first_bar`` and ``last_bar`` count from 1 without the pick-up, both included; density and energy 0..1."""
+
+    first_bar: int
+    last_bar: int
+    name: str
+    density: float = 0.5
+    energy: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBar:
+    """``number`` counts from 1, 0 is the pick-up, in which nobody plays. ``groups``: ticks at which its groups of
+    beats begin. ``opens`` and ``closes`` a section; ``phrase_ends`` in it; ``last`` of the piece."""
+
+    number: int
+    start: int  # ticks
+    end: int
+    numerator: int
+    denominator: int
+    groups: tuple[int, ...]
+    density: float
+    energy: float
+    opens: bool
+    closes: bool
+    phrase_ends: bool
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One slot of the harmony model with its place: ticks from ``start`` to ``end``."""
+
+    start: int
+    end: int
+    slot: Slot
+
+
+def plan(melody: Melody, sections: Sequence[Section], density: float, energy: float) -> tuple[PlannedBar, ...]:
+    """Bars up to the melody's last note, the pick-up first when there is one (number 0).
+
+    Without ``sections`` there is one each 8 bars: the first of three or more a little lighter, the last a little
+    fuller. Where none of ``sections`` holds a bar, ``density`` and ``energy`` do.
+    """
+    edges, pick_up = _edges(melody)
+    count = len(edges) - 1 - pick_up
+    named = tuple(sections) or _usual_sections(count, density, energy)
+    phrases = _phrase_ends(melody.part.notes, edges, melody.piece)
+    bars = []
+    for place, (start, end) in enumerate(pairwise(edges)):
+        number = place + 1 - pick_up
+        metre = metre_at(melody.piece, start)
+        held = next((one for one in named if one.first_bar <= number <= one.last_bar), None)
+        bars.append(
+            PlannedBar(
+                number,
+                start,
+                end,
+                metre.numerator,
+                metre.denominator,
+                _group_starts(start, end, metre, melody.piece.ticks_per_quarter),
+                float(np.clip(held.density if held else density, 0, 1)),
+                float(np.clip(held.energy if held else energy, 0, 1)),
+                opens=number == 1 or any(one.first_bar == number for one in named),
+                closes=any(one.last_bar == number for one in named),
+                phrase_ends=number >= 1 and (number % PHRASE_BARS == 0 or phrases[place]),
+                last=place == len(edges) - 2,
+            )
+        )
+    return tuple(bars)
+
+
+def stretches(melody: Melody, bars: Sequence[PlannedBar], given: Sequence[ChordSpan] = ()) -> tuple[Stretch, ...]:
+    """Where a chord may begin: each bar and each of its groups, the middle of a 4/4, the last beat of a 3/4; and where
+    a given chord begins or ends. The pick-up has none."""
+    fixed = {tick for span in given for tick in (span.start, span.end)}
+    cuts: list[tuple[int, int, int, PlannedBar]] = []
+    for bar in bars:
+        if bar.number < 1:
+            continue
+        levels = {bar.start: 2} | dict.fromkeys(bar.groups[1:], 1)
+        beat = melody.piece.ticks_per_quarter * 4 // bar.denominator
+        if not compound(bar.numerator, bar.denominator) and bar.numerator % 4 == 0:
+            levels |= {start + 2 * beat: 1 for start in bar.groups if start + 2 * beat < bar.end}
+        elif not compound(bar.numerator, bar.denominator) and bar.numerator == 3:
+            levels[bar.start + 2 * beat] = 0
+        for tick in fixed:
+            if bar.start < tick < bar.end:
+                levels.setdefault(tick, 1)
+        ticks = sorted(tick for tick in levels if tick < bar.end)
+        cuts += [(tick, end, levels[tick], bar) for tick, end in zip(ticks, [*ticks[1:], bar.end], strict=True)]
+    notes = melody.part.notes
+    starts = np.array([note.start for note in notes])
+    found = []
+    for start, end, level, bar in cuts:
+        first = max(0, int(np.searchsorted(starts, start, side="right")) - 1)
+        until = int(np.searchsorted(starts, end, side="left"))
+        sung = tuple(
+            _sung(notes[place], notes[place + 1] if place + 1 < len(notes) else None, start, end, bar, melody)
+            for place in range(first, until)
+            if min(notes[place].end, end) > start
+        )
+        likeness = hash((sung, start - bar.start, end - start, bar.phrase_ends, bar.last))
+        found.append(Stretch(start, end, Slot(sung, level, likeness, bar.phrase_ends and end == bar.end)))
+    return tuple(found)
+
+
+def sounding(melody: Sequence[Note], start: int, end: int) -> list[Note]:
+    """Which of ``melody``, notes in order that do not overlap, are heard between two ticks."""
+    first = max(0, bisect_left(melody, start, key=lambda note: note.start) - 1)
+    until = bisect_left(melody, end, key=lambda note: note.start)
+    return [note for note in melody[first:until] if note.end > start]
+
+
+def metre_at(piece: Piece, tick: int) -> Metre:
+    return next((metre for metre in reversed(piece.metres) if metre.tick <= tick), piece.metres[0])
+
+
+def _edges(melody: Melody) -> tuple[list[int], int]:
+    """Ticks of the bar lines and of the end, and 1 if what comes before the second is the pick-up.
+
+    A first bar that is silent for half or more is a pick-up, too: the melody begins before the bar line.
+    """
+    grid, notes = melody.grid, melody.part.notes
+    lines = [int(tick) for tick, level in zip(grid.beat_ticks[:-1], grid.level, strict=True) if level == 3]
+    end = max(notes[-1].end, 1)
+    first = notes[0].start
+    while len(lines) > 1 and lines[1] <= first:  # bars of rest before the melody begins
+        lines.pop(0)
+    lines = [line for line in lines if line < end] or [int(grid.beat_ticks[0])]
+    metre = metre_at(melody.piece, lines[-1])
+    lines.append(max(lines[-1] + metre.bar_ticks(melody.piece.ticks_per_quarter), lines[-1] + 1))
+    if first < lines[0]:
+        return [first, *lines], 1
+    late = len(lines) > 2 and first - lines[0] >= (lines[1] - lines[0]) / 2
+    return lines, int(late)
+
+
+def _group_starts(start: int, end: int, metre: Metre, ticks_per_quarter: int) -> tuple[int, ...]:
+    unit = ticks_per_quarter * 4 / metre.denominator
+    sizes = np.array(groups(metre.numerator, metre.denominator))
+    begins = start + np.concatenate([[0], np.cumsum(sizes)[:-1]]) * unit
+    return tuple(int(begin) for begin in begins if begin < end)
+
+
+def _usual_sections(count: int, density: float, energy: float) -> tuple[Section, ...]:
+    firsts = list(range(1, max(count, 1) + 1, SECTION_BARS))
+    if len(firsts) > 1 and count - firsts[-1] + 1 < PHRASE_BARS:  # a tail of 1 to 3 bars belongs to what came before
+        firsts.pop()
+    found = []
+    for place, (first, after) in enumerate(zip(firsts, [*firsts[1:], count + 1], strict=True)):
+        lift = 0.0
+        if len(firsts) >= 3:
+            lift = -0.12 if place == 0 else 0.1 if place == len(firsts) - 1 else 0.0
+        name = chr(ord("A") + place % 26)
+        found.append(Section(first, after - 1, name, density + lift, energy + lift))
+    return tuple(found)
+
+
+def _phrase_ends(notes: Sequence[Note], edges: Sequence[int], piece: Piece) -> list[bool]:
+    """Bars in which the melody holds or rests for half a bar and at least twice as long as it usually does."""
+    usual = float(np.median([note.duration for note in notes]))
+    found = [False] * (len(edges) - 1)
+    nexts = [note.start for note in notes[1:]] + [edges[-1]]
+    for note, following in zip(notes, nexts, strict=True):
+        place = int(np.searchsorted(edges, note.start, side="right")) - 1
+        if 0 <= place < len(found):
+            bar = edges[place + 1] - edges[place]
+            found[place] |= following - note.start >= max(2 * usual, bar / 2)
+    return found
+
+
+def _sung(note: Note, following: Note | None, start: int, end: int, bar: PlannedBar, melody: Melody) -> SungNote:
+    quarter = melody.piece.ticks_per_quarter
+    length = (min(note.end, end) - max(note.start, start)) / quarter
+    interval = 0 if following is None else abs(following.pitch - note.pitch)
+    tolerance = quarter / 8  # a hand's note comes a little early or late
+    strong = note.start <= start + tolerance
+    weight = min(length, 2.0) * (1.25 if note.start <= bar.start + tolerance else 1.0)
+    return SungNote((note.pitch - melody.key.key.tonic) % 12, weight, strong, 0 < interval <= 2)

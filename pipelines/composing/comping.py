@@ -1,0 +1,221 @@
+"""Chords, pads and arpeggios of the pop style: voiced under the melody, led smoothly, out of the melody's way.
+
+All of it is rule. The bass is bass_line.py's; four-part voicings of chorales are voicings.py's.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from pipelines.composing.bar_plan import PlannedBar, sounding
+from pipelines.composing.chords import chord_at
+from pipelines.composing.grooves import Groove
+from pipelines.composing.piece import Chord, ChordSpan, Note
+from pipelines.composing.strokes import Stroke, strokes, velocity
+
+LOWEST, CENTRE, HIGHEST = 48, 62, 74  # C3, D4, D5: where chords neither growl nor glitter
+_TIGHT_BELOW = 53  # under F3 a third is the closest that does not growl
+_QUIETER = {"chords": -8, "pad": -18, "arpeggio": -12}  # than the bass
+
+Voicing = tuple[int, ...]
+
+
+def voicings(spans: Sequence[ChordSpan], melody: Sequence[Note]) -> list[Voicing]:
+    """Three or four pitches for each chord, from below: the path of least motion (Viterbi), each in the octave under
+    the melody's lowest note of its span, none above it where that leaves room."""
+    if not spans:
+        return []
+    choices = [_choices(span.chord) for span in spans]
+    ceilings = _ceilings(spans, melody)
+    costs = [np.array([_cost(one, ceiling) for one in own]) for own, ceiling in zip(choices, ceilings, strict=True)]
+    best, came = costs[0], []
+    for place in range(1, len(spans)):
+        ways = best[:, None] + np.array([[_motion(a, b) for b in choices[place]] for a in choices[place - 1]])
+        came.append(ways.argmin(axis=0))
+        best = ways.min(axis=0) + costs[place]
+    path = [int(best.argmin())]
+    for back in reversed(came):
+        path.append(int(back[path[-1]]))
+    return [own[place] for own, place in zip(choices, reversed(path), strict=True)]
+
+
+def comp(
+    bars: Sequence[PlannedBar],
+    spans: Sequence[ChordSpan],
+    voiced: Sequence[Voicing],
+    groove: Groove,
+    ticks_per_quarter: int,
+    melody: Sequence[Note],
+) -> list[Note]:
+    """The groove's strokes; a chord that begins between two of them is struck as it begins, if it lasts a beat."""
+    notes: list[Note] = []
+    for bar in _playing(bars, groove.begins["chords"]):
+        pattern = groove.pattern(bar.numerator, bar.denominator)
+        found = strokes(pattern.chords, bar, pattern.step, ticks_per_quarter, bar.density, groove.swing)
+        if bar.last:
+            found = [Stroke(bar.start, bar.end, "C")]
+        for stroke in _cut_at_changes(found, spans):
+            place = _place(spans, stroke.start)
+            if place is None:
+                continue
+            end = min(stroke.end, spans[place].end)
+            accent = _QUIETER["chords"] + (4 if stroke.start == bar.start else 0)
+            heard = clear_of(voiced[place], melody, stroke.start, end, ticks_per_quarter)
+            notes += [Note(stroke.start, end - stroke.start, pitch, velocity(bar, accent)) for pitch in heard]
+    return notes
+
+
+def pad(
+    bars: Sequence[PlannedBar],
+    spans: Sequence[ChordSpan],
+    voiced: Sequence[Voicing],
+    groove: Groove,
+    ticks_per_quarter: int,
+    melody: Sequence[Note],
+) -> list[Note]:
+    """Held chords; what two chords have in common is held over, for four bars at most."""
+    held: dict[int, Note] = {}
+    notes: list[Note] = []
+    longest = 4 * max((bar.end - bar.start for bar in bars), default=0)
+    for bar in _playing(bars, groove.begins["pad"]):
+        for span, voicing in zip(spans, voiced, strict=True):
+            start, end = max(span.start, bar.start), min(span.end, bar.end)
+            if start >= end:
+                continue
+            sounding = clear_of(voicing, melody, start, end, ticks_per_quarter)
+            following: dict[int, Note] = {}
+            for pitch in sounding:
+                before = held.pop(pitch, None)
+                if before is not None and before.end == start and end - before.start <= longest:
+                    following[pitch] = Note(before.start, end - before.start, pitch, before.velocity)
+                else:
+                    notes += [before] if before is not None else []
+                    following[pitch] = Note(start, end - start, pitch, velocity(bar, _QUIETER["pad"]))
+            notes += held.values()
+            held = following
+    return sorted([*notes, *held.values()])
+
+
+def arpeggio(
+    bars: Sequence[PlannedBar],
+    spans: Sequence[ChordSpan],
+    voiced: Sequence[Voicing],
+    groove: Groove,
+    ticks_per_quarter: int,
+    melody: Sequence[Note],
+) -> list[Note]:
+    """The chord's tones one after the other, the fifth of them an octave above the first that is there."""
+    notes: list[Note] = []
+    for bar in _playing(bars, groove.begins["arpeggio"]):
+        pattern = groove.pattern(bar.numerator, bar.denominator)
+        found = strokes(pattern.arpeggio, bar, pattern.step, ticks_per_quarter, bar.density, groove.swing)
+        for stroke in found[:1] if bar.last else found:
+            place = _place(spans, stroke.start)
+            if place is None:
+                continue
+            end = bar.end if bar.last else min(stroke.end, spans[place].end)
+            ladder = _ladder(clear_of(voiced[place], melody, stroke.start, end, ticks_per_quarter))
+            if ladder:
+                pitch = ladder[min(int(stroke.letter), len(ladder)) - 1]
+                accent = _QUIETER["arpeggio"] + (4 if stroke.start == bar.start else 0)
+                notes.append(Note(stroke.start, end - stroke.start, pitch, velocity(bar, accent)))
+    return notes
+
+
+def clear_of(voicing: Voicing, melody: Sequence[Note], start: int, end: int, ticks_per_quarter: int) -> Voicing:
+    """Without the tones a semitone beside (in any octave) what the melody sings meanwhile for an eighth or longer, or
+    as the chord begins; a tone that the melody itself sings may stay."""
+    sung = {
+        note.pitch % 12
+        for note in sounding(melody, start, end)
+        if min(note.end, end) - max(note.start, start) >= ticks_per_quarter / 2 or note.start <= start
+    }
+    return tuple(pitch for pitch in voicing if not {(pitch + 1) % 12, (pitch - 1) % 12} & sung)
+
+
+def _choices(chord: Chord) -> list[Voicing]:
+    """Close positions, and with four tones drop-2, between LOWEST and an octave above CENTRE."""
+    classes = _tones(chord)
+    found: set[Voicing] = set()
+    for lowest in range(LOWEST, CENTRE + 8):
+        if lowest % 12 not in classes:
+            continue
+        above = sorted((pitch_class - lowest) % 12 for pitch_class in classes)
+        close = tuple(lowest + interval for interval in above)
+        found.add(close)
+        if len(close) == 4 and close[2] - 12 >= LOWEST:
+            found.add(tuple(sorted((close[0], close[1], close[2] - 12, close[3]))))
+        if len(close) == 3 and close[1] + 12 <= HIGHEST:  # open position
+            found.add((close[0], close[2], close[1] + 12))
+    return sorted(found)
+
+
+def _tones(chord: Chord) -> list[int]:
+    """At most four: the fifth, then the root, which the bass has, are left out first; an added bass always is."""
+    intervals = {(pitch_class - chord.root) % 12: pitch_class for pitch_class in chord.pitch_classes}
+    low = (chord.bass - chord.root) % 12
+    if low not in (0, 3, 4, 6, 7, 8) and len(intervals) > 3:
+        del intervals[low]
+    for interval in (7, 0):
+        if len(intervals) > 4:
+            intervals.pop(interval, None)
+    return list(intervals.values())[:5]
+
+
+def _ceilings(spans: Sequence[ChordSpan], melody: Sequence[Note]) -> list[int]:
+    found, before = [], CENTRE + 7
+    for span in spans:
+        lowest = min((note.pitch for note in sounding(melody, span.start, span.end)), default=before + 1)
+        before = int(np.clip(lowest - 1, LOWEST + 9, HIGHEST))
+        found.append(before)
+    return found
+
+
+def _cost(voicing: Voicing, ceiling: int) -> float:
+    """Semitones, about: above the ceiling, away from the centre, and what growls low or rubs on top."""
+    over = max(0, voicing[-1] - ceiling)
+    growl = sum(low < _TIGHT_BELOW and high - low < 4 for low, high in pairwise(voicing))
+    rub = voicing[-1] - voicing[-2] == 1 if len(voicing) > 1 else False
+    middle = min(CENTRE, ceiling - 5)
+    wide = max(0, voicing[-1] - voicing[0] - 12)
+    return 3.0 * over + 0.5 * abs(sum(voicing) / len(voicing) - middle) + 3.0 * growl + 3.0 * rub + 0.5 * wide
+
+
+def _motion(one: Voicing, other: Voicing) -> float:
+    """How far each voice of the one has to the nearest of the other, and back; the top voice counts twice."""
+    there = sum(min(abs(a - b) for b in other) for a in one)
+    back = sum(min(abs(a - b) for a in one) for b in other)
+    return (there + back) / 2 + abs(one[-1] - other[-1])
+
+
+def _ladder(voicing: Voicing) -> list[int]:
+    """Five steps from below: the tones, and then the lowest of them an octave higher."""
+    if not voicing:
+        return []
+    climbed = list(voicing)
+    while len(climbed) < 5:
+        climbed.append(climbed[len(climbed) - len(voicing)] + 12)
+    return climbed
+
+
+def _cut_at_changes(found: Sequence[Stroke], spans: Sequence[ChordSpan]) -> list[Stroke]:
+    cut: list[Stroke] = []
+    for stroke in found:
+        changes = [span.start for span in spans if stroke.start < span.start < stroke.end]
+        edges = [stroke.start, *changes, stroke.end]
+        cut += [Stroke(start, end, stroke.letter) for start, end in pairwise(edges)]
+    return cut
+
+
+def _place(spans: Sequence[ChordSpan], tick: int) -> int | None:
+    if chord_at(spans, tick) is None:
+        return None
+    return bisect_left(spans, tick + 1, key=lambda span: span.start) - 1
+
+
+def _playing(bars: Sequence[PlannedBar], begins: float) -> list[PlannedBar]:
+    return [bar for bar in bars if bar.number >= 1 and bar.density >= begins]
