@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.composing import decoding, ties, tokens
 from pipelines.composing.chords import identify
+from pipelines.composing.key import of_frames
 from pipelines.composing.piece import Chord, Key
 from pipelines.composing.tokens import BEAT, REST, UNKNOWN
 from pipelines.composing.voicings import FREE, Bounds
@@ -91,19 +92,20 @@ def harmonize(
     if not (melody >= 0).any():
         silence = np.where(wishes == UNKNOWN, REST, wishes)
         return [_voiced(silence, melody, struck, level, Key(0), given, 0.0)] * candidates
-    key = _key_of(melody) if key is None else key
+    key = of_frames(melody).key if key is None else key
     model = _shipped() if harmonizer is None else harmonizer
 
     whole = np.pad(wishes, ((0, n_beats * BEAT - n_frames), (0, 0)), mode="edge")
     resting = _long_rests(whole[:, 0])
     raised = _octaves_to_soprano(melody)
-    sung = _without_short_rests(whole[:, 0], resting) + 12 * raised
+    silent = np.repeat(resting.reshape(-1, BEAT).all(axis=1), BEAT)  # beats in which nothing sounds
+    sung = _filled(whole[:, 0]) + 12 * raised
     lowered = 12 * max(raised, 0)  # what the voices go down by with a low melody
-    shown = np.where(resting, REST, sung + 12 * ((sung < _LOW).astype(np.int64) - (sung > _HIGH)))
-    sung = np.where(resting, REST, sung)
+    shown = np.where(silent, REST, sung + 12 * ((sung < _LOW).astype(np.int64) - (sung > _HIGH)))
+    sung = np.where(silent, REST, sung)
     shift = tokens.shift_of(shown, key.tonic)
     fixed = np.where(whole[:, 1:] >= 0, whole[:, 1:] + lowered - shift, whole[:, 1:])
-    fixed[resting[:, None] & (fixed == UNKNOWN)] = REST
+    fixed[silent[:, None] & (fixed == UNKNOWN)] = REST
     bounds = _bounds(fixed, given, shift)
     line = tokens.relative(shown, shift)
     opinion = model.skeleton(line, key.minor, fixed[::BEAT], shift)
@@ -116,10 +118,9 @@ def harmonize(
     )
     made = []
     for setting in decoding.decode(task, weights, candidates, seed, float(np.clip(temperature, _COLDEST, _HOTTEST))):
-        frames = tokens.absolute(setting.frames, shift - lowered)[:n_frames]
-        low = (frames >= 0) & (frames < _DEEPEST)
-        frames = np.where(low, frames + 12 * -(-(_DEEPEST - frames) // 12), frames)
-        frames = np.where(frames > 127, frames - 12 * -(-(frames - 127) // 12), frames)
+        frames = setting.frames[:n_frames] + shift - lowered
+        frames += 12 * np.maximum(-((frames - _DEEPEST) // 12), 0) - 12 * np.maximum(-((127 - frames) // 12), 0)
+        frames = np.where((setting.frames[:n_frames] < 0) | resting[:n_frames, None], REST, frames)
         frames = np.where(wishes == UNKNOWN, frames, wishes)
         made.append(_voiced(frames, melody, struck, level, key, given, setting.log_likelihood))
     return made
@@ -181,10 +182,16 @@ def _long_rests(melody: NDArray[np.int64]) -> NDArray[np.bool_]:
     return found
 
 
-def _without_short_rests(melody: NDArray[np.int64], resting: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The melody whose short rests are filled by the note before."""
-    place = np.where((melody >= 0) | resting, np.arange(len(melody)), 0)
-    return melody[np.maximum.accumulate(place)]
+def _filled(melody: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The melody whose notes last until the next; the first begins at once. A beat that starts with a rest after a
+    note is thus the note's still, but where the melody comes in after a silent beat, the coming note's."""
+    place = np.arange(len(melody))
+    sounds = melody >= 0
+    before = np.maximum.accumulate(np.where(sounds, place, -1))
+    after = np.minimum.accumulate(np.where(sounds, place, len(melody))[::-1])[::-1]
+    begins_silent = np.repeat(before[::BEAT] < place[::BEAT] - BEAT, BEAT)
+    source = np.where((before < 0) | (begins_silent & (after < len(melody)) & ~sounds), after, before)
+    return melody[source]
 
 
 def _bounds(fixed: NDArray[np.int64], given: Sequence[Chord | None], shift: int) -> Bounds:
@@ -195,12 +202,6 @@ def _bounds(fixed: NDArray[np.int64], given: Sequence[Chord | None], shift: int)
             sets[beat] = sum({1 << ((pitch_class - shift) % 12) for pitch_class in chord.pitch_classes})
             basses[beat] = (chord.bass - shift) % 12 if chord.bass in chord.pitch_classes else FREE
     return Bounds(fixed[::BEAT], sets, basses)
-
-
-def _key_of(melody: NDArray[np.int64]) -> Key:
-    from pipelines.composing.corpus import key_of
-
-    return key_of(melody[:, None])
 
 
 @functools.lru_cache(maxsize=4096)

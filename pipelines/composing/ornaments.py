@@ -1,4 +1,4 @@
-"""What happens inside a beat once its first chord is fixed: passing notes, neighbours, suspensions on its second eighth.
+"""What happens inside a beat once its first chord is fixed: passing notes, neighbours, suspensions on the half beat.
 
 What each voice would like to sing there is the network's and the memory's (Harmonizer.inside); here the four voices
 agree, beat by beat, so that no parallels arise between eighths. In the 229 training chorales 93 to 99 % of what moves

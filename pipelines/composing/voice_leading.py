@@ -1,6 +1,6 @@
-"""The rules of four voices as detectors: consecutive fifths and octaves, hidden ones, crossing, spacing, leaps, ranges.
+"""The rules of four voices as detectors: consecutive fifths and octaves, hidden ones, crossing, gaps, leaps, ranges.
 
-They say what is so, for whole pieces at once; what it costs is weights.py's, and how often Bach does it is metrics.py's.
+They say what is so, for whole pieces at once; what it costs is weights.py's, how often Bach does it metrics.py's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOWER: Final = np.array([1, 2, 3, 2, 3, 3])
 # The lowest and highest MIDI pitch of each voice: 99.9 % of the notes of the 229 training chorales lie within.
 LOWEST: Final = np.array([57, 52, 46, 36])
 HIGHEST: Final = np.array([81, 74, 69, 64])
-# The widest distance to the voice below, in semitones: an octave between the upper voices; the bass may stay further off.
+# The widest distance to the voice below, in semitones: an octave between the upper voices; the bass may be further off.
 WIDEST: Final = np.array([12, 12, 19])
 # By interval in semitones modulo 12: 1 is a perfect fifth, 2 a unison or octave, 0 neither.
 PERFECT: Final = np.array([2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0], dtype=np.int8)
