@@ -1,0 +1,192 @@
+"""The events of a Standard MIDI File, walked byte by byte: notes paired, programs, meta events, each track's end.
+
+What they mean for a piece is midi_reading.py's.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipelines.errors import BadInput
+
+MOST_EVENTS = 2_000_000
+MOST_TRACKS = 256
+_AGAIN = "export it from the program that made it again"
+_DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """``notes``: of each channel (0..15) that plays, rows (start, pitch, duration, velocity). Times in ticks."""
+
+    notes: dict[int, list[tuple[int, int, int, int]]]
+    programs: list[tuple[int, int, int]]  # tick, channel, program
+    meta: list[tuple[int, int, bytes]]  # tick, kind, bytes
+    end: int  # at least the last note's
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    kind: int  # 0, 1, 2
+    ticks_per_quarter: int
+    tracks: list[Track]
+
+
+def walk(data: bytes, name: str) -> File:
+    """All tracks of a file's bytes. Chunks of other kinds are skipped, more tracks than promised and a missing end of
+    track do not matter; raises BadInput when the header, an event or the bytes' end makes no sense.
+    """
+    start = data.find(b"MThd", 0, 256)  # a RIFF or MacBinary wrapper comes before it
+    if start < 0 or len(data) < start + 14:
+        raise BadInput(name, "is no MIDI file" if data else "is an empty file", "give a Standard MIDI File (.mid)")
+    header = int.from_bytes(data[start + 4 : start + 8], "big")
+    kind = int.from_bytes(data[start + 8 : start + 10], "big")
+    division = int.from_bytes(data[start + 12 : start + 14], "big")
+    if header < 6 or kind > 2:
+        raise BadInput(name, f"has a damaged header (type {kind}, {header} bytes)", _AGAIN)
+    if division & 0x8000:
+        raise BadInput(
+            name, "counts time in film frames (SMPTE) and not in beats", "export it with ticks per quarter note"
+        )
+    if not division:
+        raise BadInput(name, "has 0 ticks in a quarter note", _AGAIN)
+    tracks: list[Track] = []
+    left = MOST_EVENTS
+    for number, (chunk, whole) in enumerate(_chunks(data, start + 8 + header), start=1):
+        if number > MOST_TRACKS:
+            raise BadInput(name, f"has more than {MOST_TRACKS} tracks", "give the melody in a file of fewer tracks")
+        track = _track(chunk, whole, f"track {number}", name)
+        left -= sum(map(len, track.notes.values())) + len(track.meta) + len(track.programs)
+        if left < 0:
+            raise BadInput(name, f"has more than {MOST_EVENTS} events", "give a shorter file")
+        tracks.append(track)
+    promised = int.from_bytes(data[start + 10 : start + 12], "big")
+    if len(tracks) < promised:
+        raise BadInput(name, f"promises {promised} tracks and holds {len(tracks)}", f"its end is missing; {_AGAIN}")
+    return File(kind, division, tracks)
+
+
+def _chunks(data: bytes, position: int) -> Iterator[tuple[bytes, bool]]:
+    """The bytes of each track, and whether all that its length promises are there."""
+    while position + 8 <= len(data):
+        size = int.from_bytes(data[position + 4 : position + 8], "big")
+        end = position + 8 + size
+        if data[position : position + 4] == b"MTrk":
+            yield data[position + 8 : end], end <= len(data)
+        position = end
+
+
+def _track(data: bytes, whole: bool, where: str, name: str) -> Track:
+    notes: dict[int, list[tuple[int, int, int, int]]] = {}
+    programs: list[tuple[int, int, int]] = []
+    meta: list[tuple[int, int, bytes]] = []
+    sounding: dict[int, deque[tuple[int, int]]] = {}  # of channel * 128 + pitch: (start, velocity), the oldest first
+    tick = position = status = 0
+    ended = False
+    size = len(data)
+    try:
+        while position < size:
+            byte = data[position]
+            position += 1
+            if byte < 0x80:
+                tick += byte
+            else:
+                value, position = _number(data, position - 1)
+                tick += value
+            byte = data[position]
+            if byte >= 0x80:
+                position += 1
+                if byte >= 0xF0:  # running status does not outlive these by the standard; files exist that count on it
+                    if byte == 0xFF:
+                        kind = data[position]
+                        count, position = _number(data, position + 1)
+                        if kind == 0x2F:
+                            ended = True
+                            break
+                        if position + count > size:
+                            raise IndexError
+                        meta.append((tick, kind, data[position : position + count]))
+                        position += count
+                    elif byte in (0xF0, 0xF7):
+                        count, position = _number(data, position)
+                        position += count
+                        if position > size:
+                            raise IndexError
+                    elif byte < 0xF8:
+                        raise BadInput(name, f"is damaged in {where} (byte {byte:#x} where an event begins)", _AGAIN)
+                    continue
+                status = byte
+            kind = status & 0xF0
+            if kind == 0x90 or kind == 0x80:
+                pitch = data[position]
+                velocity = data[position + 1]
+                position += 2
+                if pitch > 127 or velocity > 127:
+                    raise BadInput(
+                        name,
+                        f"has a note of pitch {pitch}, velocity {velocity} in {where}",
+                        f"MIDI has 0 to 127; {_AGAIN}",
+                    )
+                voice = (status & 15) << 7 | pitch
+                if kind == 0x90 and velocity:
+                    if voice in sounding:
+                        sounding[voice].append((tick, velocity))
+                    else:
+                        sounding[voice] = deque([(tick, velocity)])
+                elif begun := sounding.get(voice):
+                    start, velocity = begun.popleft()
+                    row = (start, pitch, tick - start or 1, velocity)
+                    if (channel := status & 15) in notes:
+                        notes[channel].append(row)
+                    else:
+                        notes[channel] = [row]
+            elif not status:
+                raise BadInput(name, f"is damaged in {where} (data where an event should begin)", _AGAIN)
+            else:
+                if kind == 0xC0:
+                    programs.append((tick, status & 15, data[position] & 0x7F))
+                position += _DATA_BYTES[kind]
+                if position > size:
+                    raise IndexError
+    except IndexError:
+        raise BadInput(name, f"ends in the middle of {where}", f"its end is missing; {_AGAIN}") from None
+    if not (ended or whole):
+        raise BadInput(name, f"ends in the middle of {where}", f"its end is missing; {_AGAIN}")
+    _let_go(sounding, notes, tick)
+    last = max((start + duration for rows in notes.values() for start, _, duration, _ in rows), default=0)
+    return Track(notes, programs, meta, max(tick, last))
+
+
+def _number(data: bytes, position: int) -> tuple[int, int]:
+    """A variable-length number of at most four bytes, and where it ends; raises IndexError beyond that."""
+    value = 0
+    for after in range(position + 1, position + 5):
+        byte = data[after - 1]
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            return value, after
+    raise IndexError
+
+
+def _let_go(
+    sounding: dict[int, deque[tuple[int, int]]], notes: dict[int, list[tuple[int, int, int, int]]], end: int
+) -> None:
+    """Notes that nobody ended: until the channel's next note, so that a melody stays one voice, else until the track's
+    end.
+    """
+    held = [
+        (voice >> 7, voice & 127, start, velocity) for voice, begun in sounding.items() for start, velocity in begun
+    ]
+    if not held:
+        return
+    starts = {channel: sorted({row[0] for row in rows}) for channel, rows in notes.items()}
+    for channel in {channel for channel, *_ in held}:
+        begun_here = {start for on, _, start, _ in held if on == channel}
+        starts[channel] = sorted({*starts.get(channel, ()), *begun_here})
+    for channel, pitch, start, velocity in held:
+        later = bisect_right(starts[channel], start)
+        after = starts[channel][later] if later < len(starts[channel]) else max(end, start + 1)
+        notes.setdefault(channel, []).append((start, pitch, after - start, velocity))
