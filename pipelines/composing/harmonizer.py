@@ -1,0 +1,258 @@
+"""The chorale model as it is asked: the network in ONNX, the memory and the vocabulary, in one folder or one file.
+
+It gives probabilities. What is sung in the end is chorale.py's to decide, how the model is made is training.py's.
+Nothing here needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.composing import encoding, tokens
+from pipelines.composing.corpus import Chorale
+from pipelines.composing.memory import Kernel, Memory
+from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS, between
+from pipelines.composing.tokens import BEAT, N_PITCHES, REST, UNKNOWN
+from pipelines.errors import BadInput
+
+SHIPPED = Path(__file__).resolve().parent / "shipped"
+MEMBERS = ("harmonizer.json", "memory.safetensors", "network.onnx")
+_FORMAT = 1
+_WHAT = "harmonizer"
+_REMEDY = "train it again, or roll back to a version that works"
+_FLOOR = 1e-6  # of a probability, so that its logarithm is finite
+_DAY = (1980, 1, 1, 0, 0, 0)  # a ZIP's first: equal models are equal bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """``voices`` float32[B, 3, N_PITCHES]: log-probabilities of alto, tenor and bass at each beat's first frame (what
+    is known: its pitch alone); ``chords`` float32[B, C]: of the vocabulary's classes."""
+
+    voices: NDArray[np.float32]
+    chords: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """The memory's share: ``most`` when its match is far above ``half`` beats, half of that at ``half``, ``slope``
+    steep. Chosen on valid."""
+
+    most: float = 0.8
+    half: float = 4.0
+    slope: float = 1.0
+
+    def share(self, match: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self.most / (1 + np.exp(-self.slope * (match - self.half))), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Harmonizer:
+    """``network``: ONNX bytes; ``reach``: its attention's; ``version``: what it is called."""
+
+    network: bytes
+    reach: int
+    memory: Memory
+    vocabulary: tokens.ChordVocabulary
+    version: str
+    kernel: Kernel = field(default_factory=Kernel)
+    mixing: Mixing = field(default_factory=Mixing)
+    _session: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_session", _session(self.network))
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Harmonizer:
+        """Of a folder, or of a file that `to_bytes` made; the one that ships with the project when None."""
+        path = SHIPPED if path is None else path
+        try:
+            if not path.is_dir():
+                return cls.from_bytes(path.read_bytes())
+            return cls._of({name: (path / name).read_bytes() for name in MEMBERS})
+        except OSError as error:
+            raise BadInput(_WHAT, f"{path.name} does not open ({error.strerror})", _REMEDY) from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Harmonizer:
+        """Raises BadInput when they are damaged, or of another format."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                return cls._of({name: archive.read(name) for name in MEMBERS})
+        except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
+            raise BadInput(_WHAT, "its file is damaged", _REMEDY) from error
+
+    def to_bytes(self) -> bytes:
+        """All of it as a ZIP; equal models are equal bytes."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+            for name, data in self.members().items():
+                archive.writestr(zipfile.ZipInfo(name, _DAY), data, zipfile.ZIP_DEFLATED, 6)
+        return buffer.getvalue()
+
+    def members(self) -> dict[str, bytes]:
+        """The files of its folder."""
+        from safetensors.numpy import save
+
+        memory = {
+            "frames": self.memory.frames.astype(np.int8),
+            "first": self.memory.first,
+            "minor": self.memory.minor,
+            "weight": self.memory.weight,
+            "chord_sets": self.vocabulary.sets.astype(np.int16),
+            "chord_basses": self.vocabulary.basses.astype(np.int8),
+        }
+        arrays = save({name: np.ascontiguousarray(array) for name, array in memory.items()})
+        facts = {
+            "format": _FORMAT,
+            "version": self.version,
+            "pitches": [tokens.LOWEST, tokens.HIGHEST],
+            "rows": [encoding.N_ROWS, encoding.N_FEATURES],
+            "reach": self.reach,
+            "kernel": asdict(self.kernel),
+            "mixing": asdict(self.mixing),
+            "sha256": {"memory.safetensors": _hash(arrays), "network.onnx": _hash(self.network)},
+        }
+        text = json.dumps(facts, indent=1, sort_keys=True).encode() + b"\n"
+        return dict(zip(MEMBERS, (text, arrays, self.network), strict=True))
+
+    @classmethod
+    def _of(cls, members: Mapping[str, bytes]) -> Harmonizer:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            facts = json.loads(members["harmonizer.json"])
+            sound = all(_hash(members[name]) == found for name, found in facts["sha256"].items())
+            meant = [facts["format"], facts["pitches"], facts["rows"]]
+            arrays = load(members["memory.safetensors"])
+            reach, version = int(facts["reach"]), str(facts["version"])
+            kernel, mixing = Kernel(**facts["kernel"]), Mixing(**facts["mixing"])
+            frames, weight = arrays["frames"].astype(np.int64), arrays["weight"]
+            memory = Memory(frames, arrays["first"], arrays["minor"], weight)
+            vocabulary = tokens.ChordVocabulary(
+                arrays["chord_sets"].astype(np.int64), arrays["chord_basses"].astype(np.int64)
+            )
+        except (ValueError, KeyError, TypeError, IndexError, SafetensorError) as error:
+            raise BadInput(_WHAT, "its file is damaged", _REMEDY) from error
+        if not sound:
+            raise BadInput(_WHAT, "its file is damaged (the hashes differ)", _REMEDY)
+        if meant != [_FORMAT, [tokens.LOWEST, tokens.HIGHEST], [encoding.N_ROWS, encoding.N_FEATURES]]:
+            raise BadInput(_WHAT, "was made by another version of this program", _REMEDY)
+        return cls(members["network.onnx"], reach, memory, vocabulary, version, kernel, mixing)
+
+    def skeleton(
+        self, soprano: NDArray[np.int64], minor: bool, known: NDArray[np.int64] | None = None, shift: int | None = None
+    ) -> Opinion:
+        """Of int64[T] relative pitches (T a multiple of 4, -1 rests) and what is ``known`` of alto, tenor and bass at
+        each beat's first frame: int64[T / 4, 3], -2 unknown, -1 a rest, else the relative pitch.
+
+        ``shift``: what the pitches had taken off (tokens.shift_of), which tells how high voices can sing.
+        """
+        n = len(soprano) // BEAT
+        known = np.full((n, 3), UNKNOWN) if known is None else known
+        frames = np.full((n, BEAT, 4), UNKNOWN)
+        frames[..., 0] = soprano.reshape(n, BEAT)
+        frames[:, 0, 1:] = known
+        if not n:
+            return Opinion(np.empty((0, 3, N_PITCHES), np.float32), np.empty((0, len(self.vocabulary)), np.float32))
+        voices, _, chords = self._network(frames.reshape(-1, 4), minor, shift)
+        if len(self.memory.first):
+            votes = self.memory.votes(soprano, minor, known, self.vocabulary, self.kernel)
+            share = self.mixing.share(votes.match)
+            voices += share[:, None, None] * (votes.voices - voices)
+            chords += share[:, None] * (votes.chords - chords)
+        decided = known != UNKNOWN
+        voices[decided] = np.eye(N_PITCHES, dtype=np.float32)[tokens.index_of(known[decided])]
+        return Opinion(_logs(voices), _logs(chords))
+
+    def inside(self, frames: NDArray[np.int64], minor: bool, shift: int | None = None) -> NDArray[np.float32]:
+        """float32[T, 3, N_PITCHES]: log-probabilities of alto, tenor and bass at every frame of int64[T, 4] relative
+        pitches, each beat's first frame decided and -2 where it is not; what is decided has its pitch alone."""
+        n = len(frames) // BEAT
+        beats = frames.reshape(n, BEAT, 4)
+        found = np.zeros((n, BEAT, 3, N_PITCHES), np.float32)
+        if not n:
+            return found.reshape(0, 3, N_PITCHES)
+        _, found[:, 1:], _ = self._network(frames, minor, shift)
+        if len(self.memory.first):
+            votes, share = self.memory.moves(beats, minor, self.kernel)
+            found[:, 1:] += share[:, None, None, None] * (votes - found[:, 1:])
+        decided = beats[..., 1:] != UNKNOWN
+        sung = tokens.index_of(np.where(decided, beats[..., 1:], REST))
+        found[decided] = np.eye(N_PITCHES, dtype=np.float32)[sung[decided]]
+        return _logs(found).reshape(-1, 3, N_PITCHES)
+
+    def _network(
+        self, frames: NDArray[np.int64], minor: bool, shift: int | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities: of first frames [B, 3, P], of the others [B, 3 frames, 3 voices, P], of chords [B, C]."""
+        rows = encoding.encode(frames, minor, shift)
+        n = len(rows)
+        out = self._session.run([OUTPUT], {ROWS: rows, BETWEEN: between(n, self.reach)})[0]
+        ends = 3 * N_PITCHES, 12 * N_PITCHES, 12 * N_PITCHES + 9
+        first = out[..., : ends[0]].reshape(-1, n, 3, N_PITCHES)
+        others = out[..., ends[0] : ends[1]].reshape(-1, n, 3, 3, N_PITCHES)
+        stays = out[..., ends[1] : ends[2]].reshape(-1, n, 3, 3)
+        begun = frames.reshape(n, BEAT, 4)[:, 0, 1:]
+        at = np.nonzero(begun != UNKNOWN)
+        others[:, at[0], at[1], :, tokens.index_of(begun[at])] += np.moveaxis(stays[:, at[0], at[1]], 0, 1)
+        return _mean(first), _mean(others).transpose(0, 2, 1, 3), _mean(out[..., ends[2] :])
+
+
+def orderless_nll(harmonizer: Harmonizer, pieces: tuple[Chorale, ...], seed: int = 0, rounds: int = 4) -> float:
+    """Nats a note, of beats' first notes hidden at random (each piece's share of them drawn evenly from 0..1), given
+    the soprano and the rest: Uria et al., A deep and tractable density estimator (2014)."""
+    rng = np.random.default_rng(seed)
+    lost, count = 0.0, 0
+    for _ in range(rounds):
+        for piece in pieces:
+            beats = piece.relative[::BEAT]
+            hidden = rng.random((len(beats), 3)) < rng.random()
+            known = np.where(hidden, UNKNOWN, beats[:, 1:])
+            opinion = harmonizer.skeleton(piece.relative[:, 0], piece.minor, known, piece.shift)
+            true = tokens.index_of(beats[:, 1:])
+            nats = np.take_along_axis(opinion.voices, true[..., None], -1)[..., 0]
+            lost, count = lost - float(nats[hidden].sum()), count + int(hidden.sum())
+    return lost / max(count, 1)
+
+
+def _mean(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities, the members' geometric mean, of logits [members, ..., classes]."""
+    joint = logits.astype(np.float32)
+    joint = joint - joint.max(-1, keepdims=True)
+    joint = (joint - np.log(np.exp(joint).sum(-1, keepdims=True))).mean(0)
+    found = np.exp(joint)
+    return np.asarray(found / found.sum(-1, keepdims=True), np.float32)
+
+
+def _logs(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = np.log(np.maximum(probabilities, _FLOOR))
+    return found
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _session(network: bytes) -> Any:
+    """With one thread: several songs are harmonised side by side in processes."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises classes of its own for a file that is none
+        raise BadInput(_WHAT, "its network does not load", _REMEDY) from error

@@ -1,0 +1,163 @@
+"""Trained chorale networks as one ONNX file, written node by node: equal weights are equal bytes.
+
+Weights are kept as float16, which a run widens again. How the file is run is harmonizer.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.composing import encoding
+from pipelines.composing.network import Sizes
+
+ROWS, BETWEEN, OUTPUT = "rows", "between", "outputs"
+_OPSET, _IR = 17, 8  # what onnxruntime 1.12 and newer reads
+_EPSILON = 1e-5
+
+
+def to_onnx(models: Sequence[Any], sizes: Sizes) -> bytes:
+    """One file of several networks of one size: "rows" int32[n, N_FEATURES] and "between" int64[n, n] (`between`) ->
+    "outputs" float32[members, n, outputs], each as network.build's for one piece without padding."""
+    graph = _Graph()
+    outputs = [graph.add("Unsqueeze", _member(graph, model, sizes), graph.integers([0])) for model in models]
+    joined = graph.add("Concat", *outputs, axis=0)
+    width = sizes.pitch_outputs + 9 + sizes.chords
+    return graph.bytes(joined, len(models), width)
+
+
+def between(n: int, reach: int) -> NDArray[np.int64]:
+    """int64[n, n]: how far each beat is from each, as an index of the attention's terms."""
+    place = np.arange(n)
+    found: NDArray[np.int64] = np.clip(place[None] - place[:, None], -reach, reach) + reach
+    return found
+
+
+def rounded(model: Any) -> None:
+    """Rounds a Keras network's weights to what the file keeps of them."""
+    for variable in model.trainable_variables:
+        variable.assign(variable.numpy().astype(np.float16).astype(np.float32))
+
+
+def _member(graph: _Graph, model: Any, sizes: Sizes) -> str:
+    weights = _Weights(model)
+    table = graph.array(weights.of("table", "embeddings"))
+    state = graph.add("ReduceSum", graph.add("Gather", table, ROWS, axis=0), graph.integers([1]), keepdims=0)
+    for at in range(sizes.layers):
+        heard = _norm(graph, weights, f"norm_a{at}", state)
+        state = graph.add("Add", state, _attention(graph, weights, f"attention_{at}", heard, sizes))
+        worked = _norm(graph, weights, f"norm_b{at}", state)
+        worked = _gelu(graph, _convolved(graph, weights, f"conv_{at}", worked, sizes.kernel))
+        state = graph.add("Add", state, _dense(graph, weights, f"dense_{at}", worked))
+    return _dense(graph, weights, "out", _norm(graph, weights, "norm", state))
+
+
+def _attention(graph: _Graph, weights: _Weights, name: str, given: str, sizes: Sizes) -> str:
+    each = sizes.width // sizes.heads
+    qkv = _dense(graph, weights, f"{name}/qkv", given)
+    qkv = graph.add("Reshape", qkv, graph.integers([-1, 3, sizes.heads, each]))
+    qkv = graph.add("Transpose", qkv, perm=[1, 2, 0, 3])
+    q, k, v = (graph.add("Gather", qkv, graph.integer(part), axis=0) for part in range(3))
+    scores = graph.add(
+        "MatMul", graph.add("Mul", q, graph.scalar(each**-0.5)), graph.add("Transpose", k, perm=[0, 2, 1])
+    )
+    distance = graph.add("Gather", graph.array(weights.of(name, "distance")), BETWEEN, axis=0)
+    scores = graph.add("Add", scores, graph.add("Transpose", distance, perm=[2, 0, 1]))
+    mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), v)
+    mixed = graph.add("Reshape", graph.add("Transpose", mixed, perm=[1, 0, 2]), graph.integers([-1, sizes.width]))
+    return _dense(graph, weights, f"{name}/out", mixed)
+
+
+def _norm(graph: _Graph, weights: _Weights, name: str, given: str) -> str:
+    scale, shift = graph.array(weights.of(name, "gamma")), graph.array(weights.of(name, "beta"))
+    return graph.add("LayerNormalization", given, scale, shift, axis=-1, epsilon=_EPSILON)
+
+
+def _convolved(graph: _Graph, weights: _Weights, name: str, given: str, kernel: int) -> str:
+    image = graph.add("Unsqueeze", graph.add("Transpose", given, perm=[1, 0]), graph.integers([0]))
+    filters = graph.array(weights.of(name, "kernel").transpose(2, 1, 0))
+    pads = [(kernel - 1) // 2, kernel // 2]
+    found = graph.add("Conv", image, filters, graph.array(weights.of(name, "bias")), pads=pads)
+    return graph.add("Transpose", graph.add("Squeeze", found, graph.integers([0])), perm=[1, 0])
+
+
+def _dense(graph: _Graph, weights: _Weights, name: str, given: str) -> str:
+    product = graph.add("MatMul", given, graph.array(weights.of(name, "kernel")))
+    return graph.add("Add", product, graph.array(weights.of(name, "bias")))
+
+
+def _gelu(graph: _Graph, given: str) -> str:
+    error = graph.add("Erf", graph.add("Mul", given, graph.scalar(0.5**0.5)))
+    half = graph.add("Mul", given, graph.scalar(0.5))
+    return graph.add("Mul", half, graph.add("Add", error, graph.scalar(1.0)))
+
+
+class _Weights:
+    """A Keras model's arrays by the names of layer and weight."""
+
+    def __init__(self, model: Any) -> None:
+        self.arrays = {"/".join(v.path.split("/")[-3:]): v.numpy() for v in model.trainable_variables}
+
+    def of(self, layer: str, weight: str) -> NDArray[np.float32]:
+        wanted = f"{layer}/{weight}"
+        (found,) = (array for path, array in self.arrays.items() if path == wanted or path.endswith(f"/{wanted}"))
+        return np.asarray(found, np.float32)
+
+
+class _Graph:
+    """Nodes and weights in the order they are added, named by their number."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        from onnx import helper
+
+        name = f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def _stored(self, values: NDArray[Any]) -> str:
+        from onnx import numpy_helper
+
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def array(self, values: NDArray[np.float32]) -> str:
+        from onnx import TensorProto
+
+        return self.add("Cast", self._stored(values.astype(np.float16)), to=TensorProto.FLOAT)
+
+    def scalar(self, value: float) -> str:
+        return self._stored(np.array(value, np.float32))
+
+    def integer(self, value: int) -> str:
+        return self._stored(np.array(value, np.int64))
+
+    def integers(self, values: Sequence[int]) -> str:
+        return self._stored(np.array(values, np.int64))
+
+    def bytes(self, output: str, members: int, width: int) -> bytes:
+        from onnx import TensorProto, checker, helper
+
+        self.nodes.append(helper.make_node("Identity", [output], [OUTPUT], name="last"))
+        graph = helper.make_graph(
+            self.nodes,
+            "harmonizer",
+            [
+                helper.make_tensor_value_info(ROWS, TensorProto.INT32, ["n", encoding.N_FEATURES]),
+                helper.make_tensor_value_info(BETWEEN, TensorProto.INT64, ["n", "n"]),
+            ],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [members, "n", width])],
+            self.weights,
+        )
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="orimono"
+        )
+        checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString(deterministic=True))

@@ -1,0 +1,95 @@
+"""The memory: whose melody runs alike votes, and what is known counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.composing import corpus, tokens
+from pipelines.composing.memory import Kernel, Memory
+
+
+@pytest.fixture(scope="module")
+def pieces() -> tuple[corpus.Chorale, ...]:
+    return corpus.load().train[:30]
+
+
+@pytest.fixture(scope="module")
+def vocabulary(pieces: tuple[corpus.Chorale, ...]) -> tokens.ChordVocabulary:
+    return tokens.ChordVocabulary.of([piece.relative for piece in pieces])
+
+
+def _unknown(piece: corpus.Chorale) -> np.ndarray:
+    return np.full((piece.n_beats, 3), tokens.UNKNOWN)
+
+
+def test_a_melody_that_it_knows_is_harmonised_as_it_was(
+    pieces: tuple[corpus.Chorale, ...], vocabulary: tokens.ChordVocabulary
+) -> None:
+    memory, piece = Memory.of(pieces), pieces[4]
+    votes = memory.votes(piece.relative[:, 0], piece.minor, _unknown(piece), vocabulary, Kernel())
+    sung = tokens.pitch_of(votes.voices.argmax(-1))
+    assert (sung == piece.relative[::4, 1:]).mean() > 0.9
+    assert (votes.chords.argmax(-1) == vocabulary.classes(piece.relative[::4])).mean() > 0.9
+    assert votes.match[8:-8].min() > 6
+
+
+def test_votes_are_probabilities_and_the_same_in_every_key(
+    pieces: tuple[corpus.Chorale, ...], vocabulary: tokens.ChordVocabulary
+) -> None:
+    memory, piece = Memory.of(pieces[:20]), pieces[25]
+    votes = memory.votes(piece.relative[:, 0], piece.minor, _unknown(piece), vocabulary, Kernel())
+    np.testing.assert_allclose(votes.voices.sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(votes.chords.sum(-1), 1, rtol=1e-5)
+    moved = corpus.chorale(tokens.absolute(piece.frames, 3))
+    again = memory.votes(moved.relative[:, 0], moved.minor, _unknown(moved), vocabulary, Kernel())
+    np.testing.assert_array_equal(again.voices, votes.voices)
+
+
+def test_what_is_known_draws_the_votes_to_itself(
+    pieces: tuple[corpus.Chorale, ...], vocabulary: tokens.ChordVocabulary
+) -> None:
+    memory, piece = Memory.of(pieces[:20]), pieces[25]
+    true = tokens.index_of(piece.relative[::4, 1:])
+
+    def found(known: np.ndarray) -> float:
+        votes = memory.votes(piece.relative[:, 0], piece.minor, known, vocabulary, Kernel())
+        return float(np.take_along_axis(votes.voices, true[..., None], -1)[:, 0].mean())
+
+    known = _unknown(piece)
+    known[:, 2] = piece.relative[::4, 3]
+    assert found(known) > found(_unknown(piece)) + 0.05
+
+
+def test_ornaments_move_from_what_was_decided(pieces: tuple[corpus.Chorale, ...]) -> None:
+    memory, piece = Memory.of(pieces), pieces[4]
+    beats = piece.relative.reshape(-1, 4, 4).copy()
+    true = beats[:, 1:, 1:].copy()
+    beats[:, 1:, 1:] = tokens.UNKNOWN
+    votes, _ = memory.moves(beats, piece.minor, Kernel())
+    assert (tokens.pitch_of(votes.argmax(-1)) == true).mean() > 0.9
+
+
+def test_a_composers_own_pieces_count_by_their_weight(
+    pieces: tuple[corpus.Chorale, ...], vocabulary: tokens.ChordVocabulary
+) -> None:
+    piece = pieces[25]
+    own = corpus.chorale(np.concatenate([piece.frames[:, :1], piece.frames[:, 1:] - 1], 1), key=piece.key)
+    chorales = Memory.of(pieces)
+    shares = []
+    for weight in (0.01, 1.0, 100.0):
+        both = chorales.and_also(Memory.of([own], weight))
+        votes = both.votes(piece.relative[:, 0], piece.minor, _unknown(piece), vocabulary, Kernel())
+        theirs = tokens.index_of(own.relative[::4, 1:])
+        shares.append(float(np.take_along_axis(votes.voices, theirs[..., None], -1).mean()))
+    assert shares[0] < shares[1] - 0.1 < shares[2] - 0.3, shares
+
+
+def test_pieces_do_not_run_into_one_another(pieces: tuple[corpus.Chorale, ...]) -> None:
+    memory = Memory.of(pieces[:2])
+    melody = np.concatenate([pieces[0].relative[-32:, 0], pieces[1].relative[:32, 0]])
+    runs = memory.runs(melody, pieces[0].minor, Kernel())
+    alone = memory.runs(melody[32:], pieces[0].minor, Kernel())
+    start = pieces[0].n_beats
+    assert runs[8, start] == pytest.approx(alone[0, start])
+    assert runs[7, start - 1] < 6
