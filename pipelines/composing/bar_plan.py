@@ -138,6 +138,18 @@ def sounding(melody: Sequence[Note], start: int, end: int) -> list[Note]:
     return [note for note in melody[first:until] if note.end > start]
 
 
+def weighty(melody: Sequence[Note], start: int, end: int, ticks_per_quarter: int) -> set[int]:
+    """Pitch classes that ``melody`` sings between two ticks where they are heard against a chord: as it begins, for
+    three quarters of a quarter note or longer, or for an eighth on a quarter's beginning."""
+    found = set()
+    for note in sounding(melody, start, end):
+        length = min(note.end, end) - max(note.start, start)
+        on_beat = (note.start - start) % ticks_per_quarter <= ticks_per_quarter / 16 and length >= ticks_per_quarter / 2
+        if note.start <= start + ticks_per_quarter / 16 or on_beat or length >= 0.75 * ticks_per_quarter:
+            found.add(note.pitch % 12)
+    return found
+
+
 def metre_at(piece: Piece, tick: int) -> Metre:
     return next((metre for metre in reversed(piece.metres) if metre.tick <= tick), piece.metres[0])
 
@@ -184,7 +196,7 @@ def _usual_sections(count: int, density: float, energy: float) -> tuple[Section,
 
 
 def _phrase_ends(notes: Sequence[Note], edges: Sequence[int], piece: Piece) -> list[bool]:
-    """Bars in which the melody holds or rests for half a bar and at least twice as long as it usually does."""
+    """Bars in which the melody holds or rests for three quarters of a bar, and twice as long as it usually does."""
     usual = float(np.median([note.duration for note in notes]))
     found = [False] * (len(edges) - 1)
     nexts = [note.start for note in notes[1:]] + [edges[-1]]
@@ -192,7 +204,7 @@ def _phrase_ends(notes: Sequence[Note], edges: Sequence[int], piece: Piece) -> l
         place = int(np.searchsorted(edges, note.start, side="right")) - 1
         if 0 <= place < len(found):
             bar = edges[place + 1] - edges[place]
-            found[place] |= following - note.start >= max(2 * usual, bar / 2)
+            found[place] |= following - note.start >= max(2 * usual, 3 * bar / 4)
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.composing.bar_plan import PlannedBar, sounding
+from pipelines.composing.bar_plan import PlannedBar, sounding, weighty
 from pipelines.composing.bass_line import CENTRE, nearest
 from pipelines.composing.chords import QUALITIES, chord_at, make_chord, quality_of
 from pipelines.composing.piece import Chord, ChordSpan, Key, Note
@@ -34,9 +34,11 @@ def coloured(
         if _is_given(span, given):
             found.append(span)
             continue
-        sung = _heard(span, melody, ticks_per_quarter)
+        sung = weighty(melody, span.start, span.end, ticks_per_quarter)
         last = place == len(spans) - 1
-        quality = _richer(span.chord, colour, key, sung, last)
+        first = next(iter(sounding(melody, span.start, span.end)), None)
+        suspended = first is not None and first.pitch % 12 == (span.chord.root + 5) % 12
+        quality = _richer(span.chord, colour, key, sung, last, suspended)
         found.append(ChordSpan(span.start, span.end, make_chord(span.chord.root, quality, key=key)))
     return tuple(found)
 
@@ -48,6 +50,7 @@ def inverted(
     key: Key,
     bars: Sequence[PlannedBar],
     melody: Sequence[Note],
+    ticks_per_quarter: int,
 ) -> tuple[ChordSpan, ...]:
     """With the third in the bass of some chords, where that makes the bass go by step or keeps it from running in
     fifths or octaves with the melody (the cheapest path, Viterbi). Never at a section's beginning, where a phrase
@@ -63,7 +66,7 @@ def inverted(
         ends = bars[bisect_right(bars, span.end - 1, key=lambda bar: bar.start) - 1].phrase_ends
         settled = span.start in barred or ends or place in (0, len(spans) - 1) or _is_given(span, given)
         third = (chord.root + intervals[1]) % 12
-        sung = _heard(span, melody, 1)
+        sung = weighty(melody, span.start, span.end, ticks_per_quarter)
         plain = chord.bass == chord.root and intervals[1] in (3, 4) and len(intervals) <= 4
         if plain and not settled and not sung & {third, (third + 1) % 12, (third - 1) % 12}:
             own.append(make_chord(chord.root, quality_of(chord), third, key))
@@ -73,11 +76,10 @@ def inverted(
     return tuple(ChordSpan(span.start, span.end, chord) for span, chord in zip(spans, path, strict=True))
 
 
-def _richer(chord: Chord, colour: float, key: Key, sung: set[int], last: bool) -> str:
+def _richer(chord: Chord, colour: float, key: Key, sung: set[int], last: bool, suspended: bool) -> str:
     quality = quality_of(chord)
     degree = (chord.root - key.tonic) % 12
-    fourth, third = (chord.root + 5) % 12, (chord.root + QUALITIES[quality][1]) % 12
-    if degree == 7 and quality in ("", "7") and fourth in sung and third not in sung:
+    if suspended and degree == 7 and quality in ("", "7") and (chord.root + 4) % 12 not in sung:
         return "sus4" if quality == "" else "7sus4"
     if last and colour < 1:
         return quality
@@ -137,15 +139,6 @@ def _runs(top_before: int | None, before: Chord, top: int | None, chord: Chord) 
         return False
     interval = (top_before - before.bass) % 12
     return interval in (0, 7) and interval == (top - chord.bass) % 12
-
-
-def _heard(span: ChordSpan, melody: Sequence[Note], ticks_per_quarter: int) -> set[int]:
-    """Pitch classes that the melody sings in the span for an eighth or longer, or as it begins."""
-    return {
-        note.pitch % 12
-        for note in sounding(melody, span.start, span.end)
-        if (min(note.end, span.end) - max(note.start, span.start) >= ticks_per_quarter / 2 or note.start <= span.start)
-    }
 
 
 def _first_sung(span: ChordSpan, melody: Sequence[Note]) -> int | None:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipelines.composing.bar_plan import PlannedBar, sounding
+from pipelines.composing.bar_plan import PlannedBar, sounding, weighty
 from pipelines.composing.chords import chord_at
 from pipelines.composing.grooves import Groove
 from pipelines.composing.piece import Chord, ChordSpan, Note
@@ -127,13 +127,9 @@ def arpeggio(
 
 
 def clear_of(voicing: Voicing, melody: Sequence[Note], start: int, end: int, ticks_per_quarter: int) -> Voicing:
-    """Without the tones a semitone beside (in any octave) what the melody sings meanwhile for an eighth or longer, or
-    as the chord begins; a tone that the melody itself sings may stay."""
-    sung = {
-        note.pitch % 12
-        for note in sounding(melody, start, end)
-        if min(note.end, end) - max(note.start, start) >= ticks_per_quarter / 2 or note.start <= start
-    }
+    """Without the tones a semitone beside (in any octave) what the melody sings on a beat, holds, or sings as the chord
+    begins (weighty())."""
+    sung = weighty(melody, start, end, ticks_per_quarter)
     return tuple(pitch for pitch in voicing if not {(pitch + 1) % 12, (pitch - 1) % 12} & sung)
 
 

@@ -99,7 +99,9 @@ def harmonize(
                 spans.append(ChordSpan(stretch.start, stretch.end, chord))
             before = held
         free = coloured(spans, given, groove.colour, key, melody.part.notes, melody.piece.ticks_per_quarter)
-        found.append(inverted(free, given, groove.inversions, key, bars, melody.part.notes))
+        found.append(
+            inverted(free, given, groove.inversions, key, bars, melody.part.notes, melody.piece.ticks_per_quarter)
+        )
     return found
 
 

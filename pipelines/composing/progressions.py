@@ -47,17 +47,18 @@ class Slot:
 class HarmonyWeights:
     """``change``: probability of a new chord at a slot of level 0, 1, 2. The others are nats."""
 
-    change: tuple[float, float, float] = (0.04, 0.22, 0.68)
+    change: tuple[float, float, float] = (0.03, 0.25, 0.8)
     melody: float = 1.0  # of the notes' log-probabilities
     foreign: float = 0.9  # against each tone of a chord that the melody around contradicts
     home: float = 1.5  # the tonic in the first slot
     cadence: float = 0.8  # tonic or dominant at the end of a phrase
     ending: float = 6.0  # the tonic in the last slot, if the last note belongs to it
     rarity: float = 0.35  # of the log-probability that a function has in the chorales
+    secondary: float = 1.0  # against dominants of other degrees than the tonic: chorales have them more than songs
 
 
 CHOSEN = HarmonyWeights()
-_TEMPLATE = 30.0  # notes that a plain idea of chord and non-chord tones counts beside what was learned
+_FLOOR = 0.008  # of a note's probability over a chord, before they are made to come to 1
 _ALTERED = np.array([1, 2, 1, 4, 3, 6, 5, 7, 9, 8, 11, 10])  # the other form of the degree; tonic and fifth have none
 _NEIGHBOURHOOD = 3  # slots either side that tell which scale the melody is in
 
@@ -85,7 +86,7 @@ def note_log_probabilities() -> NDArray[np.float64]:
                 learned = counts[quality, strong, step]
                 # Beats of chorales are the quarter notes of a hymn: what they say is worth as much as the template.
                 mixed = 0.5 * learned / max(learned.sum(), 1) + 0.5 * template
-                counts[quality, strong, step] = mixed + _TEMPLATE / 1000
+                counts[quality, strong, step] = mixed + _FLOOR
     return np.asarray(np.log(counts / counts.sum(axis=-1, keepdims=True)))
 
 
@@ -96,6 +97,7 @@ def scores(slots: Sequence[Slot], minor: bool, weights: HarmonyWeights = CHOSEN)
     table, vocabulary = note_log_probabilities(), states(minor)
     seen = shipped_counts().states[int(minor)] + 5
     found = np.tile(weights.rarity * np.log(seen / seen.sum()), (len(slots), 1))
+    found -= weights.secondary * np.array([state.quality == "7" and state.offset != 7 for state in vocabulary])
     profiles = _profiles(slots)
     for place, slot in enumerate(slots):
         for column, state in enumerate(vocabulary):
@@ -175,8 +177,8 @@ def progressions(
     for attempt in range(12 * max(0, candidates - 1)):
         if len(found) >= candidates:
             break
-        noise = rng.gumbel(size=(max(len(kinds), 1), N_STATES))[place_of] + 0.7 * rng.gumbel(size=N_STATES)
-        path = decode(observed + heat * noise, levels, moves, given, weights.change)
+        noise = rng.gumbel(size=(max(len(kinds), 1), N_STATES))[place_of] + 0.5 * rng.gumbel(size=N_STATES)
+        path = decode(observed + 0.5 * heat * noise, levels, moves, given, weights.change)
         if all((path != other).mean() >= 0.12 for other in found):
             found.append(path)
         elif attempt % 3 == 2:
