@@ -1,4 +1,4 @@
-"""Simpler harmonisers that the model must beat, each learned from the training chorales alone: fixed intervals, the most
+"""Simpler harmonisers that the model must beat, learned from the training chorales alone: fixed intervals, the most
 frequent voicing, a hidden Markov model, boosted trees, and the model's own network without all that follows it.
 
 They are told the soprano and find its key as everybody must; how well they do is metrics.py's. None is ever served.
@@ -100,8 +100,10 @@ def hidden_markov(train: Sequence[Chorale]) -> Completer:
         def moved(beat: int) -> NDArray[np.float64]:
             steps = _steps(states[beat - 1][:, None], states[beat][None])
             led = np.stack([taken[mode, voice][steps[..., voice]] for voice in range(3)]).sum(axis=0)
-            total: NDArray[np.float64] = _CHORDS * likelier[mode][chords[beat - 1][:, None], chords[beat]]
-            return total + _LEADING * led
+            total: NDArray[np.float64] = (
+                _CHORDS * likelier[mode][chords[beat - 1][:, None], chords[beat]] + _LEADING * led
+            )
+            return total
 
         path = _viterbi(emitted, moved)
         made = np.array([state[at] for state, at in zip(states, path, strict=True)], np.int64)
