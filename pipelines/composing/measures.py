@@ -5,21 +5,22 @@ Which of it is better, and in which words a composer hears of it, is ranking.py'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.composing import voice_leading
-from pipelines.composing.piece import Key, Part, Piece, Role
+from pipelines.composing.piece import ChordSpan, Key, Part, Piece
 
 if TYPE_CHECKING:
+    from pipelines.composing.functions import Transitions
     from pipelines.composing.grid import Grid
 
 _DISSONANT = np.isin(np.arange(12), (1, 2, 5, 10, 11))  # above the bass: what a suspended note may form before it falls
 _SCALES = {False: (0, 2, 4, 5, 7, 9, 11), True: (0, 2, 3, 5, 7, 8, 10, 11)}  # minor with its raised seventh
-_TIED: tuple[Role, ...] = ("chords", "pad", "arpeggio")
 
 
 def of_chorale(frames: NDArray[np.int64], onsets: NDArray[np.bool_], key: Key) -> dict[str, float]:
@@ -80,6 +81,16 @@ def of_pop(piece: Piece, grid: Grid, melody: Part, key: Key) -> dict[str, float]
         "busy": onsets / n,
         "cadence": float(bool(spans) and spans[-1].chord.root == key.tonic),
     }
+
+
+def usual(spans: Sequence[ChordSpan], key: Key, transitions: Transitions) -> float:
+    """Mean log-probability of the chords' changes, in nats a change; 0 where nothing changes."""
+    from pipelines.composing.functions import state_of
+
+    states = [state for span in spans if (state := state_of(span.chord, key)) is not None]
+    table = transitions.log_probabilities(key.minor)
+    changes = [float(table[before, after]) for before, after in pairwise(states) if before != after]
+    return float(np.mean(changes)) if changes else 0.0
 
 
 def suspensions(frames: NDArray[np.int64], onsets: NDArray[np.bool_]) -> list[tuple[int, int]]:

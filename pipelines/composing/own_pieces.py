@@ -44,8 +44,9 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class PersonalStyle:
-    """``density`` and ``energy`` 0..1; None where no piece has an accompaniment."""
+    """``density`` and ``energy`` 0..1; None where no piece has an accompaniment. ``version``: of its composer's."""
 
+    version: int
     pieces: int
     chorales: tuple[Voices, ...]
     changes: NDArray[np.float64]
@@ -82,7 +83,7 @@ def take(piece: Piece) -> Taken:
     )
 
 
-def style_of(taken: Sequence[Taken]) -> PersonalStyle:
+def style_of(taken: Sequence[Taken], version: int = 1) -> PersonalStyle:
     """All pieces together; the density and energy are medians."""
     busy = [one.onsets_a_beat for one in taken if one.onsets_a_beat is not None]
     loud = [one.velocity for one in taken if one.velocity is not None]
@@ -90,6 +91,7 @@ def style_of(taken: Sequence[Taken]) -> PersonalStyle:
     for one in taken:
         drums.update(one.drums)
     return PersonalStyle(
+        version=version,
         pieces=len(taken),
         chorales=tuple(one.voices for one in taken if one.voices is not None)[:MOST_REMEMBERED],
         changes=np.sum([one.changes for one in taken], axis=0),

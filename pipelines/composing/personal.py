@@ -53,11 +53,11 @@ def learn(studio: Studio, owner: str, folder: str | Path, *, consent: bool = Fal
     with studio.database.session() as session:
         _permit(session, owner, consent=consent)  # before hundreds of files are read
     taken, skipped = _read(Path(folder))
-    style = style_of(taken)
     with studio.database.session() as session:
         withdrawals.lock_person(session, person)  # a withdrawal that is asked for now waits, and then finds the row
         by_job = _permit(session, owner, consent=consent)
         version = composer_styles.next_version(session, withdrawals.spellings(session, person))
+        style = style_of(taken, version)
         data = pack(style)
         metrics = {"four_part": len(style.chorales), "chord_changes": style.chord_changes, "skipped": len(skipped)}
         row = composer_styles.add(
@@ -74,9 +74,9 @@ def learn(studio: Studio, owner: str, folder: str | Path, *, consent: bool = Fal
     return Learned(version, style.pieces, len(style.chorales), style.chord_changes, tuple(skipped), style)
 
 
-def current(studio: Studio, owner: str) -> tuple[int, PersonalStyle] | None:
-    """The newest version that may be used and what it holds; None when there is none, and from the moment on in which
-    its composer withdraws or takes training back."""
+def current(studio: Studio, owner: str) -> PersonalStyle | None:
+    """The newest version that may be used; None when there is none, and from the moment on in which its composer
+    withdraws or takes training back."""
     from pipelines.governance.people import pseudonym
     from pipelines.storage import composer_styles, consents, withdrawals
 
@@ -96,7 +96,7 @@ def current(studio: Studio, owner: str) -> tuple[int, PersonalStyle] | None:
     from pipelines.composing.own_pieces import PersonalStyle
     from pipelines.storage.arrays import unpack
 
-    return version, unpack(PersonalStyle, data)
+    return unpack(PersonalStyle, data)
 
 
 def forget(studio: Studio, owner: str) -> int:

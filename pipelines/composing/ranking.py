@@ -55,6 +55,8 @@ MEASURES: Mapping[Style, Mapping[str, Measure]] = {
         "tension": Measure(0.1, 0.0, "richest chords", "plainest triads"),
         "colour": Measure(0.03, 0.0, "most borrowed notes", "stays in the key the most"),
         "busy": Measure(0.3, 0.0, "busiest accompaniment", "sparsest accompaniment"),
+        "usual": Measure(0.25, 0.5, "most familiar progression", "most surprising progression"),
+        "suited": Measure(0.5, 0.5),
         "cadence": Measure(0.5, 0.5),
     },
 }
@@ -78,8 +80,8 @@ def rating(style: Style, measures: Mapping[str, float], weights: Mapping[str, fl
 
 def order(style: Style, offered: Sequence[Mapping[str, float]], taste: Taste | None = None) -> list[int]:
     """Indices, the best first; equals stay in the order in which they came."""
-    rated = [_rate(style, measures, taste) for measures in offered]
-    return sorted(range(len(rated)), key=lambda i: -rated[i])
+    ratings = [rated(style, measures, taste) for measures in offered]
+    return sorted(range(len(ratings)), key=lambda i: -ratings[i])
 
 
 def reasons(style: Style, offered: Sequence[Mapping[str, float]], taste: Taste | None = None) -> list[tuple[str, ...]]:
@@ -103,7 +105,8 @@ def reasons(style: Style, offered: Sequence[Mapping[str, float]], taste: Taste |
     ]
 
 
-def _rate(style: Style, measures: Mapping[str, float], taste: Taste | None) -> float:
+def rated(style: Style, measures: Mapping[str, float], taste: Taste | None) -> float:
+    """By a composer's taste if there is one, else by the house."""
     return rating(style, measures) if taste is None else taste.rating(style, measures)
 
 

@@ -15,7 +15,7 @@ from pipelines.composing.piece import ROLES, ChordSpan, Key, Piece, Role
 from pipelines.errors import BadInput
 
 if TYPE_CHECKING:
-    from pipelines.composing.pop import Section
+    from pipelines.composing.bar_plan import Section
 
 Style = Literal["chorale", "pop"]
 STYLES: tuple[Style, ...] = get_args(Style)
@@ -31,9 +31,9 @@ class Wishes:
     """``key``, ``groove``, ``density`` and ``energy`` (0..1): None leaves them to the melody and the composer's style.
 
     ``chords``: given ones, which are followed. ``earlier``: an arrangement to go on from; of it stay ``locked_voices``
-    in every bar, ``locked_bars`` (counted from 1) in every voice, and with ``span`` (first and last bar, both included)
-    every bar outside. ``track``: which one is the melody, by number from 0 or by name. ``instruments``: General MIDI
-    programs, 0..127.
+    in every bar, ``locked_bars`` in every voice, and with ``span`` (first and last bar, both included) every bar outside.
+    Bars count from 1 as a DAW counts them, that of a pick-up included, and so do those of ``sections``. ``track``: which
+    one is the melody, by number from 1 or by name. ``instruments``: General MIDI programs, 0..127.
     """
 
     style: Style = "chorale"

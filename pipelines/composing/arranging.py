@@ -1,0 +1,164 @@
+"""The front door of composing: a piece with a melody in, arrangements of it out, the best first and with reasons.
+
+What may be asked for is wishes.py's; the four voices are chorale.py's, the pop style's parts pop.py's, what stays of an
+earlier arrangement keeping.py's, who comes first ranking.py's. Nothing is stored here: recording.py does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pipelines.composing import chorale_parts, melody, pop_parts, ranking
+from pipelines.composing.keeping import Kept, kept
+from pipelines.composing.key import KeyEstimate
+from pipelines.composing.melody import Melody
+from pipelines.composing.piece import Key, KeyChange, Marker, Part, Piece, Role
+from pipelines.composing.wishes import VOICES, Wishes, check
+from pipelines.composing.wishes import wish_hash as wish_hash
+
+if TYPE_CHECKING:
+    from pipelines.composing.harmonizer import Harmonizer
+    from pipelines.composing.own_pieces import PersonalStyle
+    from pipelines.composing.taste import Taste
+
+SURE = 0.6  # of a key, from which on it is written in place of the C major that files without a signature have
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A candidate before it is ranked. ``told``: what is said of it whatever the others are."""
+
+    piece: Piece
+    measures: Mapping[str, float]
+    seed: int
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """``number``: 1 is the best; ``rating``: higher is better among candidates of one melody; ``made_by``: versions of
+    the model and of the composer's style."""
+
+    number: int
+    piece: Piece
+    rating: float
+    reasons: tuple[str, ...]
+    measures: Mapping[str, float]
+    seed: int
+    made_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """``candidates``: best first, at least one; ``notes``: sentences about what was found and done."""
+
+    melody: Melody
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...]
+
+
+def arrange(
+    source: Piece,
+    wishes: Wishes | None = None,
+    *,
+    harmonizer: Harmonizer | None = None,
+    taste: Taste | None = None,
+    style: PersonalStyle | None = None,
+) -> Arranged:
+    """Arrangements of the melody in ``source``, which is in each of them note for note, with tempo, metre and markers.
+
+    ``harmonizer``: the chorale model, the one that ships with the project when None; ``taste`` ranks and ``style``
+    colours for one composer (taste.of, personal.current). The same source, wishes and models give the same candidates;
+    there are fewer than asked for when the melody allows no more. BadInput for a source without a melody and for wishes
+    that cannot be had.
+    """
+    wishes = Wishes() if wishes is None else wishes
+    check(wishes)
+    found = melody.find(source, wishes.track)
+    if wishes.key is not None:
+        found = replace(found, key=KeyEstimate(wishes.key, 1.0, found.key.key))
+    check(wishes, int(found.grid.bar[-1]) if found.grid.n_beats else 0)
+    stays = kept(wishes, found.grid)
+    said = [*found.notes, *_about_key(found, wishes), *_about_kept(wishes, stays)]
+    base = _base(found, wishes)
+    if wishes.style == "chorale":
+        drafts, made_by = chorale_parts.drafts(found, base, wishes, stays, harmonizer, style)
+    else:
+        drafts, made_by = pop_parts.drafts(found, base, wishes, stays, style)
+    distinct = _distinct(drafts)
+    if len(distinct) < wishes.candidates:
+        said.append(
+            f"{wishes.candidates} were asked for; the melody and the wishes allow {len(distinct)} different ones."
+        )
+    return Arranged(found, _ranked(distinct, wishes, taste, made_by), tuple(said))
+
+
+def _ranked(drafts: list[Draft], wishes: Wishes, taste: Taste | None, made_by: str) -> tuple[Candidate, ...]:
+    measures = [draft.measures for draft in drafts]
+    order = ranking.order(wishes.style, measures, taste)
+    reasons = ranking.reasons(wishes.style, measures, taste)
+    ratings = [ranking.rated(wishes.style, one, taste) for one in measures]
+    return tuple(
+        Candidate(
+            number, drafts[i].piece, ratings[i], reasons[i] + drafts[i].told, measures[i], drafts[i].seed, made_by
+        )
+        for number, i in enumerate(order, 1)
+    )
+
+
+def _distinct(drafts: list[Draft]) -> list[Draft]:
+    """Without those whose notes another has, too."""
+    seen: dict[tuple[tuple[Role, object], ...], Draft] = {}
+    for draft in drafts:
+        seen.setdefault(tuple((part.role, part.notes) for part in draft.piece.parts), draft)
+    return list(seen.values())
+
+
+def _base(found: Melody, wishes: Wishes) -> Piece:
+    """The source with its melody alone, as it was played, and the key that is written."""
+    source = found.piece
+    part = source.parts[found.track]
+    program = wishes.instruments.get("melody", part.program)
+    keys = source.keys
+    silent = len(keys) == 1 and keys[0].key == Key(0)  # what a file without a signature has
+    if wishes.key is not None or (silent and found.key.confidence >= SURE):
+        keys = (KeyChange(0, found.key.key),)
+    markers = source.markers
+    if wishes.sections and not markers:
+        markers = tuple(_section_markers(found, wishes))
+    end = max(note.end for note in part.notes)
+    return replace(
+        source,
+        parts=(Part(part.name, "melody", part.notes, program),),
+        keys=keys,
+        markers=markers,
+        chords=(),
+        length=max(source.length, end),
+    )
+
+
+def _section_markers(found: Melody, wishes: Wishes) -> list[Marker]:
+    bars, ticks = found.grid.bar, found.grid.beat_ticks
+    named = []
+    for section in wishes.sections:
+        inside = [int(tick) for bar, tick in zip(bars, ticks[:-1], strict=True) if bar == section.first_bar]
+        if inside and section.name:
+            named.append(Marker(inside[0], section.name))
+    return sorted(named, key=lambda marker: marker.tick)
+
+
+def _about_key(found: Melody, wishes: Wishes) -> list[str]:
+    if wishes.key is not None:
+        return [f"The key is {wishes.key.name}, as asked for."]
+    key = found.key
+    return [f"The key is {key.key.name} ({100 * key.confidence:.0f} % sure; next {key.second.name})."]
+
+
+def _about_kept(wishes: Wishes, stays: Kept | None) -> list[str]:
+    if stays is None:
+        return []
+    parts = [role for role in VOICES[wishes.style] if stays.notes(role)]
+    count = sum(len(stays.notes(role)) for role in parts)
+    return [f"{count} notes of {', '.join(parts) or 'no part'} stay as they were."]

@@ -1,0 +1,154 @@
+"""What of an earlier arrangement stays, note for note, while the rest is made anew: locked voices, bars, all but a span.
+
+Which notes are made beside it is chorale.py's and pop.py's, which are told the frames or chords that stay.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.composing import chords
+from pipelines.composing.grid import Grid
+from pipelines.composing.piece import ROLES, ChordSpan, Key, Note, Part, Piece, Role
+from pipelines.composing.tokens import REST, UNKNOWN
+from pipelines.composing.wishes import VOICES, Wishes
+from pipelines.errors import BadInput
+
+_FOR_EVER = 1 << 62
+_HARMONY: frozenset[Role] = frozenset({"bass", "chords", "pad", "arpeggio"})
+_WORDS: tuple[tuple[str, Role], ...] = (
+    ("melody", "melody"), ("soprano", "melody"), ("lead", "melody"), ("vocal", "melody"), ("alto", "alto"),
+    ("tenor", "tenor"), ("bass", "bass"), ("arp", "arpeggio"), ("pad", "pad"), ("string", "pad"), ("chord", "chords"),
+    ("comp", "chords"), ("piano", "chords"), ("guitar", "chords"), ("drum", "drums"), ("perc", "drums"),
+)  # in a part's name, the first that is found  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """``parts``: of the earlier arrangement by role; ``stretches``: by role the ticks (start, end) that stay, in order,
+    not overlapping. A role without a part stays silent there."""
+
+    parts: Mapping[Role, Part]
+    stretches: Mapping[Role, tuple[tuple[int, int], ...]]
+
+    def stays(self, role: Role, tick: int) -> bool:
+        """Whether what begins at ``tick`` is the earlier arrangement's."""
+        held = self.stretches.get(role, ())
+        place = bisect_right(held, (tick, _FOR_EVER)) - 1
+        return place >= 0 and tick < held[place][1]
+
+    def notes(self, role: Role) -> tuple[Note, ...]:
+        """Those that stay."""
+        part = self.parts.get(role)
+        return () if part is None else tuple(note for note in part.notes if self.stays(role, note.start))
+
+    def merged(self, role: Role, made: Sequence[Note]) -> tuple[Note, ...]:
+        """What stays, and ``made`` notes beside it: cut where a stretch begins, and of the bass where a kept note ends."""
+        old = self.notes(role)
+        starts = [start for start, _ in self.stretches.get(role, ())]
+        new = []
+        for note in made:
+            if self.stays(role, note.start):
+                continue
+            place = bisect_right(starts, note.start)
+            end = min(note.end, starts[place]) if place < len(starts) else note.end
+            begin = note.start
+            for held in old:
+                same = role == "bass" or held.pitch == note.pitch
+                if same and held.start <= begin < held.end:
+                    begin = held.end
+            if begin < end:
+                new.append(replace(note, start=begin, duration=end - begin))
+        return tuple(sorted([*old, *new], key=lambda note: (note.start, note.pitch)))
+
+    def frames(self, grid: Grid, roles: Sequence[Role]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """int64[T, 1 + n]: the pitches that stay of ``roles`` (behind the melody's column), -1 a rest, -2 free; and
+        bool[T, 1 + n]: where they are. A note that stays is in it to its end."""
+        locked = np.full((grid.n_frames, 1 + len(roles)), UNKNOWN, np.int64)
+        begins = grid.frame_ticks[:-1]
+        for column, role in enumerate(roles, 1):
+            stays = np.array([self.stays(role, int(tick)) for tick in begins], bool)
+            pitches, _ = grid.soprano(self.notes(role))
+            after = stays | (pitches != REST)
+            locked[after, column] = pitches[after]
+        return locked, locked != UNKNOWN
+
+    def harmony(self, grid: Grid, key: Key) -> tuple[ChordSpan, ...]:
+        """Chords of the earlier arrangement, beat by beat, wherever one of its parts that tell chords stays."""
+        found: list[ChordSpan] = []
+        for start, end in zip(grid.beat_ticks[:-1].tolist(), grid.beat_ticks[1:].tolist(), strict=True):
+            if not any(self.stays(role, start) for role in _HARMONY if role in self.parts):
+                continue
+            sounding = [
+                note.pitch
+                for role in sorted(_HARMONY)
+                if role in self.parts
+                for note in self.parts[role].notes
+                if note.start < end and note.end > start and (role == "arpeggio" or note.start <= start)
+            ]
+            if not sounding:
+                continue
+            chord = chords.identify(sorted({pitch % 12 for pitch in sounding}), min(sounding) % 12, key)
+            if found and found[-1].end == start and found[-1].chord == chord:
+                found[-1] = replace(found[-1], end=end)
+            else:
+                found.append(ChordSpan(start, end, chord))
+        return tuple(found)
+
+
+def recognised(piece: Piece) -> Piece:
+    """With the roles that its parts' names tell, as they do in a file that was written here; those with a role keep it."""
+    return replace(piece, parts=tuple(replace(part, role=_role(part)) for part in piece.parts))
+
+
+def kept(wishes: Wishes, grid: Grid) -> Kept | None:
+    """None when nothing stays. BadInput when the earlier arrangement does not fit the melody or has no such voice."""
+    if wishes.earlier is None or not wishes.locks:
+        return None
+    earlier = recognised(wishes.earlier)
+    parts: dict[Role, Part] = {}
+    for part in earlier.parts:
+        if part.notes:
+            parts.setdefault(part.role, part)
+    for role in sorted(wishes.locked_voices - {"melody"}):
+        if role not in parts:
+            remedy = f"it has {', '.join(role for role in ROLES if role in parts)}"
+            raise BadInput(f"locked voice {role}", "is not in the earlier arrangement", remedy)
+    bars = set(wishes.locked_bars)
+    if wishes.span is not None:
+        first, last = wishes.span
+        bars |= {int(bar) for bar in np.unique(grid.bar) if not first <= bar <= last}
+    here = _stretches(grid, bars)
+    whole = ((-_FOR_EVER, _FOR_EVER),)
+    stretches = {role: whole if role in wishes.locked_voices else here for role in VOICES[wishes.style]}
+    return Kept(parts, stretches)
+
+
+def _stretches(grid: Grid, bars: set[int]) -> tuple[tuple[int, int], ...]:
+    """The bars as ticks, neighbours joined; the last bar's goes on, as its last note may."""
+    found: list[tuple[int, int]] = []
+    last = int(grid.bar[-1]) if grid.n_beats else 0
+    for bar in sorted(bars):
+        beats = np.flatnonzero(grid.bar == bar)
+        if not len(beats):
+            continue
+        start = int(grid.beat_ticks[beats[0]])
+        end = _FOR_EVER if bar == last else int(grid.beat_ticks[beats[-1] + 1])
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return tuple(found)
+
+
+def _role(part: Part) -> Role:
+    if part.role != "other":
+        return part.role
+    name = re.sub(r"[^a-z ]", " ", part.name.casefold())
+    return next((role for word, role in _WORDS if word in name), "other")
