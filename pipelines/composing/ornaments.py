@@ -73,22 +73,21 @@ def _second_eighths(
     options[:, :, 0] = np.where(decided, wanted, options[:, :, 0])
     worth[:, :, 1:][decided] = -9.0
 
-    three = np.arange(3)
-    chords = np.empty((n_beats, len(_COMBINED), 4), np.int64)
+    chords = np.moveaxis(np.empty((4, n_beats, len(_COMBINED)), np.int64), 0, -1)  # a plane a voice
     chords[:, :, 0] = soprano[:, None]
-    chords[:, :, 1:] = options[:, three, _COMBINED]
-    score = worth[:, three, _COMBINED].sum(axis=2)
+    score = np.zeros(chords.shape[:2])
+    for each in range(3):
+        chords[:, :, each + 1] = options[:, each].take(_COMBINED[:, each], axis=1)
+        score += worth[:, each].take(_COMBINED[:, each], axis=1)
     before = skeleton[:, None, :]
     after = np.concatenate([skeleton[1:], skeleton[-1:]])[:, None, :]
     for one, other in ((before, chords), (chords, after)):
-        score -= weights.ornament_parallel * voice_leading.consecutives(one, other).sum(axis=2)
-        if weights.ornament_contrary:
-            any_motion = voice_leading.consecutives(one, other, contrary=True).sum(axis=2)
-            score -= weights.ornament_contrary * any_motion
+        similar, apart = voice_leading.consecutive_counts(one, other)
+        score -= weights.ornament_parallel * similar + weights.ornament_contrary * apart
     score -= weights.ornament_crossing * voice_leading.crossings(chords).sum(axis=2)
-    moves = chords != before
-    apart = np.abs(chords[..., voice_leading.UPPER] - chords[..., voice_leading.LOWER]) % 12
-    either = moves[..., voice_leading.UPPER] & moves[..., voice_leading.LOWER]
-    score -= weights.clash * (_DISSONANT[apart] & either).sum(axis=2)
+    moves = [chords[..., each] != before[..., each] for each in range(4)]
+    for upper, lower in zip(voice_leading.UPPER, voice_leading.LOWER, strict=True):
+        interval = (chords[..., upper] - chords[..., lower]) % 12
+        score -= weights.clash * (_DISSONANT[interval] & moves[upper] & moves[lower])
     best = score.argmax(axis=1)
     return chords[np.arange(n_beats), best, 1:]

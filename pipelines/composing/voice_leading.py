@@ -48,6 +48,22 @@ def consecutives(before: NDArray[np.int64], after: NDArray[np.int64], *, contrar
     return same
 
 
+def consecutive_counts(
+    before: NDArray[np.int64], after: NDArray[np.int64]
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """How many pairs of voices of chords [..., 4] move in consecutives: in one direction, and apart (see above)."""
+    was, now = perfect_intervals(before), perfect_intervals(after)
+    motion = [np.sign(after[..., voice] - before[..., voice]) for voice in range(4)]
+    shape = np.broadcast_shapes(before.shape[:-1], after.shape[:-1])
+    similar, apart = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
+    for pair, (upper, lower) in enumerate(zip(UPPER, LOWER, strict=True)):
+        same = (was[..., pair] == now[..., pair]) & (now[..., pair] > 0)
+        together = motion[upper] * motion[lower]
+        similar += same & (together > 0)
+        apart += same & (together < 0)
+    return similar, apart
+
+
 def hidden(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.bool_]:
     """[...] for chords [..., 4]: soprano and bass reach a fifth or octave in one direction, the soprano by a leap."""
     outer_before, outer_after = before[..., [SOPRANO, BASS]], after[..., [SOPRANO, BASS]]
