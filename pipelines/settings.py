@@ -35,6 +35,7 @@ class Settings:
     corpus_items: str = _setting("600", "how many items the generated mastering corpus has")
     storage_budget_gb: str = _setting("50", "room for the object store; from 80 % on, less and less is taken")
     recommender_epochs: str = _setting("6", "passes over the decisions when the recommender is trained, at most")
+    harmonizer_epochs: str = _setting("", "passes over the chorales when the harmonizer is trained; empty for its own")
     openai_api_key: str = _setting("", "key of the OpenAI-compatible endpoint; else OPENAI_API_KEY's", secret=True)
     openai_base_url: str = _setting("https://api.openai.com/v1", "OpenAI-compatible endpoint that scores sheets")
     gemini_api_key: str = _setting("", "key of Google's Gemini; else GEMINI_API_KEY's", secret=True)
