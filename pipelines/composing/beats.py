@@ -1,6 +1,6 @@
-"""How metres fall into bars and beats: simple, compound and odd ones, changes of metre, incomplete first bars.
+"""How metres fall into bars and beats: simple, compound and odd ones, changes of metre.
 
-What is inside a beat is grid.py's.
+Incomplete first bars are found by pickups.py; what is inside a beat is grid.py's.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.composing import pickups
 from pipelines.composing.piece import Metre, Note, Piece
+from pipelines.errors import BadInput
 
+MOST_BEATS = 100_000
 FASTEST_QUARTERS = 140  # a minute; beyond it alla breve is counted in halves
+NEAR = 0.2  # of the notes that the metre counts: a hand plays no closer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,41 +38,76 @@ class Pattern:
 
 
 def beats_of(piece: Piece, notes: Sequence[Note]) -> Beats:
-    """The beats from tick 0 to the one in which ``notes`` end (or the piece, without notes)."""
+    """The beats from tick 0 to the one in which ``notes`` end (or the piece, without notes).
+
+    Raises BadInput beyond MOST_BEATS beats.
+    """
     end = max((note.end for note in notes), default=piece.length)
-    starts, levels, bars, ternary = [], [], [], []
-    position = Fraction(0)
+    counted: dict[tuple[int, int], Pattern] = {}
+
+    def pattern_of(metre: Metre) -> Pattern:
+        kind = metre.numerator, metre.denominator
+        if kind not in counted:
+            counted[kind] = _chosen(patterns(metre, piece, notes), metre, piece, notes)
+        return counted[kind]
+
+    rows: list[tuple[int, int, int, bool]] = []  # tick, level, bar, in thirds
     bar = 0
-    for number, metre in enumerate(piece.metres):
-        until = piece.metres[number + 1].tick if number + 1 < len(piece.metres) else None
-        stop = min(end, until) if until is not None else end
-        unit = Fraction(piece.ticks_per_quarter * 4, metre.denominator)
-        pattern = _chosen(patterns(metre, piece, notes), metre, unit, until, notes)
-        position = Fraction(metre.tick)
-        short = number == 0 and _is_pickup(piece)
-        levels_of = _pickup_levels(piece, notes) if short else pattern.levels
+    position, metres = Fraction(0), piece.metres
+    lead, metres = pickups.written(piece) or (0, metres)
+    if not lead and len(metres) == 1:
+        pattern = pattern_of(metres[0])
+        lead = pickups.heard(notes, pattern.sizes, _unit(piece, metres[0]))
+    if lead:
+        bar = 1
+        rows = _backwards(pattern_of(metres[0]), _unit(piece, metres[0]), lead)
+        position = Fraction(lead)
+    for number, metre in enumerate(metres):
+        until = metres[number + 1].tick if number + 1 < len(metres) else end
+        stop = min(end, until)
+        unit, pattern = _unit(piece, metre), pattern_of(metre)
+        position = max(position, Fraction(metre.tick))
         while position < stop:
             bar += 1
-            for size, level in zip(pattern.sizes, levels_of, strict=False):
+            for size, level in zip(pattern.sizes, pattern.levels, strict=True):
                 if position >= stop:
                     break
-                starts.append(round(position))
-                levels.append(level)
-                bars.append(bar)
-                ternary.append(size == 3)
+                rows.append((round(position), level, bar, size == 3))
                 position += size * unit
-        if until is not None:
-            position = Fraction(until)
+            if len(rows) > MOST_BEATS:
+                raise BadInput(piece.name, f"has more than {MOST_BEATS} beats", "cut it into shorter pieces")
+        if number + 1 < len(metres):
+            position = min(position, Fraction(until))
         if position >= end:
             break
-    ticks = np.array([*starts, round(position)], dtype=np.int64)
-    real = np.diff(ticks) > 0 if starts else np.zeros(0, np.bool_)
+    end_tick = round(position) if rows else 0
+    following = [*(row[0] for row in rows[1:]), end_tick]
+    real = [
+        row for row, after in zip(rows, following, strict=True) if after > row[0]
+    ]  # a tick can be longer than a beat
     return Beats(
-        np.append(ticks[:-1][real], ticks[-1:]),
-        np.array(levels, dtype=np.int8)[real],
-        np.array(bars, dtype=np.int64)[real],
-        np.array(ternary, dtype=np.bool_)[real],
+        np.array([*(row[0] for row in real), end_tick], dtype=np.int64),
+        np.array([row[1] for row in real], dtype=np.int8),
+        np.array([row[2] for row in real], dtype=np.int64),
+        np.array([row[3] for row in real], dtype=np.bool_),
     )
+
+
+def _unit(piece: Piece, metre: Metre) -> Fraction:
+    """Ticks of one of the notes that a metre counts."""
+    return Fraction(piece.ticks_per_quarter * 4, metre.denominator)
+
+
+def _backwards(pattern: Pattern, unit: Fraction, lead: int) -> list[tuple[int, int, int, bool]]:
+    """The beats of an incomplete first bar that ends after ``lead`` ticks: the last ones of a whole bar."""
+    rows = []
+    position = Fraction(lead)
+    for size, level in zip(reversed(pattern.sizes), reversed(pattern.levels), strict=True):
+        position -= size * unit
+        rows.append((max(round(position), 0), level if level < 3 else 1, 1, size == 3))
+        if position <= 0:
+            break
+    return rows[::-1]
 
 
 def patterns(metre: Metre, piece: Piece, notes: Sequence[Note]) -> list[Pattern]:
@@ -122,34 +161,28 @@ def _counted_in_halves(metre: Metre, piece: Piece, notes: Sequence[Note]) -> boo
     return len(starts) > 1 and float(np.median(np.diff(starts))) >= 2 * piece.ticks_per_quarter
 
 
-def _chosen(ways: list[Pattern], metre: Metre, unit: Fraction, until: int | None, notes: Sequence[Note]) -> Pattern:
-    """The way whose strong beats the melody's onsets fall on most, by their length."""
+def _chosen(ways: list[Pattern], metre: Metre, piece: Piece, notes: Sequence[Note]) -> Pattern:
+    """The way whose strong beats the melody's onsets fall on most, by their length, wherever this metre holds."""
     if len(ways) == 1:
         return ways[0]
-    bar = float(sum(ways[0].sizes) * unit)
-    inside = [note for note in notes if note.start >= metre.tick and (until is None or note.start < until)]
-    places = np.array([(note.start - metre.tick) % bar for note in inside]) / float(unit)
-    lengths = np.array([note.duration for note in inside], dtype=np.float64)
+    unit = float(_unit(piece, metre))
+    bar = float(sum(ways[0].sizes))
+    onsets = np.array([note.start for note in notes], dtype=np.int64)
+    lengths = np.array([note.duration for note in notes], dtype=np.float64)
+    begins = np.array([each.tick for each in piece.metres])
+    kind = metre.numerator, metre.denominator
+    own = np.array([(each.numerator, each.denominator) == kind for each in piece.metres])
+    under = np.searchsorted(begins, onsets, side="right") - 1
+    places = ((onsets - begins[under]) / unit % bar)[own[under]]
+    weights = np.sqrt(lengths[own[under]])
 
     def agreement(way: Pattern) -> float:
         at = np.cumsum([0.0, *map(float, way.sizes[:-1])])
         strong = at[np.array(way.levels) > 1] if len(set(way.sizes)) == 1 else at
-        near = np.abs(places[:, None] - strong).min(axis=1) < 0.2 if len(places) else np.zeros(0, np.bool_)
-        return float(np.sqrt(lengths)[near].sum() / len(strong) ** 0.5)
+        near = np.abs(places[:, None] - strong).min(axis=1) < NEAR
+        return float(weights[near].sum() / len(strong) ** 0.5)
 
     return max(ways, key=agreement)  # the first of equals
-
-
-def _is_pickup(piece: Piece) -> bool:
-    """Whether the first metre fills one bar shorter than those after it: how some programs write a pick-up."""
-    if len(piece.metres) < 2 or piece.metres[0].tick:
-        return False
-    first, second = (metre.bar_ticks(piece.ticks_per_quarter) for metre in piece.metres[:2])
-    return piece.metres[1].tick <= first < second
-
-
-def _pickup_levels(piece: Piece, notes: Sequence[Note]) -> tuple[int, ...]:
-    return (1,) * piece.metres[0].numerator
 
 
 def bars_of(bar: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

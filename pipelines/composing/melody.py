@@ -77,6 +77,14 @@ def find(piece: Piece, track: int | str | None = None) -> Melody:
     given = piece.keys[0].key if piece.keys[0].key != Key(0) else None  # C major is also what programs write unasked
     estimate = keys.estimate([note.pitch for note in line], [note.duration for note in line], given)
     grid = Grid.of(piece, line)
+    bar = piece.metres[0].bar_ticks(piece.ticks_per_quarter)
+    first_bar = int(grid.beat_ticks[int((grid.bar == 1).sum())])
+    if len(piece.metres) == 1 and grid.bar[-1] > 1 and abs(first_bar - bar) > grid.n_beats:
+        beats = "beat" if grid.pickup == 1 else "beats"
+        said.append(
+            f"The melody begins with a pick-up of {grid.pickup} {beats}, unlike the file's bars: bar 1 is taken as "
+            "incomplete."
+        )
     return Melody(piece, replace(part, notes=line, role="melody"), estimate, grid, tuple(said), chosen)
 
 
