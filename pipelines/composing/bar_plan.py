@@ -5,7 +5,7 @@ Beats and bars themselves are grid.py's; what is played in a bar is pop.py's and
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -85,8 +85,8 @@ def plan(melody: Melody, sections: Sequence[Section], density: float, energy: fl
                 metre.numerator,
                 metre.denominator,
                 _group_starts(start, end, metre, melody.piece.ticks_per_quarter),
-                float(np.clip(held.density if held else density, 0, 1)),
-                float(np.clip(held.energy if held else energy, 0, 1)),
+                min(1.0, max(0.0, held.density if held else density)),
+                min(1.0, max(0.0, held.energy if held else energy)),
                 opens=number == 1 or any(one.first_bar == number for one in named),
                 closes=any(one.last_bar == number for one in named),
                 phrase_ends=number >= 1 and (number % PHRASE_BARS == 0 or phrases[place]),
@@ -201,7 +201,7 @@ def _phrase_ends(notes: Sequence[Note], edges: Sequence[int], piece: Piece) -> l
     found = [False] * (len(edges) - 1)
     nexts = [note.start for note in notes[1:]] + [edges[-1]]
     for note, following in zip(notes, nexts, strict=True):
-        place = int(np.searchsorted(edges, note.start, side="right")) - 1
+        place = bisect_right(edges, note.start) - 1
         if 0 <= place < len(found):
             bar = edges[place + 1] - edges[place]
             found[place] |= following - note.start >= max(2 * usual, 3 * bar / 4)

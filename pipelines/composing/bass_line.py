@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.composing.bar_plan import PlannedBar
-from pipelines.composing.chords import chord_at
+from pipelines.composing.chords import chord_at, within
 from pipelines.composing.grooves import Groove
 from pipelines.composing.piece import Chord, ChordSpan, Key, Note
 from pipelines.composing.strokes import strokes, velocity
@@ -65,16 +65,15 @@ def nearest(pitch_class: int, before: int, ceiling: int = HIGHEST) -> int:
 
 
 def _events(bar: PlannedBar, spans: Sequence[ChordSpan], groove: Groove, ticks_per_quarter: int) -> list[_Event]:
+    changes = [spans[place].start for place in within(spans, bar.start, bar.end) if spans[place].start >= bar.start]
     if bar.last:
-        begins = [bar.start, *(span.start for span in spans if bar.start < span.start < bar.end)]
+        begins = [bar.start, *(tick for tick in changes if tick > bar.start)]
         return [_Event(start, end, "R") for start, end in zip(begins, [*begins[1:], bar.end], strict=True)]
     pattern = groove.pattern(bar.numerator, bar.denominator)
     found = strokes(pattern.bass, bar, pattern.step, ticks_per_quarter, bar.density, groove.swing)
     events = [_Event(stroke.start, stroke.end, stroke.letter) for stroke in found]
-    for span in spans:
-        if not bar.start <= span.start < bar.end:
-            continue
-        events = _struck_at(events, span.start, bar.end)
+    for tick in changes:
+        events = _struck_at(events, tick, bar.end)
     return events
 
 

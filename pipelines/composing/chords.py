@@ -6,7 +6,7 @@ Which chord belongs where is progressions.py's; how one is voiced, comping.py's 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from pipelines.composing.piece import Chord, ChordSpan, Key
@@ -34,7 +34,6 @@ QUALITIES: dict[str, tuple[int, ...]] = {
     "maj9": (0, 2, 4, 7, 11),
     "m9": (0, 2, 3, 7, 10),
     "9sus4": (0, 2, 5, 7, 10),
-    "11": (0, 2, 5, 7, 10),
     "m11": (0, 2, 3, 5, 7, 10),
     "13": (0, 2, 4, 7, 9, 10),
     "7b9": (0, 1, 4, 7, 10),
@@ -73,6 +72,7 @@ ALIASES: dict[str, str] = {
     "sus": "sus4",
     "7sus": "7sus4",
     "9sus": "9sus4",
+    "11": "9sus4",  # as it is played: the third is left out
     "2": "add9",
     "add2": "add9",
     "69": "6/9",
@@ -145,8 +145,8 @@ def parse_chord(text: str) -> Chord:
 
 def from_roman(text: str, key: Key = C_MAJOR) -> Chord:
     """``ii7``, ``bVII``, ``V7/vi``, ``viio``: degrees of ``key``'s major or natural minor scale; raises BadInput."""
-    degree, _, of = text.strip().partition("/")
-    if of:
+    degree, slash, of = text.strip().partition("/")
+    if slash:
         target = from_roman(of, key)
         return _respelt(from_roman(degree, Key(target.root)), key)
     match = _ROMAN.fullmatch(degree) if len(degree) <= _LONGEST else None
@@ -194,8 +194,9 @@ def roman(chord: Chord, key: Key) -> str:
 def quality_of(chord: Chord) -> str:
     """The key of QUALITIES that the chord's pitch classes have above its root; the nearest when none is it exactly."""
     intervals = {(pitch_class - chord.root) % 12 for pitch_class in chord.pitch_classes}
-    slash = (chord.bass - chord.root) % 12
-    for heard in (intervals, intervals - {slash}):
+    low = (chord.bass - chord.root) % 12
+    added = intervals - {low}
+    for heard in (added, intervals) if low in (1, 2, 5) else (intervals, added):  # F/G is F, but Cm7/Bb is Cm7
         for quality, template in QUALITIES.items():
             if set(template) == heard:
                 return quality
@@ -229,6 +230,12 @@ def chord_at(spans: Sequence[ChordSpan], tick: int) -> Chord | None:
     """The chord that sounds at ``tick``; None where there is none. ``spans`` in order, not overlapping."""
     place = bisect_right(spans, tick, key=lambda span: span.start) - 1
     return spans[place].chord if place >= 0 and tick < spans[place].end else None
+
+
+def within(spans: Sequence[ChordSpan], start: int, end: int) -> range:
+    """Places in ``spans`` of the chords that sound between two ticks."""
+    first = bisect_left(spans, start + 1, key=lambda span: span.end)
+    return range(first, max(first, bisect_left(spans, end, key=lambda span: span.start)))
 
 
 def _likeness(template: set[int], heard: set[int]) -> float:

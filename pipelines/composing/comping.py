@@ -7,34 +7,41 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.composing.bar_plan import PlannedBar, sounding, weighty
-from pipelines.composing.chords import chord_at
+from pipelines.composing.chords import chord_at, within
 from pipelines.composing.grooves import Groove
 from pipelines.composing.piece import Chord, ChordSpan, Note
 from pipelines.composing.strokes import Stroke, strokes, velocity
 
 LOWEST, CENTRE, HIGHEST = 48, 62, 74  # C3, D4, D5: where chords neither growl nor glitter
+_SPREAD_LOWEST, _SPREAD_CENTRE = 45, 58  # A2, Bb3: of a pad in open position
 _TIGHT_BELOW = 53  # under F3 a third is the closest that does not growl
 _QUIETER = {"chords": -8, "pad": -18, "arpeggio": -12}  # than the bass
 
 Voicing = tuple[int, ...]
 
 
-def voicings(spans: Sequence[ChordSpan], melody: Sequence[Note]) -> list[Voicing]:
+def voicings(spans: Sequence[ChordSpan], melody: Sequence[Note], spread: bool = False) -> list[Voicing]:
     """Three or four pitches for each chord, from below: the path of least motion (Viterbi), each in the octave under
-    the melody's lowest note of its span, none above it where that leaves room."""
+    the melody's lowest note of its span, none above it where that leaves room. ``spread``: in open position, wider and
+    lower, as a pad has them."""
     if not spans:
         return []
-    choices = [_choices(span.chord) for span in spans]
+    choices = [_choices(_tones(span.chord), spread) for span in spans]
     ceilings = _ceilings(spans, melody)
-    costs = [np.array([_cost(one, ceiling) for one in own]) for own, ceiling in zip(choices, ceilings, strict=True)]
+    centre = _SPREAD_CENTRE if spread else CENTRE
+    costs = [
+        np.array([_cost(one, ceiling, centre) for one in own]) for own, ceiling in zip(choices, ceilings, strict=True)
+    ]
     best, came = costs[0], []
     for place in range(1, len(spans)):
-        ways = best[:, None] + np.array([[_motion(a, b) for b in choices[place]] for a in choices[place - 1]])
+        ways = best[:, None] + _motions(choices[place - 1], choices[place])
         came.append(ways.argmin(axis=0))
         best = ways.min(axis=0) + costs[place]
     path = [int(best.argmin())]
@@ -82,13 +89,11 @@ def pad(
     notes: list[Note] = []
     longest = 4 * max((bar.end - bar.start for bar in bars), default=0)
     for bar in _playing(bars, groove.begins["pad"]):
-        for span, voicing in zip(spans, voiced, strict=True):
-            start, end = max(span.start, bar.start), min(span.end, bar.end)
-            if start >= end:
-                continue
-            sounding = clear_of(voicing, melody, start, end, ticks_per_quarter)
+        for place in within(spans, bar.start, bar.end):
+            start, end = max(spans[place].start, bar.start), min(spans[place].end, bar.end)
+            heard = clear_of(voiced[place], melody, start, end, ticks_per_quarter)
             following: dict[int, Note] = {}
-            for pitch in sounding:
+            for pitch in heard:
                 before = held.pop(pitch, None)
                 if before is not None and before.end == start and end - before.start <= longest:
                     following[pitch] = Note(before.start, end - before.start, pitch, before.velocity)
@@ -133,25 +138,24 @@ def clear_of(voicing: Voicing, melody: Sequence[Note], start: int, end: int, tic
     return tuple(pitch for pitch in voicing if not {(pitch + 1) % 12, (pitch - 1) % 12} & sung)
 
 
-def _choices(chord: Chord) -> list[Voicing]:
-    """Close positions, and with four tones drop-2, between LOWEST and an octave above CENTRE."""
-    classes = _tones(chord)
+@lru_cache(maxsize=4096)
+def _choices(classes: tuple[int, ...], spread: bool) -> tuple[Voicing, ...]:
+    """Close positions, and with four tones drop-2; ``spread``: the second tone of each an octave higher instead."""
     found: set[Voicing] = set()
-    for lowest in range(LOWEST, CENTRE + 8):
+    for lowest in range(_SPREAD_LOWEST if spread else LOWEST, CENTRE + 8):
         if lowest % 12 not in classes:
             continue
-        above = sorted((pitch_class - lowest) % 12 for pitch_class in classes)
-        close = tuple(lowest + interval for interval in above)
-        found.add(close)
-        if len(close) == 4 and close[2] - 12 >= LOWEST:
+        close = tuple(lowest + interval for interval in sorted((tone - lowest) % 12 for tone in classes))
+        opened = tuple(sorted((close[0], *close[2:], close[1] + 12))) if len(close) > 2 else close
+        found.add(opened if spread else close)
+        if not spread and len(close) == 4 and close[2] - 12 >= LOWEST:
             found.add(tuple(sorted((close[0], close[1], close[2] - 12, close[3]))))
-        if len(close) == 3 and close[1] + 12 <= HIGHEST:  # open position
-            found.add((close[0], close[2], close[1] + 12))
-    return sorted(found)
+    return tuple(sorted(found))
 
 
-def _tones(chord: Chord) -> list[int]:
-    """At most four: the fifth, then the root, which the bass has, are left out first; an added bass always is."""
+def _tones(chord: Chord) -> tuple[int, ...]:
+    """Pitch classes, at most four: the fifth, then the root, which the bass has, are left out first, and always a bass
+    that the chord itself has not."""
     intervals = {(pitch_class - chord.root) % 12: pitch_class for pitch_class in chord.pitch_classes}
     low = (chord.bass - chord.root) % 12
     if low not in (0, 3, 4, 6, 7, 8) and len(intervals) > 3:
@@ -159,7 +163,7 @@ def _tones(chord: Chord) -> list[int]:
     for interval in (7, 0):
         if len(intervals) > 4:
             intervals.pop(interval, None)
-    return list(intervals.values())[:5]
+    return tuple(list(intervals.values())[:4])
 
 
 def _ceilings(spans: Sequence[ChordSpan], melody: Sequence[Note]) -> list[int]:
@@ -171,21 +175,26 @@ def _ceilings(spans: Sequence[ChordSpan], melody: Sequence[Note]) -> list[int]:
     return found
 
 
-def _cost(voicing: Voicing, ceiling: int) -> float:
+def _cost(voicing: Voicing, ceiling: int, centre: int) -> float:
     """Semitones, about: above the ceiling, away from the centre, and what growls low or rubs on top."""
     over = max(0, voicing[-1] - ceiling)
     growl = sum(low < _TIGHT_BELOW and high - low < 4 for low, high in pairwise(voicing))
     rub = voicing[-1] - voicing[-2] == 1 if len(voicing) > 1 else False
-    middle = min(CENTRE, ceiling - 5)
-    wide = max(0, voicing[-1] - voicing[0] - 12)
+    middle = min(centre, ceiling - 5)
+    wide = max(0, voicing[-1] - voicing[0] - 16)
     return 3.0 * over + 0.5 * abs(sum(voicing) / len(voicing) - middle) + 3.0 * growl + 3.0 * rub + 0.5 * wide
 
 
-def _motion(one: Voicing, other: Voicing) -> float:
-    """How far each voice of the one has to the nearest of the other, and back; the top voice counts twice."""
-    there = sum(min(abs(a - b) for b in other) for a in one)
-    back = sum(min(abs(a - b) for a in one) for b in other)
-    return (there + back) / 2 + abs(one[-1] - other[-1])
+@lru_cache(maxsize=4096)
+def _motions(before: tuple[Voicing, ...], after: tuple[Voicing, ...]) -> NDArray[np.float64]:
+    """float64[n, m]: how far each voice of the one has to the nearest of the other and back, the top voice twice."""
+    found = np.empty((len(before), len(after)))
+    for row, one in enumerate(before):
+        for column, other in enumerate(after):
+            there = sum(min(abs(a - b) for b in other) for a in one)
+            back = sum(min(abs(a - b) for a in one) for b in other)
+            found[row, column] = (there + back) / 2 + abs(one[-1] - other[-1])
+    return found
 
 
 def _ladder(voicing: Voicing) -> list[int]:
@@ -201,7 +210,8 @@ def _ladder(voicing: Voicing) -> list[int]:
 def _cut_at_changes(found: Sequence[Stroke], spans: Sequence[ChordSpan]) -> list[Stroke]:
     cut: list[Stroke] = []
     for stroke in found:
-        changes = [span.start for span in spans if stroke.start < span.start < stroke.end]
+        changes = [spans[place].start for place in within(spans, stroke.start, stroke.end)]
+        changes = [tick for tick in changes if tick > stroke.start]
         edges = [stroke.start, *changes, stroke.end]
         cut += [Stroke(start, end, stroke.letter) for start, end in pairwise(edges)]
     return cut

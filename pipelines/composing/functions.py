@@ -59,7 +59,7 @@ def state_of(chord: Chord, key: Key) -> int | None:
     """The state whose function ``chord`` has in ``key``; None when none stands on its root with its third."""
     held = {(pitch_class - key.tonic) % 12 for pitch_class in chord.pitch_classes}
     offset = (chord.root - key.tonic) % 12
-    best, most = None, 1.9  # root and third at least, or root and fifth of a chord without a third
+    best, most = None, 1.85  # root and third at least, or root and fifth of a chord without a third
     for place, state in enumerate(states(key.minor)):
         if state.offset != offset:
             continue

@@ -6,8 +6,8 @@ Which notes come of it is bass_line.py's, drum_part.py's and comping.py's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,7 +42,7 @@ class Pattern:
         return len(self.bass)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Groove:
     """``colour``, ``inversions`` and ``swing``: 0..1. ``begins``: the density from which each part plays."""
 
@@ -58,32 +58,7 @@ class Groove:
 
     def pattern(self, numerator: int, denominator: int) -> Pattern:
         """A bar of that metre. Those that are not written down are put together of groups() of the ones that are."""
-        if (numerator, denominator) == (2, 2):
-            return self.patterns["4/4"]
-        found = [
-            self._group(size, place, len(sizes), compound(numerator, denominator))
-            for sizes in (groups(numerator, denominator),)
-            for place, size in enumerate(sizes)
-        ]
-        whole = _joined(found)
-        scale = 4 / denominator if not compound(numerator, denominator) else 8 / denominator
-        return Pattern(whole.drums, whole.fill, whole.bass, whole.chords, whole.arpeggio, 0.25 * scale)
-
-    def _group(self, size: int, place: int, of: int, in_eighths: bool) -> Pattern:
-        last = place == of - 1
-        if not in_eighths:
-            name, begin, end = {
-                1: ("4/4", 0, 4),
-                2: ("4/4", 8, 16) if last and place else ("4/4", 0, 8),
-                3: ("3/4", 0, 12),
-                4: ("4/4", 0, 16),
-            }[size]
-        elif size == 3:
-            name, begin, end = ("6/8", 0, 6) if place % 2 == 0 and not (last and place) else ("6/8", 6, 12)
-        else:
-            third = 0 if place == 0 else 2 if last else 1
-            name, begin, end = "twos", third * 4, third * 4 + 2 * size
-        return _cut(self.patterns[name], begin, end)
+        return _whole(self, numerator, denominator)
 
 
 def compound(numerator: int, denominator: int) -> bool:
@@ -135,6 +110,32 @@ def suited(numerator: int, denominator: int, quarters_a_minute: float) -> str:
         if quarters_a_minute <= grooves()[name].suits[1]:
             return name
     return "rock"
+
+
+@lru_cache(maxsize=512)
+def _whole(groove: Groove, numerator: int, denominator: int) -> Pattern:
+    if (numerator, denominator) == (2, 2):
+        return groove.patterns["4/4"]
+    sizes, in_eighths = groups(numerator, denominator), compound(numerator, denominator)
+    whole = _joined([_of_group(groove, size, place, len(sizes), in_eighths) for place, size in enumerate(sizes)])
+    return replace(whole, step=(2.0 if in_eighths else 1.0) / denominator)
+
+
+def _of_group(groove: Groove, size: int, place: int, of: int, in_eighths: bool) -> Pattern:
+    last = place == of - 1
+    if not in_eighths:
+        name, begin, end = {
+            1: ("4/4", 0, 4),
+            2: ("4/4", 8, 16) if last and place else ("4/4", 0, 8),
+            3: ("3/4", 0, 12),
+            4: ("4/4", 0, 16),
+        }[size]
+    elif size == 3:
+        name, begin, end = ("6/8", 0, 6) if place % 2 == 0 and not (last and place) else ("6/8", 6, 12)
+    else:
+        third = 0 if place == 0 else 2 if last else 1
+        name, begin, end = "twos", third * 4, third * 4 + 2 * size
+    return _cut(groove.patterns[name], begin, end)
 
 
 def _groove(name: str, fields: dict[str, Any]) -> Groove:

@@ -118,11 +118,11 @@ def accompany(
     groove, key = groove_for(melody, wishes), melody.key.key
     bars = plan(melody, wishes.sections, wishes.density, wishes.energy)
     notes, quarter = melody.part.notes, melody.piece.ticks_per_quarter
-    voiced = voicings(chords, notes)
+    voiced, spread = voicings(chords, notes), voicings(chords, notes, spread=True)
     played: dict[Role, Callable[[], list[Note]]] = {
         "bass": lambda: bass_line(bars, chords, groove, key, quarter, notes),
         "chords": lambda: comp(bars, chords, voiced, groove, quarter, notes),
-        "pad": lambda: pad(bars, chords, voiced, groove, quarter, notes),
+        "pad": lambda: pad(bars, chords, spread, groove, quarter, notes),
         "arpeggio": lambda: arpeggio(bars, chords, voiced, groove, quarter, notes),
         "drums": lambda: drum_part(bars, groove, quarter),
     }

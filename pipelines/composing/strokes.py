@@ -5,6 +5,7 @@ Which pitch or drum a stroke is, is said by bass_line.py, comping.py and drum_pa
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from pipelines.composing.piece import Note
 
 _MEDIUM, _HIGH = 0.4, 0.7  # densities from which o and g of the drums are played
 _SMALL = 0.5  # and small letters of the others
+_UNEVEN = 4  # of velocity
 _LATE = 96  # a quarter's parts: how late or early a player is at most
 
 
@@ -50,7 +52,7 @@ def strokes(
 
 def velocity(bar: PlannedBar, accent: int = 0) -> int:
     """From 44 without any energy to 100 with all of it."""
-    return int(np.clip(round(44 + 56 * bar.energy) + accent, 1, 127))
+    return max(1, min(127, round(44 + 56 * bar.energy) + accent))
 
 
 def performed(notes: Iterable[Note], bars: Sequence[PlannedBar], ticks_per_quarter: int, seed: int) -> tuple[Note, ...]:
@@ -64,13 +66,13 @@ def performed(notes: Iterable[Note], bars: Sequence[PlannedBar], ticks_per_quart
     furthest = ticks_per_quarter // _LATE
     by_bar: dict[int, list[Note]] = {}
     for note in notes:
-        by_bar.setdefault(int(np.searchsorted(edges, note.start, side="right")) - 1, []).append(note)
+        by_bar.setdefault(bisect_right(edges, note.start) - 1, []).append(note)
     for place, played in sorted(by_bar.items()):
         rng = np.random.default_rng([seed, bars[place].number if place >= 0 else 0])
         moments = {start: int(rng.integers(0, furthest + 1)) for start in sorted({note.start for note in played})}
         for note in played:
             late = 0 if note.start in lines else moments[note.start]
-            loud = int(np.clip(note.velocity + rng.integers(-4, 5), 1, 127))
+            loud = max(1, min(127, note.velocity + int(rng.integers(-_UNEVEN, _UNEVEN + 1))))
             shorter = late if note.duration > late else 0
             found.append(replace(note, start=note.start + shorter, duration=note.duration - shorter, velocity=loud))
     return tuple(sorted(found, key=lambda note: (note.start, note.pitch)))
