@@ -99,12 +99,10 @@ class _Weights:
     """A Keras model's arrays by the names of layer and weight."""
 
     def __init__(self, model: Any) -> None:
-        self.arrays = {"/".join(v.path.split("/")[-3:]): v.numpy() for v in model.trainable_variables}
+        self.arrays = {variable.path: variable.numpy() for variable in model.trainable_variables}
 
     def of(self, layer: str, weight: str) -> NDArray[np.float32]:
-        wanted = f"{layer}/{weight}"
-        (found,) = (array for path, array in self.arrays.items() if path == wanted or path.endswith(f"/{wanted}"))
-        return np.asarray(found, np.float32)
+        return np.asarray(self.arrays[f"{layer}/{weight}"], np.float32)
 
 
 class _Graph:
@@ -125,7 +123,7 @@ class _Graph:
         from onnx import numpy_helper
 
         name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.weights.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
     def array(self, values: NDArray[np.float32]) -> str:
