@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.composing import melody, midi_reading
 from pipelines.errors import BadInput
 from pipelines.recommending import blocks, headings, reading
 from pipelines.scoring import opening
@@ -30,9 +31,7 @@ def check(path: Path, kind: str, settings: Settings) -> None:
     if kind in SOUND or kind == "clip":
         _check_media(path, kind, settings.number("max_media_hours"))
     elif kind == "melody":
-        with path.open("rb") as file:
-            if file.read(4) != b"MThd":
-                raise BadInput(path.name, "is not a MIDI file", "export the melody as Standard MIDI (.mid)")
+        melody.find(midi_reading.read(path))
     elif kind == "lyrics" and not path.read_bytes().strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
         raise BadInput(path.name, "holds no words", "leave it out or give the lyrics (.lrc, .srt, .txt)")
     elif kind in TABLES:
@@ -63,9 +62,11 @@ def check_job(name: str, kinds: Sequence[str], refused: Sequence[str]) -> None:
     """Raises BadInput when the sound files (their ``kinds``) are not enough for any work, or for what they begin;
     ``refused``: sentences on the others."""
     because = f" ({refused[0]})" if refused else ""
-    if not set(kinds) & {"music", "clip", "lyrics", "mix", "inst", "vocal", "sheet", *TABLES}:
+    if not set(kinds) & {"music", "clip", "lyrics", "mix", "inst", "vocal", "melody", "sheet", *TABLES}:
         reason = f"has nothing to work on{because}"
-        remedy = "give a song with clips, a mix, stems (inst and vocal), tables (videos, decisions) or a sheet"
+        remedy = (
+            "give a song with clips, a mix, stems (inst and vocal), tables (videos, decisions), a melody or a sheet"
+        )
         raise BadInput(name, reason, remedy)
     if "tags" in kinds and "videos" not in kinds:
         # They are kept with the videos, so that whoever takes the catalogue back takes them back, too.
@@ -73,7 +74,11 @@ def check_job(name: str, kinds: Sequence[str], refused: Sequence[str]) -> None:
     for kind in ("music", "lyrics", "inst", "vocal"):
         if kinds.count(kind) > 1:
             raise BadInput(name, f"has more than one file of kind {kind}", "list one; make a job for each")
-    whole = {"music", "clip"} <= set(kinds) or {"mix", "sheet", *TABLES} & set(kinds) or {"inst", "vocal"} <= set(kinds)
+    whole = (
+        {"music", "clip"} <= set(kinds)
+        or {"mix", "melody", "sheet", *TABLES} & set(kinds)
+        or {"inst", "vocal"} <= set(kinds)
+    )
     if whole and refused:
         return  # what a refused file belonged to is left out, and the refusal is told; the rest is worked on
     if {"music", "clip", "lyrics"} & set(kinds):

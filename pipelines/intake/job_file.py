@@ -20,6 +20,7 @@ from pydantic import (
 )
 from yaml.nodes import MappingNode, Node
 
+from pipelines.composing.wishes import MOST_CANDIDATES
 from pipelines.editing.clocks import parse_rate
 from pipelines.errors import BadInput
 from pipelines.scoring.rubric import HIGHEST, LOWEST, Rubric
@@ -142,6 +143,33 @@ class ScoreWish(_Part):
         return Rubric.of(self.categories, scale=self.scale or (LOWEST, HIGHEST), instructions=self.instructions)
 
 
+class ComposeWish(_Part):
+    """How the job's melodies should be arranged; what is left out is chosen by the product."""
+
+    styles: Annotated[tuple[Literal["chorale", "pop"], ...], Field(min_length=1, max_length=2)] = ("chorale", "pop")
+    candidates: Annotated[int, Field(ge=1, le=MOST_CANDIDATES)] = 3
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    groove: Text | None = None
+    density: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    energy: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    chords: Annotated[str, StringConstraints(max_length=20_000)] | None = None  # a lead sheet: C | F G | C
+    track: Text | None = None  # the melody's, by name or number
+
+    @field_validator("styles")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("groove")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        from pipelines.composing.grooves import grooves
+
+        if value is not None and value not in (known := grooves()):
+            raise ValueError(f"{value!r} is none of {', '.join(known)}")
+        return value
+
+
 class JobFile(_Part):
     owner: Text
     consents: Consents = Consents()
@@ -151,6 +179,7 @@ class JobFile(_Part):
     edit: EditWish = EditWish()
     master: MasterWish = MasterWish()
     score: ScoreWish = ScoreWish()
+    compose: ComposeWish = ComposeWish()
 
     @model_validator(mode="after")
     def _told_how(self) -> JobFile:

@@ -22,7 +22,7 @@ from pipelines.governance import budget, consent, vault
 from pipelines.intake import batches, content, job_file
 from pipelines.intake import folder as folders
 from pipelines.intake.folder import Entry, Folder
-from pipelines.intake.job_file import NAME, JobFile, JobItem, MasterWish, ScoreWish
+from pipelines.intake.job_file import NAME, ComposeWish, JobFile, JobItem, MasterWish, ScoreWish
 from pipelines.media.hashing import content_hash
 from pipelines.settings import Settings
 from pipelines.storage import jobs, uploads
@@ -180,8 +180,8 @@ class _Look:
         new = NewJob(name, mark, error=error)
         if job:
             edit, master = (part.model_dump(mode="json", exclude_none=True) for part in (job.edit, job.master))
-            score = job.score.model_dump(mode="json", exclude_defaults=True)
-            new = NewJob(name, mark, job.owner, job.bpm, job.key, edit, master, score, error)
+            score, compose = (part.model_dump(mode="json", exclude_defaults=True) for part in (job.score, job.compose))
+            new = NewJob(name, mark, job.owner, job.bpm, job.key, edit, master, score, compose, error)
         self._record(new, files, seen.fingerprint, memory, job, report)
 
     def _description(self, seen: Folder) -> bytes:
@@ -293,7 +293,7 @@ def _allowed(job: JobFile) -> dict[str, bool]:
 def _unsaid(job: JobFile) -> set[str]:
     """Parts that do not tell one content from another: files have hashes of their own, and a part that came to
     job.yaml later must not make another job of a folder that says nothing of it."""
-    later = {"master": MasterWish(), "score": ScoreWish()}
+    later = {"master": MasterWish(), "score": ScoreWish(), "compose": ComposeWish()}
     return {"files"} | {part for part, silent in later.items() if getattr(job, part) == silent}
 
 

@@ -26,6 +26,7 @@ class NewJob:
     edit: dict[str, Any] | None = None
     master: dict[str, Any] | None = None
     score: dict[str, Any] | None = None
+    compose: dict[str, Any] | None = None
     error: str | None = None
 
 
@@ -49,6 +50,7 @@ def add(session: Session, new: NewJob) -> tuple[int, bool]:
         edit=new.edit or {},
         master=new.master or {},
         score=new.score or {},
+        compose=new.compose or {},
     )
     session.add(job)
     session.flush()

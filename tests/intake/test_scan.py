@@ -236,7 +236,7 @@ def _nothing(folder: Path) -> None:
         (JOB, _nothing, {"song_wav": "noise.bin"}, "has no usable song (song.wav: "),
         (JOB, _nothing, {"song_wav": "clip.mp4"}, "has no usable song (song.wav: has no sound, but is listed as music"),
         (JOB, _nothing, {"clip_mp4": "song.wav"}, "(clip.mp4: has no picture, but is listed as clip"),
-        (JOB.replace("kind: clip", "kind: melody"), _nothing, {}, "has no usable clip (clip.mp4: is not a MIDI file"),
+        (JOB.replace("kind: clip", "kind: melody"), _nothing, {}, "has no usable clip (clip.mp4: is no MIDI file"),
         (JOB.replace("kind: clip", "kind: music"), _nothing, {"clip_mp4": "song.wav"}, "than one file of kind music"),
     ],
 )  # fmt: skip

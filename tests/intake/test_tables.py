@@ -94,7 +94,7 @@ def test_ingest_refuses_what_a_scan_would(
         (["music", "clip", "decisions"], None),
         (["tags"], "has tags, but no usable catalogue"),
         (["music", "decisions"], "has no usable clip"),
-        ([], r"has nothing to work on.*tables \(videos, decisions\) or a sheet"),
+        ([], r"has nothing to work on.*tables \(videos, decisions\), a melody or a sheet"),
     ],
 )
 def test_what_a_job_of_tables_needs(kinds: Sequence[str], message: str | None) -> None:
@@ -106,6 +106,6 @@ def test_what_a_job_of_tables_needs(kinds: Sequence[str], message: str | None) -
 
 
 def test_every_kind_has_its_period() -> None:
-    assert {*UPLOAD_KINDS, "master", "preview", "scored"} == set(retention.PERIODS)
+    assert {*UPLOAD_KINDS, "master", "preview", "scored", "arrangement"} == set(retention.PERIODS)
     for kind in UPLOAD_KINDS:
         parse(f"owner: x\nfiles: [{{file: a.b, kind: {kind}}}]\nscore: {{categories: [joy]}}".encode(), "job.yaml")
