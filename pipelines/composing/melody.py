@@ -79,7 +79,7 @@ def find(piece: Piece, track: int | str | None = None) -> Melody:
     grid = Grid.of(piece, line)
     bar = piece.metres[0].bar_ticks(piece.ticks_per_quarter)
     first_bar = int(grid.beat_ticks[int((grid.bar == 1).sum())])
-    if len(piece.metres) == 1 and grid.bar[-1] > 1 and abs(first_bar - bar) > grid.n_beats:
+    if len(piece.metres) == 1 and grid.bar[-1] > 1 and abs(first_bar - bar) > 1:
         beats = "beat" if grid.pickup == 1 else "beats"
         said.append(
             f"The melody begins with a pick-up of {grid.pickup} {beats}, unlike the file's bars: bar 1 is taken as "

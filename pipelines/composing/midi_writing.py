@@ -6,6 +6,7 @@ What it reads back as is midi_reading.py's; a REAPER project around it is rpp.py
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,15 +46,19 @@ def to_bytes(piece: Piece) -> bytes:
     if not 0 < piece.ticks_per_quarter < 0x8000:
         raise BadInput(piece.name, f"has {piece.ticks_per_quarter} ticks in a quarter note", "MIDI has 1 to 32767")
     chunks = [_track(_maps(piece), piece.length)]
-    pitched = 0
-    for part in piece.parts:
-        channel = DRUM_CHANNEL if part.drums else PITCHED_CHANNELS[pitched % len(PITCHED_CHANNELS)]
-        pitched += not part.drums
-        chunks.append(_track(_part(part, channel), piece.length))
+    for part, channel in zip(piece.parts, channels(piece), strict=True):
+        name = (0, 0, _text(_META_NAME, part.name))
+        chunks.append(_track([name, *part_events(part, channel)], piece.length))
     if len(chunks) > 0xFFFF:
         raise BadInput(piece.name, f"has {len(piece.parts)} parts", "MIDI has room for 65534")
     header = b"MThd" + (6).to_bytes(4, "big") + (1).to_bytes(2, "big")
     return b"".join([header, len(chunks).to_bytes(2, "big"), piece.ticks_per_quarter.to_bytes(2, "big"), *chunks])
+
+
+def channels(piece: Piece) -> list[int]:
+    """The channel, 0..15, that each part plays on."""
+    taken = itertools.cycle(PITCHED_CHANNELS)
+    return [DRUM_CHANNEL if part.drums else next(taken) for part in piece.parts]
 
 
 Event = tuple[int, int, bytes]  # tick, its place among the events of that tick, the event's bytes
@@ -86,9 +91,10 @@ def _maps(piece: Piece) -> list[Event]:
     return sorted(events, key=lambda event: event[:2])
 
 
-def _part(part: Part, channel: int) -> list[Event]:
+def part_events(part: Part, channel: int) -> list[Event]:
+    """Program, beginnings and endings of a part's notes in order: (tick, place within the tick, bytes)."""
     on, off = 0x90 | channel, 0x80 | channel
-    head = [(0, 0, _text(_META_NAME, part.name)), (0, 1, bytes([0xC0 | channel, part.program & 127]))]
+    program = (0, 1, bytes([0xC0 | channel, part.program & 127]))
     body: list[tuple[int, int, int, bytes]] = []
     for note in part.notes:
         start, pitch, velocity = note.start, note.pitch, note.velocity
@@ -102,7 +108,7 @@ def _part(part: Part, channel: int) -> list[Event]:
     body.sort(
         key=lambda event: event[:3]
     )  # endings first; of one pitch begun twice at once, what ends first begins first
-    return head + [(tick, order, event) for tick, order, _, event in body]
+    return [program] + [(tick, order, event) for tick, order, _, event in body]
 
 
 def _track(events: list[Event], length: int) -> bytes:
