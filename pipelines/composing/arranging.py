@@ -80,7 +80,7 @@ def arrange(
     if wishes.key is not None:
         found = replace(found, key=KeyEstimate(wishes.key, 1.0, found.key.key))
     check(wishes, int(found.grid.bar[-1]) if found.grid.n_beats else 0)
-    stays = kept(wishes, found.grid)
+    stays = kept(wishes, found.grid, source.ticks_per_quarter)
     said = [*found.notes, *_about_key(found, wishes), *_about_kept(wishes, stays)]
     base = _base(found, wishes)
     if wishes.style == "chorale":

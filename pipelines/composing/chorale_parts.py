@@ -1,4 +1,4 @@
-"""Candidates in the chorale style: a melody's frames through the chorale model, and the voices back as notes and chords.
+"""Candidates in the chorale style: a melody's frames through the chorale model, the voices back as notes and chords.
 
 The model and its constraints are chorale.py's; ranking the candidates, ranking.py's.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipelines.composing.own_pieces import PersonalStyle
 
 CHOIR = 52  # General MIDI, from 0
-_SUSTAINED = (*range(0, 8), *range(16, 24), *range(40, 56))  # instruments that can play all four voices
+_SUSTAINED = (*range(8), *range(16, 24), *range(40, 56))  # instruments that can play all four voices
 _SOFTER: dict[Role, int] = {"alto": 14, "tenor": 14, "bass": 8}  # than the melody, in velocity
 OWN_VOTES = 4.0  # what a passage of the composer's own counts in the model's memory, where one of Bach's is 1
 

@@ -1,4 +1,4 @@
-"""What of an earlier arrangement stays, note for note, while the rest is made anew: locked voices, bars, all but a span.
+"""What of an earlier arrangement stays, note for note, while the rest is made anew: voices, bars, all but a span.
 
 Which notes are made beside it is chorale.py's and pop.py's, which are told the frames or chords that stay.
 """
@@ -36,6 +36,7 @@ class Kept:
 
     parts: Mapping[Role, Part]
     stretches: Mapping[Role, tuple[tuple[int, int], ...]]
+    written: tuple[ChordSpan, ...] = ()  # the earlier arrangement's chords, if it says them
 
     def stays(self, role: Role, tick: int) -> bool:
         """Whether what begins at ``tick`` is the earlier arrangement's."""
@@ -49,7 +50,7 @@ class Kept:
         return () if part is None else tuple(note for note in part.notes if self.stays(role, note.start))
 
     def merged(self, role: Role, made: Sequence[Note]) -> tuple[Note, ...]:
-        """What stays, and ``made`` notes beside it: cut where a stretch begins, and of the bass where a kept note ends."""
+        """What stays, and ``made`` notes beside it: cut where a stretch begins, in the bass where a kept note ends."""
         old = self.notes(role)
         starts = [start for start, _ in self.stretches.get(role, ())]
         new = []
@@ -80,8 +81,17 @@ class Kept:
         return locked, locked != UNKNOWN
 
     def harmony(self, grid: Grid, key: Key) -> tuple[ChordSpan, ...]:
-        """Chords of the earlier arrangement, beat by beat, wherever one of its parts that tell chords stays."""
+        """Chords of the earlier arrangement wherever one of its parts that tell chords stays: as they are written in
+        it, or else told from the notes, beat by beat."""
         found: list[ChordSpan] = []
+        if self.written:
+            telling = [one for role in _HARMONY & self.parts.keys() for one in self.stretches.get(role, ())]
+            return tuple(
+                replace(span, start=max(span.start, start), end=min(span.end, end))
+                for start, end in _union(telling)
+                for span in self.written
+                if max(span.start, start) < min(span.end, end)
+            )
         for start, end in zip(grid.beat_ticks[:-1].tolist(), grid.beat_ticks[1:].tolist(), strict=True):
             if not any(self.stays(role, start) for role in _HARMONY if role in self.parts):
                 continue
@@ -103,15 +113,16 @@ class Kept:
 
 
 def recognised(piece: Piece) -> Piece:
-    """With the roles that its parts' names tell, as they do in a file that was written here; those with a role keep it."""
+    """With the roles that its parts' names tell, as in a file that was written here; those with a role keep it."""
     return replace(piece, parts=tuple(replace(part, role=_role(part)) for part in piece.parts))
 
 
-def kept(wishes: Wishes, grid: Grid) -> Kept | None:
-    """None when nothing stays. BadInput when the earlier arrangement does not fit the melody or has no such voice."""
+def kept(wishes: Wishes, grid: Grid, ticks_per_quarter: int) -> Kept | None:
+    """None when nothing stays. BadInput when the earlier arrangement has no such voice, or ticks that are not the
+    melody's, of which there are ``ticks_per_quarter``."""
     if wishes.earlier is None or not wishes.locks:
         return None
-    earlier = recognised(wishes.earlier)
+    earlier = recognised(_in_ticks(wishes.earlier, ticks_per_quarter))
     parts: dict[Role, Part] = {}
     for part in earlier.parts:
         if part.notes:
@@ -127,7 +138,30 @@ def kept(wishes: Wishes, grid: Grid) -> Kept | None:
     here = _stretches(grid, bars)
     whole = ((-_FOR_EVER, _FOR_EVER),)
     stretches = {role: whole if role in wishes.locked_voices else here for role in VOICES[wishes.style]}
-    return Kept(parts, stretches)
+    return Kept(parts, stretches, earlier.chords)
+
+
+def _in_ticks(piece: Piece, ticks_per_quarter: int) -> Piece:
+    """Its parts and chords in other ticks, as a DAW may have written it anew, when no note moves by that."""
+    if piece.ticks_per_quarter == ticks_per_quarter:
+        return piece
+
+    def there(tick: int) -> int:
+        moved, rest = divmod(tick * ticks_per_quarter, piece.ticks_per_quarter)
+        if rest:
+            reason = f"has {piece.ticks_per_quarter} ticks in a quarter note, the melody {ticks_per_quarter}"
+            raise BadInput(piece.name, reason, "export the arrangement and the melody with the same resolution")
+        return moved
+
+    parts = tuple(
+        replace(
+            part,
+            notes=tuple(replace(note, start=there(note.start), duration=there(note.duration)) for note in part.notes),
+        )
+        for part in piece.parts
+    )
+    chords = tuple(replace(span, start=there(span.start), end=there(span.end)) for span in piece.chords)
+    return replace(piece, ticks_per_quarter=ticks_per_quarter, parts=parts, chords=chords)
 
 
 def _stretches(grid: Grid, bars: set[int]) -> tuple[tuple[int, int], ...]:
@@ -145,6 +179,16 @@ def _stretches(grid: Grid, bars: set[int]) -> tuple[tuple[int, int], ...]:
         else:
             found.append((start, end))
     return tuple(found)
+
+
+def _union(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(set(stretches)):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _role(part: Part) -> Role:

@@ -16,7 +16,7 @@ from pipelines.composing.bar_plan import Section, plan
 from pipelines.composing.functions import shipped_transitions
 from pipelines.composing.keeping import Kept
 from pipelines.composing.melody import Melody
-from pipelines.composing.piece import ChordSpan, Part, Piece, Role
+from pipelines.composing.piece import ChordSpan, Part, Piece
 from pipelines.composing.wishes import VOICES, Wishes
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MADE_BY = "pop 1"
 USUAL = 0.5  # density and energy, where neither the wishes nor the composer's style say otherwise
-_HARMONY: tuple[Role, ...] = ("bass", "chords", "pad", "arpeggio")
 _TEMPO_ROOM = 1.15  # a groove may be played so much slower or faster than where it is at home
 
 
@@ -40,7 +39,7 @@ def drafts(
 
     asked = _pop_wishes(found, wishes, style)
     if stays is not None:
-        asked = replace(asked, given=_joined(_kept_chords(found, wishes, stays), wishes.chords))
+        asked = replace(asked, given=_joined(stays.harmony(found.grid, found.key.key), wishes.chords))
     own = None if style is None else style.transitions()
     progressions = pop.harmonize(found, asked, wishes.candidates, own)
     usual = own or shipped_transitions()
@@ -74,7 +73,7 @@ def _pop_wishes(found: Melody, wishes: Wishes, style: PersonalStyle | None) -> P
 
 
 def _counted(found: Melody, section: Section) -> Section:
-    """Bars as a DAW counts them, the pick-up's included, are what a wish has; the plan counts from the first full one."""
+    """From bars as a wish has them, the pick-up's included, to bars as the plan has them, from the first full one."""
     bars = plan(found, (), USUAL, USUAL)
     starts = np.array([bar.start for bar in bars])
     grid = found.grid
@@ -105,29 +104,6 @@ def _grooves(found: Melody, asked: PopWishes) -> list[str | None]:
         and (name != "waltz" or in_three)
     ]
     return [best, *others]
-
-
-def _kept_chords(found: Melody, wishes: Wishes, stays: Kept) -> tuple[ChordSpan, ...]:
-    """The earlier chords where parts that tell them stay, as they were written if the earlier piece has them."""
-    if wishes.earlier is not None and wishes.earlier.chords:
-        heard = [role for role in _HARMONY if role in stays.parts]
-        return tuple(
-            replace(span, start=max(span.start, start), end=min(span.end, end))
-            for span in wishes.earlier.chords
-            for start, end in _union([part for role in heard for part in stays.stretches.get(role, ())])
-            if max(span.start, start) < min(span.end, end)
-        )
-    return stays.harmony(found.grid, found.key.key)
-
-
-def _union(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(set(stretches)):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined
 
 
 def _joined(kept: Sequence[ChordSpan], given: Sequence[ChordSpan]) -> tuple[ChordSpan, ...]:

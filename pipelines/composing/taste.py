@@ -98,5 +98,5 @@ def of(studio: Studio, owner: str) -> Taste:
 
 
 def _softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = np.exp(values - values.max())
-    return shares / shares.sum()
+    shares = np.exp(values - values.max())
+    return np.asarray(shares / shares.sum())

@@ -31,9 +31,9 @@ class Wishes:
     """``key``, ``groove``, ``density`` and ``energy`` (0..1): None leaves them to the melody and the composer's style.
 
     ``chords``: given ones, which are followed. ``earlier``: an arrangement to go on from; of it stay ``locked_voices``
-    in every bar, ``locked_bars`` in every voice, and with ``span`` (first and last bar, both included) every bar outside.
-    Bars count from 1 as a DAW counts them, that of a pick-up included, and so do those of ``sections``. ``track``: which
-    one is the melody, by number from 1 or by name. ``instruments``: General MIDI programs, 0..127.
+    in every bar, ``locked_bars`` in every voice, and with ``span`` (first and last bar, both included) every bar
+    outside. Bars count from 1 as a DAW counts them, that of a pick-up included, and so do those of ``sections``.
+    ``track``: which one is the melody, by number from 1 or by name. ``instruments``: General MIDI programs, 0..127.
     """
 
     style: Style = "chorale"
