@@ -97,7 +97,7 @@ def plan(melody: Melody, sections: Sequence[Section], density: float, energy: fl
 
 
 def stretches(melody: Melody, bars: Sequence[PlannedBar], given: Sequence[ChordSpan] = ()) -> tuple[Stretch, ...]:
-    """Where a chord may begin: each bar and each of its groups, the middle of a 4/4, the last beat of a 3/4; and where
+    """Where a chord may begin: each bar and each of its groups, the middle of a 4/4, the last beat of a 3/4 or 2/4; and where
     a given chord begins or ends. The pick-up has none."""
     fixed = {tick for span in given for tick in (span.start, span.end)}
     cuts: list[tuple[int, int, int, PlannedBar]] = []
@@ -110,6 +110,10 @@ def stretches(melody: Melody, bars: Sequence[PlannedBar], given: Sequence[ChordS
             levels |= {start + 2 * beat: 1 for start in bar.groups if start + 2 * beat < bar.end}
         elif not compound(bar.numerator, bar.denominator) and bar.numerator == 3:
             levels[bar.start + 2 * beat] = 0
+        elif (bar.numerator, bar.denominator) == (2, 4):
+            levels[bar.start + beat] = 0
+        if bar.denominator <= 2:  # a half note has room for a chord of its own
+            levels |= {tick: levels.get(tick, 1) for tick in range(bar.start + beat, bar.end, beat)}
         for tick in fixed:
             if bar.start < tick < bar.end:
                 levels.setdefault(tick, 1)
@@ -213,6 +217,8 @@ def _sung(note: Note, following: Note | None, start: int, end: int, bar: Planned
     length = (min(note.end, end) - max(note.start, start)) / quarter
     interval = 0 if following is None else abs(following.pitch - note.pitch)
     tolerance = quarter / 8  # a hand's note comes a little early or late
-    strong = note.start <= start + tolerance
+    late = (note.start - bar.start) % quarter
+    syncopated = tolerance < late < quarter - tolerance and length >= 0.75  # a long note struck early or late
+    strong = note.start <= start + tolerance or (syncopated and bar.denominator <= 4)
     weight = min(length, 2.0) * (1.25 if note.start <= bar.start + tolerance else 1.0)
     return SungNote((note.pitch - melody.key.key.tonic) % 12, weight, strong, 0 < interval <= 2)

@@ -51,7 +51,7 @@ def _lines(bar: PlannedBar, pattern: Pattern) -> dict[str, str]:
     section is but its last quarter."""
     lines = dict(pattern.drums)
     within = bar.number % PHRASE_BARS == 0 and bar.density >= _PHRASE_FILL_FROM
-    if not (bar.closes or within) or not pattern.fill:
+    if not (bar.closes or within) or not any(line.strip(".") for line in pattern.fill.values()):
         return lines
     begin = _first_of_fill(pattern) if bar.closes else pattern.steps - pattern.steps // 4
     for drum in {*lines, *pattern.fill}:

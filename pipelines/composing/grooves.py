@@ -135,7 +135,9 @@ def _of_group(groove: Groove, size: int, place: int, of: int, in_eighths: bool) 
     else:
         third = 0 if place == 0 else 2 if last else 1
         name, begin, end = "twos", third * 4, third * 4 + 2 * size
-    return _cut(groove.patterns[name], begin, end)
+    source = groove.patterns["6/8" if name == "twos" else name]  # whose end is a fill's end
+    fill = {drum: line[source.steps - (end - begin) :] for drum, line in source.fill.items()} if last else {}
+    return replace(_cut(groove.patterns[name], begin, end), fill=fill)
 
 
 def _groove(name: str, fields: dict[str, Any]) -> Groove:
@@ -169,11 +171,11 @@ def _pattern(what: str, fields: dict[str, Any], steps: int) -> Pattern:
 
 
 def _cut(pattern: Pattern, begin: int, end: int) -> Pattern:
-    drums, fill = ({drum: line[begin:end] for drum, line in lines.items()} for lines in (pattern.drums, pattern.fill))
+    drums = {drum: line[begin:end] for drum, line in pattern.drums.items()}
     bass = pattern.bass[begin:end]
     if bass[0] in "-.":  # a group begins with the chord's bass
         bass = "R" + bass[1:]
-    return Pattern(drums, fill, bass, pattern.chords[begin:end], pattern.arpeggio[begin:end], pattern.step)
+    return Pattern(drums, {}, bass, pattern.chords[begin:end], pattern.arpeggio[begin:end], pattern.step)
 
 
 def _joined(parts: list[Pattern]) -> Pattern:

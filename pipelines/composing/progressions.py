@@ -50,7 +50,7 @@ class HarmonyWeights:
     change: tuple[float, float, float] = (0.03, 0.25, 0.8)
     melody: float = 1.0  # of the notes' log-probabilities
     foreign: float = 0.9  # against each tone of a chord that the melody around contradicts
-    home: float = 1.5  # the tonic in the first slot
+    home: float = 3.0  # the tonic in the first slot
     cadence: float = 0.8  # tonic or dominant at the end of a phrase
     ending: float = 6.0  # the tonic in the last slot, if the last note belongs to it
     rarity: float = 0.35  # of the log-probability that a function has in the chorales
@@ -60,6 +60,8 @@ class HarmonyWeights:
 CHOSEN = HarmonyWeights()
 _FLOOR = 0.008  # of a note's probability over a chord, before they are made to come to 1
 _ALTERED = np.array([1, 2, 1, 4, 3, 6, 5, 7, 9, 8, 11, 10])  # the other form of the degree; tonic and fifth have none
+_FAR = 0.3  # what the whole melody counts beside that
+_UNFIT, _NOISE, _DIFFERENT = 3.0, 0.35, 0.12  # nats; nats; share of slots
 _NEIGHBOURHOOD = 3  # slots either side that tell which scale the melody is in
 
 
@@ -163,26 +165,34 @@ def progressions(
 ) -> list[NDArray[np.int64]]:
     """``candidates`` different paths int64[n] of states, the likeliest first; fewer when the melody has no others.
 
-    The others are likeliest under perturbed scores (perturb and MAP): Gumbel noise on each kind of slot, the same
-    wherever a bar comes again, so that a tune's form is kept, and on each function through the whole piece.
+    The others are likeliest when what the ones before them chose costs something (diverse MAP) and the scores are
+    perturbed a little by ``seed`` and ``temperature``, both alike wherever a bar comes again, so that a tune's form is
+    kept. No slot gets a function that its notes speak clearly against.
     """
     observed = scores(slots, minor, weights)
     levels = np.array([slot.level for slot in slots], np.int64)
     moves = transitions.log_probabilities(minor)
     found = [decode(observed, levels, moves, given, weights.change)]
-    rng = np.random.default_rng([seed, 101])
+    if not slots:
+        return found
     kinds = {likeness: place for place, likeness in enumerate(dict.fromkeys(slot.likeness for slot in slots))}
-    place_of = np.array([kinds[slot.likeness] for slot in slots], np.int64)
-    heat = temperature
-    for attempt in range(12 * max(0, candidates - 1)):
+    kind_of = np.array([kinds[slot.likeness] for slot in slots], np.int64)
+    unfit = np.where(observed < observed.max(axis=1, keepdims=True) - _UNFIT, -100.0, 0.0)
+    rng = np.random.default_rng([seed, 101])
+    used = np.zeros((len(kinds), N_STATES))
+    used[kind_of, found[0]] += 1
+    dearer = 1.0
+    for _ in range(10 * max(0, candidates - 1)):
         if len(found) >= candidates:
             break
-        noise = rng.gumbel(size=(max(len(kinds), 1), N_STATES))[place_of] + 0.5 * rng.gumbel(size=N_STATES)
-        path = decode(observed + 0.5 * heat * noise, levels, moves, given, weights.change)
-        if all((path != other).mean() >= 0.12 for other in found):
+        noise = temperature * _NOISE * rng.gumbel(size=(len(kinds), N_STATES))
+        path = decode(observed + unfit + (noise - dearer * used)[kind_of], levels, moves, given, weights.change)
+        if all((path != other).mean() >= _DIFFERENT for other in found):
             found.append(path)
-        elif attempt % 3 == 2:
-            heat *= 1.25
+            used[kind_of, path] += 1
+            dearer = 1.0
+        else:
+            dearer *= 1.3
     return found
 
 
@@ -195,12 +205,14 @@ def _profiles(slots: Sequence[Slot]) -> NDArray[np.float64]:
     summed = np.cumsum(np.vstack([np.zeros((1, 12)), own]), axis=0)
     low = np.maximum(np.arange(len(slots)) - _NEIGHBOURHOOD, 0)
     high = np.minimum(np.arange(len(slots)) + _NEIGHBOURHOOD + 1, len(slots))
-    return np.asarray(summed[high] - summed[low])
+    return np.asarray(summed[high] - summed[low] + _FAR * (summed[-1] / max(len(slots), 1)) * (2 * _NEIGHBOURHOOD))
 
 
 def _foreign(state: State, profile: NDArray[np.float64]) -> float:
-    """Tones of the chord whose letter the melody around sings only a semitone higher or lower, as F against F sharp."""
-    return float(sum(min(profile[_ALTERED[tone]], 1.0) for tone in state.intervals if not profile[tone]))
+    """How much the melody around sings the other form of the chord's tones, as F against F sharp; 0..3."""
+    other = profile[_ALTERED[list(state.intervals)]]
+    own = profile[list(state.intervals)]
+    return float((np.maximum(other - own, 0) / (other + own + 0.5)).sum())
 
 
 def _ends_at_home(slot: Slot, tonic: State) -> bool:
