@@ -97,8 +97,8 @@ def plan(melody: Melody, sections: Sequence[Section], density: float, energy: fl
 
 
 def stretches(melody: Melody, bars: Sequence[PlannedBar], given: Sequence[ChordSpan] = ()) -> tuple[Stretch, ...]:
-    """Where a chord may begin: each bar and each of its groups, the middle of a 4/4, the last beat of a 3/4 or 2/4; and where
-    a given chord begins or ends. The pick-up has none."""
+    """Where a chord may begin: each bar and each of its groups, the middle of a 4/4, the last beat of a 3/4 or 2/4, each
+    half of a 2/2 or 3/2; and where a given chord begins or ends. The pick-up has none."""
     fixed = {tick for span in given for tick in (span.start, span.end)}
     cuts: list[tuple[int, int, int, PlannedBar]] = []
     for bar in bars:

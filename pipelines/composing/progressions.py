@@ -61,7 +61,7 @@ CHOSEN = HarmonyWeights()
 _FLOOR = 0.008  # of a note's probability over a chord, before they are made to come to 1
 _ALTERED = np.array([1, 2, 1, 4, 3, 6, 5, 7, 9, 8, 11, 10])  # the other form of the degree; tonic and fifth have none
 _FAR = 0.3  # what the whole melody counts beside that
-_UNFIT, _NOISE, _DIFFERENT = 3.0, 0.35, 0.12  # nats; nats; share of slots
+_UNFIT, _NOISE, _DIFFERENT = 2.0, 0.35, 0.12  # nats a quarter; nats; share of slots
 _NEIGHBOURHOOD = 3  # slots either side that tell which scale the melody is in
 
 
@@ -177,7 +177,8 @@ def progressions(
         return found
     kinds = {likeness: place for place, likeness in enumerate(dict.fromkeys(slot.likeness for slot in slots))}
     kind_of = np.array([kinds[slot.likeness] for slot in slots], np.int64)
-    unfit = np.where(observed < observed.max(axis=1, keepdims=True) - _UNFIT, -100.0, 0.0)
+    sung = np.array([[sum(note.weight for note in slot.notes)] for slot in slots])
+    unfit = np.where(observed < observed.max(axis=1, keepdims=True) - np.clip(_UNFIT * sung, 1.0, 4.0), -100.0, 0.0)
     rng = np.random.default_rng([seed, 101])
     used = np.zeros((len(kinds), N_STATES))
     used[kind_of, found[0]] += 1
