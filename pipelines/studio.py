@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,3 +33,15 @@ class Studio:
         database.migrate()
         objects = Objects.open(settings)
         return cls(settings, database, objects, Cache(objects))
+
+
+@contextlib.contextmanager
+def beside(settings: Settings, cache: Cache) -> Iterator[Studio]:
+    """The studio in whatever process a step runs, with the cache that the step was handed."""
+    from pipelines.storage.database import Database
+
+    database = Database(settings)
+    try:
+        yield Studio(settings, database, cache.objects, cache)
+    finally:
+        database.dispose()

@@ -5,7 +5,6 @@ Every step takes the batch's key, skips what is stored, records each item's outc
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from pipelines.mastering.job import Piece, version_of
 from pipelines.mastering.steps import Chosen
 from pipelines.mastering.suggesting import Advisor
 from pipelines.mastering.training_set import ALIGNMENT_VERSION, FEATURE_VERSION
-from pipelines.media.files import MediaFile
+from pipelines.media.files import MediaFile, stems
 from pipelines.storage import features as feature_table
 from pipelines.storage import flags, jobs, labels, tables
 from pipelines.storage import items as item_table
@@ -32,6 +31,7 @@ from pipelines.studio import Studio
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 RULE = "rule"
+STEMS = "stems"  # the name of what an inst and a vocal make
 STEPS = ("alignments", "mastering_features", "masters", "previews", "waveforms", "mastering_labels")
 
 
@@ -72,26 +72,15 @@ def _pieces(studio: Studio, row: tables.Job, aligned: bool) -> Iterator[Work]:
             file = MediaFile(studio.objects.local(u.object_key), u.content_hash, u.name, tuple(u.tags))
             files.setdefault(u.kind, []).append(file)
     wish = row.master.get("preset")
-    found = [Piece(name, mix=mix, preset=wish) for name, mix in _named(files.get("mix", []))]
+    mixes = files.get("mix", [])
+    names = stems([mix.name for mix in mixes], {STEMS})
+    found = [Piece(name, mix=mix, preset=wish) for name, mix in zip(names, mixes, strict=True)]
     if files.get("inst") and files.get("vocal"):
         (inst,), (vocal,) = files["inst"], files["vocal"]
-        found.append(Piece("stems", inst=inst, vocal=vocal, preset=wish, aligned=aligned))
+        found.append(Piece(STEMS, inst=inst, vocal=vocal, preset=wish, aligned=aligned))
     ids = {u.content_hash: u.id for u in row.uploads}
     for piece in found:
         yield Work(row.id, row.name, row.owner or "", piece, ids)
-
-
-def _named(mixes: Sequence[MediaFile]) -> Iterator[tuple[str, MediaFile]]:
-    """Each with a name of its own: the file's without its ending, and a number where that is taken."""
-    taken = {"stems"}
-    for mix in mixes:
-        name = stem = Path(mix.name).stem
-        for number in itertools.count(2):
-            if name.casefold() not in taken:
-                break
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        yield name, mix
 
 
 def align(studio: Studio, key: str) -> list[Result[Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -29,3 +30,18 @@ def saying_names(work: Callable[[], T], *files: MediaFile) -> T:
             if error.what in (str(file.path), file.path.name):
                 raise BadInput(file.name, error.reason, error.remedy) from error
         raise
+
+
+def stems(names: Sequence[str], taken: Collection[str] = ()) -> list[str]:
+    """Each file's name without its ending, with a number where that is ``taken`` or another file's, in any case."""
+    known = {name.casefold() for name in taken}
+    found = []
+    for name in names:
+        stem = unique = Path(name).stem
+        for number in itertools.count(2):
+            if unique.casefold() not in known:
+                break
+            unique = f"{stem}-{number}"
+        known.add(unique.casefold())
+        found.append(unique)
+    return found

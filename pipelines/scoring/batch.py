@@ -29,7 +29,7 @@ from pipelines.settings import Settings
 from pipelines.storage import jobs as job_table
 from pipelines.storage import score_chunks, score_jobs, score_rows, uploads
 from pipelines.storage.cache import Cache, params_hash
-from pipelines.studio import Studio
+from pipelines.studio import Studio, beside
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -76,7 +76,7 @@ def register(studio: Studio, key: str) -> list[Result[Any]]:
 
 
 def _register(settings: Settings, cache: Cache, upload_id: int) -> Produced:
-    with _studio(settings, cache) as studio:
+    with beside(settings, cache) as studio:
         with studio.database.session() as session:
             upload = uploads.get(session, upload_id)
             row = upload.job
@@ -221,7 +221,7 @@ def publish(studio: Studio, key: str) -> list[Result[Any]]:
 def _publish(settings: Settings, cache: Cache, score_job_id: int) -> Produced:
     from pipelines.scoring import pictures
 
-    with _studio(settings, cache) as studio:
+    with beside(settings, cache) as studio:
         with studio.database.session() as session:
             row = score_jobs.get(session, score_job_id)
         wish = wish_of(studio, row)
@@ -315,15 +315,3 @@ def _keep(studio: Studio, row: ScoreJob, out: Path) -> str:
             owner = job_table.get(session, row.job_id).owner or ""
             vault.keep(session, row.job_id, owner, "scored", key, digest, out.stat().st_size)
     return studio.objects.put_hashed(out, digest)
-
-
-@contextlib.contextmanager
-def _studio(settings: Settings, cache: Cache) -> Iterator[Studio]:
-    """In whatever process a step runs."""
-    from pipelines.storage.database import Database
-
-    database = Database(settings)
-    try:
-        yield Studio(settings, database, cache.objects, cache)
-    finally:
-        database.dispose()
