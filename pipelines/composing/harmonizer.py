@@ -186,7 +186,8 @@ class Harmonizer:
             return found.reshape(0, 3, N_PITCHES)
         _, found[:, 1:], _ = self._network(frames, minor, shift)
         if len(self.memory.first):
-            votes, share = self.memory.moves(beats, minor, self.kernel)
+            votes, match = self.memory.moves(beats, minor, self.kernel)
+            share = self.mixing.share(match)
             found[:, 1:] += share[:, None, None, None] * (votes - found[:, 1:])
         decided = beats[..., 1:] != UNKNOWN
         sung = tokens.index_of(np.where(decided, beats[..., 1:], REST))

@@ -36,10 +36,23 @@ def between(n: int, reach: int) -> NDArray[np.int64]:
     return found
 
 
-def rounded(model: Any) -> None:
+def round_weights(model: Any) -> None:
     """Rounds a Keras network's weights to what the file keeps of them."""
     for variable in model.trainable_variables:
         variable.assign(variable.numpy().astype(np.float16).astype(np.float32))
+
+
+def parity(models: Sequence[Any], network: bytes, sizes: Sizes, rows: NDArray[np.int32]) -> float:
+    """The largest difference of the file's answers to rows int32[n, N_FEATURES] from those of the Keras networks."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(network, providers=["CPUExecutionProvider"])
+    found = session.run([OUTPUT], {ROWS: rows, BETWEEN: between(len(rows), sizes.reach)})[0]
+    given = [rows[None], np.ones((1, len(rows)), np.float32)]
+    return max(
+        float(np.abs(model(given, training=False).numpy()[0] - answer).max())
+        for model, answer in zip(models, found, strict=True)
+    )
 
 
 def _member(graph: _Graph, model: Any, sizes: Sizes) -> str:

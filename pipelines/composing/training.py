@@ -1,0 +1,252 @@
+"""How the chorale model is learned: networks on the train split with notes hidden, their averaged weights, one file.
+
+What is hidden is masks.py's, the network's form network.py's. Whether a model is any better than the one in use is for
+evaluation.py and learning.py. ``python -m pipelines.composing.training FOLDER`` writes the model that ships.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.composing import corpus as corpora
+from pipelines.composing import network, network_export, tokens
+from pipelines.composing.corpus import Corpus
+from pipelines.composing.harmonizer import SHIPPED, Harmonizer
+from pipelines.composing.lessons import Batch, Lesson
+from pipelines.composing.memory import Memory
+from pipelines.composing.tokens import N_PITCHES
+from pipelines.errors import BadInput
+
+_FRAMES = (
+    0.1,
+    0.5,
+    0.2,
+)  # what a beat's other frames weigh in the loss beside its first: how often a voice moves there
+_EARLY = 0.3  # what they weigh while their beat's first frame is not known either
+_PARITY = 2e-3  # of logits; float32 sums in another order
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Chosen on valid. ``epochs`` of each of the ``members``, whose opinions are averaged."""
+
+    members: int = 2
+    epochs: int = 30
+    width: int = 128
+    layers: int = 4
+    dropout: float = 0.3
+    batch: int = 16  # pieces
+    crop: int = 64  # beats
+    rate: float = 2e-3
+    decay: float = 0.02
+    average: float = 0.995
+    warm_up: int = 100  # steps
+    chord: float = 0.3  # the chord's weight in the loss beside a voice's
+    anonymous: float = 0.2  # share of pieces whose true height is not told
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """``train``: nats a hidden note, dropout on; ``valid``: nats a note given the soprano alone, nan if not asked."""
+
+    member: int
+    number: int
+    train: float
+    valid: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """``seconds`` by the clock and ``cpu_seconds`` of all threads, validation included; ``parity``: the largest
+    difference of logits between Keras and ONNX."""
+
+    harmonizer: Harmonizer
+    curves: tuple[Epoch, ...]
+    seconds: float
+    cpu_seconds: float
+    parity: float
+    parameters: int
+
+
+def train(
+    corpus: Corpus,
+    seed: int = 0,
+    epochs: int | None = None,
+    *,
+    recipe: Recipe | None = None,
+    version: str = "untitled",
+    said: Callable[[Epoch], None] | None = None,
+) -> Trained:
+    """Learns from ``corpus.train``; ``corpus.valid`` only draws the curves. Deterministic by ``seed`` up to the order
+    of float sums. ``said`` is told of each epoch.
+
+    Raises BadInput when there is nothing to learn from, or ONNX answers otherwise than Keras.
+    """
+    recipe = Recipe() if recipe is None else recipe
+    if not corpus.train:
+        raise BadInput("chorale corpus", "holds no piece to learn from", "assemble it again")
+    began, cpu = time.perf_counter(), time.process_time()
+    _limit_threads(recipe.threads)
+    vocabulary = tokens.ChordVocabulary.of([piece.relative for piece in corpus.train])
+    sizes = network.Sizes(len(vocabulary), width=recipe.width, layers=recipe.layers, dropout=recipe.dropout)
+    pieces = [Lesson.of(piece, vocabulary) for piece in corpus.train]
+    checked = [Lesson.of(piece, vocabulary) for piece in corpus.valid]
+    models, curves = [], []
+    for member in range(recipe.members):
+        pupil = _Pupil(
+            network.build(sizes, seed + member), recipe, recipe.epochs if epochs is None else epochs, len(pieces)
+        )
+        rng = np.random.default_rng([seed, member])
+        for number in range(pupil.epochs):
+            lost = pupil.epoch(pieces, rng)
+            last = number + 1 == pupil.epochs
+            valid = pupil.lost(checked) if checked and (last or number % 5 == 4) else float("nan")
+            curves.append(Epoch(member, number + 1, lost, valid))
+            if said is not None:
+                said(curves[-1])
+        pupil.finish()
+        models.append(pupil.model)
+    harmonizer = Harmonizer(
+        network_export.to_onnx(models, sizes), sizes.reach, Memory.of(corpus.train), vocabulary, version
+    )
+    parity = network_export.parity(models, harmonizer.network, sizes, pieces[0].rows())
+    if not parity < _PARITY:
+        raise BadInput("the network", f"differs by {parity:.2g} between ONNX and Keras", "train it again")
+    spent = time.perf_counter() - began, time.process_time() - cpu
+    return Trained(harmonizer, tuple(curves), *spent, parity, int(models[0].count_params()) * len(models))
+
+
+class _Pupil:
+    """A network with its optimiser, its rate's course and its averaged weights."""
+
+    def __init__(self, model: Any, recipe: Recipe, epochs: int, pieces: int) -> None:
+        import tensorflow as tf
+        from keras import optimizers
+
+        self.model, self.recipe, self.epochs = model, recipe, epochs
+        self.steps = max(epochs * -(-pieces // recipe.batch), 1)
+        self.done = 0
+        self.optimizer = optimizers.AdamW(recipe.rate, weight_decay=recipe.decay, clipnorm=1.0)
+        self.optimizer.build(model.trainable_variables)
+        self.averages = [tf.Variable(variable) for variable in model.trainable_variables]
+        self._step = tf.function(self._learn)
+        self._answer = tf.function(lambda rows, present: model([rows, present], training=False), reduce_retracing=True)
+
+    def epoch(self, lessons: Sequence[Lesson], rng: np.random.Generator) -> float:
+        """Nats a hidden first note, over all pieces once."""
+        import tensorflow as tf
+
+        order, lost = rng.permutation(len(lessons)), []
+        for start in range(0, len(lessons), self.recipe.batch):
+            chosen = np.resize(order[start:], min(self.recipe.batch, len(lessons)))
+            batch = Batch.of([lessons[int(at)] for at in chosen], self.recipe.crop, self.recipe.anonymous, rng)
+            # young averages forget faster, so that they do not remember the draw they began with
+            average = min(self.recipe.average, (1 + self.done) / (10 + self.done))
+            given = [tf.constant(array) for array in batch.arrays()]
+            lost.append(
+                float(self._step(*given, tf.constant(self._rate(), tf.float32), tf.constant(average, tf.float32)))
+            )
+            self.done += 1
+        return float(np.mean(lost))
+
+    def lost(self, lessons: Sequence[Lesson]) -> float:
+        """Nats a first note of the pieces given their sopranos alone, by the averaged weights."""
+        import tensorflow as tf
+
+        held = [variable.numpy() for variable in self.model.trainable_variables]
+        self.finish()
+        nats, notes = 0.0, 0
+        for lesson in lessons:
+            n = len(lesson.chords)
+            out = self._answer(tf.constant(lesson.rows()[None]), tf.ones((1, n))).numpy()
+            first = out[0, :, : 3 * N_PITCHES].reshape(n, 3, N_PITCHES)
+            true = np.take_along_axis(first, lesson.pitches[:, 0, :, None].astype(np.int64), -1)[..., 0]
+            nats, notes = nats + float((np.logaddexp.reduce(first, -1) - true).sum()), notes + true.size
+        for variable, value in zip(self.model.trainable_variables, held, strict=True):
+            variable.assign(value)
+        return nats / max(notes, 1)
+
+    def finish(self) -> None:
+        """Leaves the network with its averaged weights, as the file keeps them."""
+        for variable, average in zip(self.model.trainable_variables, self.averages, strict=True):
+            variable.assign(average)
+        network_export.round_weights(self.model)
+
+    def _rate(self) -> float:
+        warm = min(1.0, (self.done + 1) / self.recipe.warm_up)
+        return self.recipe.rate * warm * float(0.51 + 0.49 * np.cos(np.pi * self.done / self.steps))
+
+    def _learn(
+        self, rows: Any, present: Any, hidden: Any, pitches: Any, chords: Any, begun: Any, rate: Any, average: Any
+    ) -> Any:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            out = self.model([rows, present], training=True)
+            first, whole = _lost(out, hidden, pitches, chords, begun, self.recipe.chord)
+            loss = whole / tf.reduce_sum(present)
+        learned = self.model.trainable_variables
+        self.optimizer.learning_rate.assign(rate)
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, learned), learned, strict=True))
+        for held, variable in zip(self.averages, learned, strict=True):
+            held.assign(average * held + (1 - average) * variable)
+        return first
+
+
+def _lost(out: Any, hidden: Any, pitches: Any, chords: Any, begun: Any, chord: float) -> tuple[Any, Any]:
+    """Nats a hidden first note, and all of the loss: first notes, the beats' other frames, chords."""
+    import tensorflow as tf
+
+    b, n, ends = tf.shape(out)[0], tf.shape(out)[1], (3 * N_PITCHES, 12 * N_PITCHES, 12 * N_PITCHES + 9)
+    first = tf.reshape(out[..., : ends[0]], (b, n, 3, N_PITCHES))
+    others = tf.reshape(out[..., ends[0] : ends[1]], (b, n, 3, 3, N_PITCHES))
+    stays = tf.reshape(out[..., ends[1] : ends[2]], (b, n, 3, 3, 1))
+    others += stays * tf.one_hot(begun, N_PITCHES)[:, :, :, None]
+    firsts = _nats(first, pitches[:, :, 0]) * hidden[:, :, 0]
+    weight = tf.constant(_FRAMES) * tf.where(begun < 0, _EARLY, 1.0)[..., None]
+    later = _nats(others, tf.transpose(pitches[:, :, 1:], (0, 1, 3, 2))) * tf.transpose(hidden[:, :, 1:], (0, 1, 3, 2))
+    named = _nats(out[..., ends[2] :], chords) * tf.reduce_max(hidden[:, :, 0], -1)
+    whole = tf.reduce_sum(firsts) + tf.reduce_sum(later * weight) + chord * tf.reduce_sum(named)
+    return tf.reduce_sum(firsts) / (tf.reduce_sum(hidden[:, :, 0]) + 1), whole
+
+
+def _nats(logits: Any, classes: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
+
+
+def _limit_threads(threads: int) -> None:
+    """Only possible before TensorFlow's first step in a process; afterwards it stays as it was."""
+    import contextlib
+
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Learns from the chorales that ship and writes the harmonizer's folder: the first argument, or the shipped one."""
+    folder = Path(arguments[0]) if arguments else SHIPPED
+    log = logging.getLogger(__name__)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    trained = train(corpora.load(), version="shipped", said=lambda epoch: log.info("%s", epoch))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in trained.harmonizer.members().items():
+        (folder / name).write_bytes(data)
+    log.info("%d parameters in %.0f s, %.0f s of CPU", trained.parameters, trained.seconds, trained.cpu_seconds)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
