@@ -52,7 +52,7 @@ def most_frequent_voicing(train: Sequence[Chorale]) -> Completer:
         for chord in piece.relative.tolist():
             heard[piece.minor, chord[0]][tuple(chord[1:])] += 1
 
-    def voiced(relative: NDArray[np.int64], minor: bool) -> NDArray[np.int64]:
+    def voiced(relative: NDArray[np.int64], minor: bool, shift: int) -> NDArray[np.int64]:
         best = {pitch: _heard(heard, minor, pitch).most_common(1)[0][0] for pitch in set(relative.tolist())}
         return np.array([best[pitch] for pitch in relative.tolist()], np.int64)
 
@@ -87,7 +87,7 @@ def hidden_markov(train: Sequence[Chorale]) -> Completer:
     )
     taken = np.log(intervals / intervals.sum(axis=2, keepdims=True))
 
-    def voiced(relative: NDArray[np.int64], minor: bool) -> NDArray[np.int64]:
+    def voiced(relative: NDArray[np.int64], minor: bool, shift: int) -> NDArray[np.int64]:
         beats, mode = relative[::BEAT], int(minor)
         found = [_heard(under, minor, pitch).most_common(_VOICINGS) for pitch in beats.tolist()]
         states = [np.array([voicing for voicing, _ in counted], np.int64) for counted in found]
@@ -142,7 +142,7 @@ def boosted_trees(train: Sequence[Chorale], *, rounds: int = 80, seed: int = 0) 
         data = lightgbm.Dataset(features[kept], np.searchsorted(pitches, sung[kept]))
         ensembles.append((lightgbm.train(settings, data, rounds), pitches))
 
-    def voiced(relative: NDArray[np.int64], minor: bool) -> NDArray[np.int64]:
+    def voiced(relative: NDArray[np.int64], minor: bool, shift: int) -> NDArray[np.int64]:
         told = _around(relative, minor)
         return np.stack([pitches[np.argmax(model.predict(told), axis=1)] for model, pitches in ensembles], axis=1)
 
@@ -158,25 +158,25 @@ def one_shot(harmonizer: Harmonizer) -> Completer:
 
     alone = replace(harmonizer, memory=Memory.of(()))
 
-    def voiced(relative: NDArray[np.int64], minor: bool) -> NDArray[np.int64]:
+    def voiced(relative: NDArray[np.int64], minor: bool, shift: int) -> NDArray[np.int64]:
         filled = np.pad(relative, (0, -len(relative) % BEAT), mode="edge")
         frames = np.full((len(filled), 4), tokens.UNKNOWN)
         frames[:, 0] = filled
-        frames[::BEAT, 1:] = tokens.pitch_of(alone.skeleton(filled, minor).voices.argmax(axis=-1))
-        return tokens.pitch_of(alone.inside(frames, minor).argmax(axis=-1))[: len(relative)]
+        frames[::BEAT, 1:] = tokens.pitch_of(alone.skeleton(filled, minor, None, shift).voices.argmax(axis=-1))
+        return tokens.pitch_of(alone.inside(frames, minor, shift).argmax(axis=-1))[: len(relative)]
 
     return _in_key(voiced)
 
 
-def _in_key(voiced: Callable[[NDArray[np.int64], bool], NDArray[np.int64]]) -> Completer:
-    """Of a harmoniser of tonic-relative sopranos (int64[T] and whether it is minor, to alto, tenor and bass [T, 3])."""
+def _in_key(voiced: Callable[[NDArray[np.int64], bool, int], NDArray[np.int64]]) -> Completer:
+    """Of a harmoniser of tonic-relative sopranos (int64[T], whether it is minor, its shift; to alto, tenor and bass [T, 3])."""
 
     def complete(soprano: NDArray[np.int64]) -> NDArray[np.int64]:
         if not (soprano >= 0).any():
             return np.full((len(soprano), 4), REST, np.int64)
         key = of_frames(soprano).key
         shift = tokens.shift_of(soprano, key.tonic)
-        lower = tokens.absolute(voiced(tokens.relative(soprano, shift), key.minor), shift)
+        lower = tokens.absolute(voiced(tokens.relative(soprano, shift), key.minor, shift), shift)
         return np.column_stack([soprano, np.where(lower < 0, REST, lower)])
 
     return complete
