@@ -67,6 +67,7 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     from serving import (
         commands,
+        composing_commands,
         governance_commands,
         mastering_commands,
         model_commands,
@@ -102,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     edit.add_argument("--out", required=True, help="folder for the results")
 
     _add_mastering(functools.partial(command, module=mastering_commands))
+    _add_composing(functools.partial(command, module=composing_commands))
     _add_recommending(functools.partial(command, module=recommending_commands))
     _add_scoring(functools.partial(command, module=scoring_commands))
     _add_models(functools.partial(command, module=model_commands))
@@ -162,6 +164,59 @@ def _share(text: str) -> float:
 
 
 _share.__name__ = "number from 0 to 1"
+
+
+def _add_composing(command: Command) -> None:
+    from pipelines.composing.piece import ROLES
+    from pipelines.composing.wishes import STYLES
+
+    harmonize = command("harmonize", "a melody with the parts that it lacks, as MIDI files and something to hear")
+    harmonize.add_argument("input", help="MIDI file with a melody")
+    harmonize.add_argument(
+        "--out", required=True, help="MIDI file; further candidates, a report and previews lie beside it"
+    )
+    harmonize.add_argument("--style", choices=STYLES, default="chorale", help="default: %(default)s")
+    harmonize.add_argument("--candidates", type=_count, default=1, help="how many, ranked (default: %(default)s)")
+    harmonize.add_argument("--seed", type=int, default=0, help="another one gives other candidates")
+    harmonize.add_argument("--track", help="the melody's, by number from 1 or by name; found out by default")
+    harmonize.add_argument("--key", help="such as 'F# minor'; found out by default")
+    harmonize.add_argument("--chords", help="given chords, such as 'C | Am F | %% | G7', or a .txt file of them")
+    harmonize.add_argument("--groove", help="pop: ballad, rock, folk, waltz ...; chosen by metre and tempo by default")
+    harmonize.add_argument("--density", type=float, help="pop: 0 (sparse) to 1")
+    harmonize.add_argument("--energy", type=float, help="pop: 0 (quiet) to 1")
+    harmonize.add_argument(
+        "--section", action="append", help="pop: NAME:BARS[:DENSITY:ENERGY], such as chorus:9-16:0.8:0.9"
+    )
+    harmonize.add_argument("--instrument", action="append", metavar="ROLE=PROGRAM", help="such as bass=33")
+    harmonize.add_argument("--earlier", help="an arrangement to go on from: what is kept of it says the rest")
+    harmonize.add_argument("--keep-voices", help="of --earlier, in every bar: alto,bass")
+    harmonize.add_argument("--keep-bars", help="of --earlier, in every voice: 1-4,9")
+    harmonize.add_argument("--bars", help="of --earlier, the only ones to make anew: 5-8")
+    harmonize.add_argument("--owner", help="whose style and taste count; candidates are recorded under that name")
+    harmonize.add_argument("--silent", action="store_true", help="render nothing to listen to")
+
+    choose = command("choose", "tells which candidate was taken, so that the next ones are ranked accordingly")
+    choose.add_argument("file", help="as `orimono harmonize --owner` wrote it")
+    choose.add_argument("--owner", required=True)
+
+    style = command("style", "a composer's own style: shown, learned from their MIDI files, or forgotten")
+    style.add_argument("--owner", required=True)
+    what = style.add_mutually_exclusive_group()
+    what.add_argument("--learn", metavar="FOLDER", help="MIDI files of their own pieces")
+    what.add_argument("--forget", action="store_true", help="delete every version")
+    style.add_argument("--consent", action="store_true", help="they consent to learning from this folder")
+
+    plugins = command("plugins", "instruments for a part, as suggested, chosen, or found on this machine")
+    plugins.add_argument("role", nargs="?", default="melody", choices=ROLES)
+    plugins.add_argument("--style", choices=STYLES, default="pop", help="default: %(default)s")
+    plugins.add_argument("--owner", help="whose choices count most")
+    plugins.add_argument("--limit", type=_count, default=5)
+    either = plugins.add_mutually_exclusive_group()
+    either.add_argument(
+        "--scan", nargs="*", metavar="FOLDER", help="look for VST 3 and CLAP plug-ins (default: usual folders)"
+    )
+    either.add_argument("--choose", metavar="FORMAT:ID", help="keep that this instrument was taken for the part")
+    plugins.add_argument("--again", action="store_true", help="with --scan: ask those that failed, too")
 
 
 def _add_recommending(command: Command) -> None:

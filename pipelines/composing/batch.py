@@ -1,0 +1,130 @@
+"""The melodies of a batch: each arranged as its job.yaml wishes, in the job's results folder, recorded for its owner.
+
+An arrangement for anybody else is commissions.py's; the files are delivering.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines import outcomes
+from pipelines.composing import commissions, delivering, lead_sheet, midi_reading
+from pipelines.composing.piece import Piece, key_named
+from pipelines.composing.wishes import Style, Wishes, wish_hash
+from pipelines.errors import BadInput
+from pipelines.governance import budget
+from pipelines.intake.job_file import ComposeWish
+from pipelines.items import Item, Produced, Result
+from pipelines.media.files import stems
+from pipelines.settings import Settings
+from pipelines.storage import arrangements, jobs, uploads
+from pipelines.storage.cache import Cache, params_hash
+from pipelines.studio import Studio, beside
+
+KIND = "accompaniments"
+VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """One melody in one style. ``out``: the first candidate's file; None for a job that was replaced in the inbox."""
+
+    upload_id: int
+    style: Style
+    out: Path | None
+    heard: bool  # whether there is room for something to listen to
+
+
+def arrange(studio: Studio, key: str) -> list[Result[Any]]:
+    """One item a melody and style. What was arranged before stays as it is, whichever models there are by now."""
+    return outcomes.run(studio, KIND, VERSION, list(_work(studio, key)), _arrange)
+
+
+def _work(studio: Studio, key: str) -> Iterator[Item[Commission]]:
+    with studio.database.session() as session:
+        heard = budget.level(session) < budget.NO_PREVIEWS
+        for row in jobs.of_batch(session, key):
+            melodies = [u for u in row.uploads if u.kind == "melody" and u.object_key]
+            folder = studio.settings.home_path / "results" / row.name
+            out = folder if jobs.presented(session, row.name) == row.id else None
+            for upload, stem in zip(melodies, stems([u.name for u in melodies]), strict=True):
+                for style in ComposeWish(**row.compose).styles:
+                    # The same tune of two jobs is arranged for each: arrangements go with their owner.
+                    mark = params_hash({"job": row.id, "style": style})
+                    asked = Commission(upload.id, style, out and out / f"{stem}.{style}.mid", heard)
+                    name = f"{row.name}/{upload.name} ({style})"
+                    yield Item(name, upload.content_hash, asked, mark, row.id, upload.id)
+
+
+def _arrange(settings: Settings, cache: Cache, asked: Commission) -> Produced:
+    with beside(settings, cache) as studio:
+        with studio.database.session() as session:
+            upload = uploads.get(session, asked.upload_id)
+            wish, owner, key = ComposeWish(**upload.job.compose), upload.owner, upload.job.key
+            source = commissions.Source(owner, upload.name, upload.content_hash, upload.job_id, upload.id)
+            file = studio.objects.local(upload.object_key or "")
+        piece = midi_reading.parse(file.read_bytes(), upload.name)
+        wishes = wishes_of(wish, asked.style, piece, key)
+        if (before := _before(studio, source, asked, wishes)) is not None:
+            return before
+        made, _ = commissions.arrange(studio, source, piece, wishes)
+        with studio.database.session() as session:
+            suggested = commissions.suggestions(session, made, asked.style, owner)
+    picture = None
+    if asked.out is not None:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        delivered = delivering.deliver(
+            made, asked.out, settings, style=asked.style, suggestions=suggested, listening=asked.heard
+        )
+        picture = delivered.candidates[0].piano_roll.read_bytes()
+    best = made.candidates[0]
+    summary: dict[str, float | int | str] = {
+        "style": asked.style,
+        "key": made.melody.key.key.name,
+        "bars": int(made.melody.grid.bar[-1]),
+        "candidates": len(made.candidates),
+        "best because": "; ".join(best.reasons[:3]),
+        "made by": best.made_by,
+        "report": str(delivered.report) if asked.out is not None else "none: the job was replaced in the inbox",
+    }
+    return Produced(False, summary, picture)
+
+
+def _before(studio: Studio, source: commissions.Source, asked: Commission, wishes: Wishes) -> Produced | None:
+    """What was made of the same wish and still lies where its owner looks for it; their choice is one of those."""
+    wish = wish_hash(wishes)
+    with studio.database.session() as session:
+        of_job = arrangements.of_job(session, source.job_id or 0)
+        rows = [row for row in of_job if row.upload_id == source.upload_id and row.wish == wish]
+        made_by, n = (rows[0].made_by, len(rows)) if rows else ("", 0)
+    if not n or (asked.out is not None and not delivering.whole(asked.out, n)):
+        return None
+    picture = delivering.files_of(asked.out, 1).piano_roll.read_bytes() if asked.out is not None else None
+    return Produced(True, {"style": asked.style, "candidates": n, "made by": made_by}, picture)
+
+
+def wishes_of(wish: ComposeWish, style: Style, piece: Piece, key: str | None = None) -> Wishes:
+    """What job.yaml says, for one style. BadInput for chords that do not fit the melody."""
+    track = wish.track
+    return Wishes(
+        style=style,
+        candidates=wish.candidates,
+        seed=wish.seed,
+        key=_key(key),
+        groove=wish.groove,
+        density=wish.density,
+        energy=wish.energy,
+        chords=lead_sheet.spans(wish.chords, piece) if wish.chords is not None else (),
+        track=int(track) if track is not None and track.isdecimal() else track,
+    )
+
+
+def _key(text: str | None) -> Any:
+    """A job's key is a word about its music, for any system: one that composing cannot read is left to the notes."""
+    try:
+        return key_named(text) if text else None
+    except BadInput:
+        return None
