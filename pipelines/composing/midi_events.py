@@ -15,14 +15,15 @@ from pipelines.errors import BadInput
 MOST_EVENTS = 2_000_000
 MOST_TRACKS = 256
 _AGAIN = "export it from the program that made it again"
-_DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2}
+END_OF_TRACK = 0x2F
+Row = tuple[int, int, int, int]  # start, pitch, duration, velocity
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """``notes``: of each channel (0..15) that plays, rows (start, pitch, duration, velocity). Times in ticks."""
+    """``notes``: of each channel (0..15) that plays, rows. Times in ticks."""
 
-    notes: dict[int, list[tuple[int, int, int, int]]]
+    notes: dict[int, list[Row]]
     programs: list[tuple[int, int, int]]  # tick, channel, program
     meta: list[tuple[int, int, bytes]]  # tick, kind, bytes
     end: int  # at least the last note's
@@ -80,11 +81,12 @@ def _chunks(data: bytes, position: int) -> Iterator[tuple[bytes, bool]]:
 
 
 def _track(data: bytes, whole: bool, where: str, name: str) -> Track:
-    notes: dict[int, list[tuple[int, int, int, int]]] = {}
+    played: list[list[Row]] = [[] for _ in range(16)]
     programs: list[tuple[int, int, int]] = []
     meta: list[tuple[int, int, bytes]] = []
-    sounding: dict[int, deque[tuple[int, int]]] = {}  # of channel * 128 + pitch: (start, velocity), the oldest first
-    tick = position = status = 0
+    sounding: dict[int, tuple[int, int]] = {}  # of channel * 128 + pitch: (start, velocity)
+    begun_again: dict[int, deque[tuple[int, int]]] = {}  # the same, of those begun while it sounded
+    tick = position = status = last = 0
     ended = False
     size = len(data)
     try:
@@ -93,6 +95,9 @@ def _track(data: bytes, whole: bool, where: str, name: str) -> Track:
             position += 1
             if byte < 0x80:
                 tick += byte
+            elif (second := data[position]) < 0x80:  # most delta times have one byte or two
+                tick += (byte & 0x7F) << 7 | second
+                position += 1
             else:
                 value, position = _number(data, position - 1)
                 tick += value
@@ -103,61 +108,56 @@ def _track(data: bytes, whole: bool, where: str, name: str) -> Track:
                     if byte == 0xFF:
                         kind = data[position]
                         count, position = _number(data, position + 1)
-                        if kind == 0x2F:
+                        if kind == END_OF_TRACK:
                             ended = True
                             break
-                        if position + count > size:
-                            raise IndexError
                         meta.append((tick, kind, data[position : position + count]))
                         position += count
                     elif byte in (0xF0, 0xF7):
                         count, position = _number(data, position)
                         position += count
-                        if position > size:
-                            raise IndexError
                     elif byte < 0xF8:
                         raise BadInput(name, f"is damaged in {where} (byte {byte:#x} where an event begins)", _AGAIN)
+                    if position > size:
+                        raise IndexError
                     continue
                 status = byte
-            kind = status & 0xF0
-            if kind == 0x90 or kind == 0x80:
+            if 0x80 <= status < 0xA0:
                 pitch = data[position]
                 velocity = data[position + 1]
                 position += 2
-                if pitch > 127 or velocity > 127:
-                    raise BadInput(
-                        name,
-                        f"has a note of pitch {pitch}, velocity {velocity} in {where}",
-                        f"MIDI has 0 to 127; {_AGAIN}",
-                    )
+                if (pitch | velocity) > 127:
+                    what = f"has a note of pitch {pitch}, velocity {velocity} in {where}"
+                    raise BadInput(name, what, f"MIDI has 0 to 127; {_AGAIN}")
                 voice = (status & 15) << 7 | pitch
-                if kind == 0x90 and velocity:
-                    if voice in sounding:
-                        sounding[voice].append((tick, velocity))
+                if velocity and status >= 0x90:
+                    if voice not in sounding:
+                        sounding[voice] = tick, velocity
                     else:
-                        sounding[voice] = deque([(tick, velocity)])
-                elif begun := sounding.get(voice):
-                    start, velocity = begun.popleft()
-                    row = (start, pitch, tick - start or 1, velocity)
-                    if (channel := status & 15) in notes:
-                        notes[channel].append(row)
-                    else:
-                        notes[channel] = [row]
+                        begun_again.setdefault(voice, deque()).append((tick, velocity))
+                elif voice in sounding:
+                    start, velocity = sounding.pop(voice)
+                    if start == tick:
+                        last = tick + 1
+                    played[status & 15].append((start, pitch, tick - start or 1, velocity))
+                    if waiting := begun_again.get(voice):
+                        sounding[voice] = waiting.popleft()
             elif not status:
                 raise BadInput(name, f"is damaged in {where} (data where an event should begin)", _AGAIN)
             else:
-                if kind == 0xC0:
+                if 0xC0 <= status < 0xD0:
                     programs.append((tick, status & 15, data[position] & 0x7F))
-                position += _DATA_BYTES[kind]
+                position += 1 if 0xC0 <= status < 0xE0 else 2
                 if position > size:
                     raise IndexError
     except IndexError:
         raise BadInput(name, f"ends in the middle of {where}", f"its end is missing; {_AGAIN}") from None
     if not (ended or whole):
         raise BadInput(name, f"ends in the middle of {where}", f"its end is missing; {_AGAIN}")
-    _let_go(sounding, notes, tick)
-    last = max((start + duration for rows in notes.values() for start, _, duration, _ in rows), default=0)
-    return Track(notes, programs, meta, max(tick, last))
+    held = [(voice, *begun) for voice, begun in sounding.items()]
+    held += [(voice, *begun) for voice, waiting in begun_again.items() for begun in waiting]
+    end = max(tick, last, _let_go(held, played, tick))
+    return Track({channel: rows for channel, rows in enumerate(played) if rows}, programs, meta, end)
 
 
 def _number(data: bytes, position: int) -> tuple[int, int]:
@@ -171,22 +171,18 @@ def _number(data: bytes, position: int) -> tuple[int, int]:
     raise IndexError
 
 
-def _let_go(
-    sounding: dict[int, deque[tuple[int, int]]], notes: dict[int, list[tuple[int, int, int, int]]], end: int
-) -> None:
-    """Notes that nobody ended: until the channel's next note, so that a melody stays one voice, else until the track's
-    end.
+def _let_go(held: list[tuple[int, int, int]], played: list[list[Row]], end: int) -> int:
+    """Ends the notes (voice, start, velocity) that nobody ended: where the channel's next note begins, so that a melody
+    stays one voice, else at the track's end, which is returned.
     """
-    held = [
-        (voice >> 7, voice & 127, start, velocity) for voice, begun in sounding.items() for start, velocity in begun
-    ]
-    if not held:
-        return
-    starts = {channel: sorted({row[0] for row in rows}) for channel, rows in notes.items()}
-    for channel in {channel for channel, *_ in held}:
-        begun_here = {start for on, _, start, _ in held if on == channel}
-        starts[channel] = sorted({*starts.get(channel, ()), *begun_here})
-    for channel, pitch, start, velocity in held:
-        later = bisect_right(starts[channel], start)
-        after = starts[channel][later] if later < len(starts[channel]) else max(end, start + 1)
-        notes.setdefault(channel, []).append((start, pitch, after - start, velocity))
+    starts = {}
+    for channel in {voice >> 7 for voice, _, _ in held}:
+        own = {start for voice, start, _ in held if voice >> 7 == channel}
+        starts[channel] = sorted(own.union(row[0] for row in played[channel]))
+    for voice, start, velocity in held:
+        begun = starts[voice >> 7]
+        later = bisect_right(begun, start)
+        after = begun[later] if later < len(begun) else max(end, start + 1)
+        end = max(end, after)
+        played[voice >> 7].append((start, voice & 127, after - start, velocity))
+    return end

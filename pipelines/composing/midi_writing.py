@@ -94,32 +94,38 @@ def _maps(piece: Piece) -> list[Event]:
 def part_events(part: Part, channel: int) -> list[Event]:
     """Program, beginnings and endings of a part's notes in order: (tick, place within the tick, bytes)."""
     on, off = 0x90 | channel, 0x80 | channel
-    program = (0, 1, bytes([0xC0 | channel, part.program & 127]))
-    body: list[tuple[int, int, int, bytes]] = []
+    events = [(0, 1, bytes((0xC0 | channel, part.program & 127)))]
     for note in part.notes:
         start, pitch, velocity = note.start, note.pitch, note.velocity
-        if not 0 <= pitch <= 127 or start < 0 or note.duration < 1:
+        end = start + note.duration
+        if not 0 <= pitch <= 127 or start < 0 or end <= start:
             raise BadInput(
                 f"part {part.name!r}", f"has {note}", "MIDI has pitches 0 to 127, starts from 0, at least a tick"
             )
-        end = start + note.duration
-        body.append((start, 3, end, bytes((on, pitch, min(max(velocity, 1), 127)))))
-        body.append((end, 2, end, bytes((off, pitch, 64))))
-    body.sort(
-        key=lambda event: event[:3]
-    )  # endings first; of one pitch begun twice at once, what ends first begins first
-    return [program] + [(tick, order, event) for tick, order, _, event in body]
+        if not 0 < velocity < 128:
+            velocity = min(max(velocity, 1), 127)
+        # Endings come before beginnings; of a pitch that begins twice at once, what ends first begins first.
+        events.append((end, 2, bytes((off, pitch, 64))))
+        events.append((start, 2 + end, bytes((on, pitch, velocity))))
+    events.sort()
+    return events
 
 
 def _track(events: list[Event], length: int) -> bytes:
-    parts: list[bytes] = []
+    body = bytearray()
     at = 0
     for tick, _, event in events:
-        parts.append(_number(tick - at))
-        parts.append(event)
+        delta = tick - at
+        if delta < 0x80:
+            body.append(delta)
+        elif delta < 0x4000:
+            body.append(delta >> 7 | 0x80)
+            body.append(delta & 0x7F)
+        else:
+            body += _number(delta)
+        body += event
         at = tick
-    parts.append(_number(max(length - at, 0)) + bytes([0xFF, _META_END, 0]))
-    body = b"".join(parts)
+    body += _number(max(length - at, 0)) + bytes((0xFF, _META_END, 0))
     return b"MTrk" + len(body).to_bytes(4, "big") + body
 
 
@@ -133,14 +139,9 @@ def _text(kind: int, text: str) -> bytes:
 
 def _number(value: int) -> bytes:
     """A variable-length number."""
-    if value < 0x80:
-        return _ONE_BYTE[value]
     if value > _LONGEST_DELTA:
         raise BadInput("the piece", f"has {value} ticks between two events", f"MIDI has at most {_LONGEST_DELTA}")
     rest = [value & 0x7F]
     while value := value >> 7:
         rest.append(value & 0x7F | 0x80)
     return bytes(reversed(rest))
-
-
-_ONE_BYTE = tuple(bytes([value]) for value in range(0x80))

@@ -190,8 +190,8 @@ def test_two_million_events_are_too_many() -> None:
 
 
 def test_a_flood_of_notes_that_never_end_is_read_in_good_time() -> None:
-    piece = parse(midi(b"\x00\x90\x3c\x40" + b"\x01\x3c\x40" * 100_000 + END, division=480), "x.mid")
-    assert len(piece.parts[0].notes) == 100_001
+    piece = parse(midi(b"\x00\x90\x3c\x40" + b"\x01\x3c\x40" * 20_000 + END, division=480), "x.mid")
+    assert len(piece.parts[0].notes) == 20_001
     assert {note.duration for note in piece.parts[0].notes} == {1}
 
 
@@ -225,7 +225,7 @@ SOUND = [(FOLDER / f"{tune.file}.mid").read_bytes() for tune in TUNES[:3]] + [
 
 
 @given(st.sampled_from(SOUND), st.randoms(use_true_random=False))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_damaged_file_is_read_or_refused(data: bytes, chance: random.Random) -> None:
     damaged = bytearray(data)
     for _ in range(chance.randint(1, 8)):
@@ -267,7 +267,7 @@ def streams(draw: st.DrawFn) -> list[mido.Message]:
 
 
 @given(streams())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_files_of_another_program_read_as_other_readers_read_them(messages: list[mido.Message]) -> None:
     from symusic import Score
 
