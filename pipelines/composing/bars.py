@@ -61,5 +61,9 @@ def systems(found: list[Bar], *, quarters: float, ticks_per_quarter: int, most: 
     per_row = max(1, round(quarters / max(usual, 1e-6)))
     per_row = next((n for n in (16, 12, 8, 6, 4, 3, 2) if n <= per_row), 1) if per_row < 32 else per_row
     per_row = max(per_row, -(-len(found) // most))
+    n_rows = -(-(len(found) - pick_up(found)) // per_row)
+    left = (len(found) - pick_up(found)) % per_row
+    if 0 < left <= per_row // 3 and n_rows > 1:  # rather a little more in each row than a bar or two alone
+        per_row = -(-(len(found) - pick_up(found)) // (n_rows - 1))
     edges = [0, *range(int(pick_up(found)) + per_row, len(found), per_row), len(found)]
     return [found[a:b] for a, b in pairwise(edges)]

@@ -27,7 +27,7 @@ COLOURS: dict[Role, str] = {
     "tenor": "#7bd88f",
     "bass": "#5ab0ff",
     "chords": "#c3a6ff",
-    "pad": "#a08adf",
+    "pad": "#8fae7f",
     "arpeggio": "#4fd1c5",
     "drums": "#b8bfcc",
     "other": "#d8975f",
