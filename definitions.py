@@ -15,6 +15,8 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     from assets import (
         analysis,
         checks,
+        composing,
+        composing_checks,
         editing,
         governance,
         health,
@@ -32,7 +34,9 @@ def build_defs(**overrides: Any) -> dg.Definitions:
 
     arguments: dict[str, Any] = {
         "assets": [
-            *dg.load_assets_from_modules([intake, analysis, editing, mastering, health, governance, scoring]),
+            *dg.load_assets_from_modules(
+                [intake, analysis, editing, mastering, health, governance, scoring, composing]
+            ),
             *models.all_assets(),
             *recommending.all_assets(),
         ],
@@ -42,12 +46,14 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             *model_checks.governance_checks(),
             *recommending_checks.recommending_checks(),
             *scoring_checks.scoring_checks(),
+            *composing_checks.composing_checks(),
         ],
         "jobs": [
             jobs.batch,
             jobs.weekly_training,
             jobs.partial_fit,
             jobs.recommending,
+            jobs.composing,
             jobs.scoring_chunks,
             jobs.scoring_sheets,
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -45,6 +45,11 @@ def told(summary: dict[str, float | int | str]) -> dict[str, dg.MetadataValue | 
         key: dg.MetadataValue.md(value) if isinstance(value, str) and ("|" in value or "\n" in value) else value
         for key, value in summary.items()
     }
+
+
+def shown(summary: dict[str, float | int | str], pictures: Mapping[str, bytes]) -> dict[str, Any]:
+    """Metadata of one result: its numbers and words, and each picture under its name."""
+    return {**told(summary), **{name: picture(png, cell(name)) for name, png in pictures.items()}}
 
 
 def table(results: Sequence[Result[Any]]) -> str:

@@ -4,13 +4,12 @@ How any of it is done is pipelines/recommending's.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import dagster as dg
 
 from assets.intake import uploads
 from assets.partitions import batches
-from assets.presentation import cell, describe, picture, told
+from assets.presentation import describe, shown, told
 from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
@@ -86,7 +85,7 @@ def two_tower_candidate(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResul
 
     with failures_told_apart():
         made = learning.train(studio)
-    return dg.MaterializeResult(metadata=_shown(made.summary, made.pictures))
+    return dg.MaterializeResult(metadata=shown(made.summary, made.pictures))
 
 
 @dg.asset(
@@ -104,7 +103,7 @@ def recommendation_report(studio: dg.ResourceParam[Studio]) -> dg.MaterializeRes
 
     with failures_told_apart():
         made = learning.evaluate(studio)
-    metadata = _shown(made.summary, made.pictures)
+    metadata = shown(made.summary, made.pictures)
     if made.report is not None:
         metadata["report"] = dg.MetadataValue.path(made.report)
     return dg.MaterializeResult(metadata=metadata)
@@ -182,13 +181,6 @@ def recommendations(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[No
 
     with failures_told_apart():
         return dg.MaterializeResult(metadata=told(learning.recommend_all(studio)))
-
-
-def _shown(summary: dict[str, float | int | str], pictures: dict[str, bytes]) -> dict[str, Any]:
-    metadata: dict[str, Any] = dict(told(summary))
-    for name, png in pictures.items():
-        metadata[name] = picture(png, cell(name))
-    return metadata
 
 
 def all_assets() -> Sequence[dg.AssetsDefinition]:

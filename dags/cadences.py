@@ -29,7 +29,7 @@ CADENCES = (
         name="weekly_retraining",
         cron="0 4 * * 0",
         time_zone=TOKYO,
-        selection='key:"mastering_corpus"+ or key:"interactions"+',
+        selection='key:"mastering_corpus"+ or key:"interactions"+ or +key:"harmonizer_release"',
         description="Gathers the labels, trains, checks and registers every model anew, and gives it to 5 % of the "
         "users.",
         heavy=True,

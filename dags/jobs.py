@@ -10,10 +10,10 @@ HEAVY = {"orimono/heavy": "yes"}
 batch = dg.define_asset_job(
     "batch",
     selection=dg.AssetSelection.groups("intake", "analysis", "editing", "mastering")
-    | dg.AssetSelection.assets("decisions", "score_jobs"),
+    | dg.AssetSelection.assets("decisions", "score_jobs", "accompaniments"),
     tags=HEAVY,
-    description="A batch of jobs from uploads to finished, judged edits and masters, decisions that are kept, and "
-    "sheets that are cut into chunks.",
+    description="A batch of jobs from uploads to finished, judged edits and masters, arranged melodies, "
+    "decisions that are kept, and sheets that are cut into chunks.",
 )
 partial_fit = dg.define_asset_job(
     "partial_fit",
@@ -23,7 +23,8 @@ partial_fit = dg.define_asset_job(
 )
 weekly_training = dg.define_asset_job(
     "weekly_training",
-    selection=dg.AssetSelection.assets("mastering_corpus", "interactions").downstream(),
+    selection=dg.AssetSelection.assets("mastering_corpus", "interactions").downstream()
+    | dg.AssetSelection.assets("harmonizer_release").upstream(),
     tags=HEAVY,
     description="What the schedule does on Sundays, to be run by hand: corpus, training sets, candidates, releases, "
     "embeddings.",
@@ -34,6 +35,12 @@ recommending = dg.define_asset_job(
     tags=HEAVY,
     description="From the decisions of a batch to lists for every viewer in one run: features, training, evaluation, "
     "embeddings, recommendations.",
+)
+composing = dg.define_asset_job(
+    "composing",
+    selection=dg.AssetSelection.assets("harmonizer_release").upstream(),
+    tags=HEAVY,
+    description="A harmonizer from the chorales: corpus, training, evaluation, release.",
 )
 scoring_chunks = dg.define_asset_job(
     "scoring_chunks",
