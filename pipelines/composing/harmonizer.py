@@ -68,8 +68,10 @@ class Harmonizer:
     kernel: Kernel = field(default_factory=Kernel)
     mixing: Mixing = field(default_factory=Mixing)
     _session: Any = field(init=False, repr=False, compare=False)
+    _remembered: NDArray[np.int64] = field(init=False, repr=False, compare=False)  # [M], the memory's chords
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_remembered", self.vocabulary.classes(self.memory.frames[:, 0]))
         object.__setattr__(self, "_session", _session(self.network))
 
     @classmethod
@@ -168,7 +170,8 @@ class Harmonizer:
             return Opinion(np.empty((0, 3, N_PITCHES), np.float32), np.empty((0, len(self.vocabulary)), np.float32))
         voices, _, chords = self._network(frames.reshape(-1, 4), minor, shift)
         if len(self.memory.first):
-            votes = self.memory.votes(soprano, minor, known, self.vocabulary, self.kernel)
+            chords_of, n_chords = self._remembered, len(self.vocabulary)
+            votes = self.memory.votes(soprano, minor, known, chords_of, self.kernel, n_chords)
             share = self.mixing.share(votes.match)
             voices += share[:, None, None] * (votes.voices - voices)
             chords += share[:, None] * (votes.chords - chords)

@@ -39,7 +39,7 @@ class Kernel:
     sharp: float = 0.7  # a vote is exp(sharp * run)
     known: float = 1.5  # what a known pitch that agrees is worth, in beats
     minor: float = 2.0  # taken off a run, in beats, when the modes differ
-    voters: int = 48
+    faint: float = 7.0  # votes of less than exp(-faint) of the strongest are not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,16 @@ class Memory:
     first: NDArray[np.bool_]
     minor: NDArray[np.bool_]
     weight: NDArray[np.float32]
-    _words: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+    _pitches: NDArray[np.int16] = field(init=False, repr=False, compare=False)  # [M, 4], of the first frames
+    _words: NDArray[np.int64] = field(init=False, repr=False, compare=False)  # [M], what the melody does in the beat
+    _last: NDArray[np.bool_] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        last = np.append(self.first[1:], True)[: len(self.first)]
         melody = np.ascontiguousarray(self.frames[:, :, 0]).reshape(-1)
-        object.__setattr__(self, "_words", _words(melody, self._last))
-
-    @property
-    def _last(self) -> NDArray[np.bool_]:
-        return np.append(self.first[1:], True)[: len(self.first)]
+        object.__setattr__(self, "_pitches", self.frames[:, 0].astype(np.int16))
+        object.__setattr__(self, "_words", _words(melody, last))
+        object.__setattr__(self, "_last", last)
 
     @classmethod
     def of(cls, pieces: Sequence[Chorale], weight: float = 1.0) -> Memory:
@@ -83,39 +84,41 @@ class Memory:
 
     def runs(self, soprano: NDArray[np.int64], minor: bool, kernel: Kernel) -> NDArray[np.float32]:
         """float32[T / 4, M]: for how many beats, left and right of each, int64[T] runs as the memory's melodies."""
-        mine, theirs = _words(soprano), self._words
-        alike = np.where(mine[:, None, 0] == theirs[None, :, 0], np.float32(kernel.near), np.float32(kernel.miss))
-        alike[mine[:, None, 1] == theirs[None, :, 1]] = 1.0
-        last = self._last
+        pitches, words = soprano[::BEAT].astype(np.int16), _words(soprano)
+        same = pitches[:, None] == self._pitches[:, 0]
+        alike = np.where(same, np.float32(kernel.near), np.float32(kernel.miss))
+        alike[words[:, None] == self._words] = 1.0
+        begins, ends = np.float32(kernel.decay) * ~self.first[1:], np.float32(kernel.decay) * ~self._last[:-1]
         left, right = alike.copy(), alike.copy()
-        decay = np.float32(kernel.decay)
-        for beat in range(1, len(mine)):
-            before = np.where(self.first[1:], 0, left[beat - 1, :-1])
-            left[beat, 1:] *= 1 + decay * before
-        for beat in range(len(mine) - 2, -1, -1):
-            after = np.where(last[:-1], 0, right[beat + 1, 1:])
-            right[beat, :-1] *= 1 + decay * after
-        return np.asarray(left + right - alike - np.float32(kernel.minor) * (self.minor != minor), np.float32)
+        for beat in range(1, len(words)):
+            left[beat, 1:] *= 1 + begins * left[beat - 1, :-1]
+        for beat in range(len(words) - 2, -1, -1):
+            right[beat, :-1] *= 1 + ends * right[beat + 1, 1:]
+        left += right
+        left -= alike
+        left -= np.float32(kernel.minor) * (self.minor != minor)
+        return left
 
     def votes(
         self,
         soprano: NDArray[np.int64],
         minor: bool,
         known: NDArray[np.int64],
-        vocabulary: tokens.ChordVocabulary,
+        chords: NDArray[np.int64],
         kernel: Kernel,
+        n_chords: int,
     ) -> Votes:
-        """What the memory would have sung below int64[T], where ``known`` int64[T / 4, 3] (-2 unknown) is sung."""
+        """What the memory would have sung below int64[T], where ``known`` int64[T / 4, 3] (-2 unknown) is sung.
+
+        ``chords`` int64[M]: the class, of ``n_chords``, of each of the memory's beats.
+        """
         runs = self.runs(soprano, minor, kernel)
-        n = len(runs)
-        voters, weight = self._voters(runs + self._agreement(known, kernel), kernel)
-        sung = tokens.index_of(self.frames[voters, 0])
-        voices = np.zeros((n, 3, N_PITCHES), np.float32)
-        chords = np.zeros((n, len(vocabulary)), np.float32)
-        beat, voter, voice = np.indices((*voters.shape, 3))
-        np.add.at(voices, (beat, voice, sung[..., 1:]), weight[beat, voter])
-        np.add.at(chords, (beat[..., 0], vocabulary.classes(self.frames[voters, 0])), weight)
-        return Votes(voices, chords, runs.max(1))
+        match = runs.max(1)
+        runs += self._agreement(known, kernel)
+        beat, voter, weight = self._voters(runs, kernel)
+        sung = tokens.index_of(self._pitches[voter, 1:].astype(np.int64))
+        voices = np.stack([_counted(beat, sung[:, voice], weight, len(known), N_PITCHES) for voice in range(3)], 1)
+        return Votes(voices, _counted(beat, chords[voter], weight, len(known), n_chords), match)
 
     def moves(
         self, beats: NDArray[np.int64], minor: bool, kernel: Kernel
@@ -124,42 +127,56 @@ class Memory:
         first frames are decided, moving as it moved from its own first frames; and float32[B], the match of each."""
         known = beats[:, 0, 1:]
         runs = self.runs(np.ascontiguousarray(beats[:, :, 0]).reshape(-1), minor, kernel)
-        together = runs + self._agreement(known, kernel)
-        voters, weight = self._voters(together, kernel)
-        begun, after = self.frames[voters, 0, 1:], self.frames[voters, 1:, 1:]
-        moved = np.where((begun[:, :, None] >= 0) & (after >= 0), after - begun[:, :, None], 0)
-        moved = np.where(known[:, None, None] >= 0, known[:, None, None] + moved, tokens.REST)
-        found = np.zeros((len(beats), BEAT - 1, 3, N_PITCHES), np.float32)
-        beat, voter, frame, voice = np.indices(moved.shape)
-        np.add.at(found, (beat, frame, voice, tokens.index_of(moved)), weight[beat, voter])
-        return found, together.max(1)
+        runs += self._agreement(known, kernel)
+        beat, voter, weight = self._voters(runs, kernel)
+        begun, after = self.frames[voter, :1, 1:], self.frames[voter, 1:, 1:]
+        moved = np.where((begun >= 0) & (after >= 0), after - begun, 0)
+        sung = known[beat][:, None]
+        indices = tokens.index_of(np.where(sung >= 0, sung + moved, tokens.REST))
+        found = [
+            _counted(beat, indices[:, frame, voice], weight, len(beats), N_PITCHES)
+            for frame in range(BEAT - 1)
+            for voice in range(3)
+        ]
+        return np.stack(found, 1).reshape(len(beats), BEAT - 1, 3, N_PITCHES), runs.max(1)
 
     def _agreement(self, known: NDArray[np.int64], kernel: Kernel) -> NDArray[np.float32]:
         """float32[B, M]: how many of the ``known`` pitches of a beat, and half of its neighbours', the memory sang."""
-        agreement = np.zeros((len(known), len(self.first)), np.float32)
+        same = np.zeros((len(known), len(self.first)), np.float32)
+        if not (known != tokens.UNKNOWN).any():
+            return same
         for voice in range(3):
-            for beat in np.flatnonzero(known[:, voice] != tokens.UNKNOWN):
-                same = (self.frames[:, 0, voice + 1] == known[beat, voice]) * np.float32(kernel.known)
-                agreement[beat] += same
-                if beat + 1 < len(known):
-                    agreement[beat + 1, 1:] += same[:-1] / 2
-                if beat:
-                    agreement[beat - 1, :-1] += same[1:] / 2
+            same += known[:, voice, None].astype(np.int16) == self._pitches[:, voice + 1]
+        same *= np.float32(kernel.known)
+        agreement = same.copy()
+        agreement[1:, 1:] += same[:-1, :-1] / 2
+        agreement[:-1, :-1] += same[1:, 1:] / 2
         return agreement
 
-    def _voters(self, runs: NDArray[np.float32], kernel: Kernel) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The beats int64[B, voters] that vote, and float32[B, voters] with what weight, 1 in all."""
-        strength = kernel.sharp * runs + self.weight
-        kept = min(kernel.voters, runs.shape[1])
-        voters = np.argpartition(-strength, kept - 1, axis=1)[:, :kept]
-        weight = np.exp(np.take_along_axis(strength, voters, 1) - strength.max(1, keepdims=True))
-        return voters, weight / weight.sum(1, keepdims=True)
+    def _voters(
+        self, runs: NDArray[np.float32], kernel: Kernel
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Who votes: of each vote, the beat, the memory's beat and its weight; a beat's weights are 1 in all."""
+        strength = np.float32(kernel.sharp) * runs
+        strength += self.weight
+        most = strength.max(1, keepdims=True)
+        beat, voter = np.nonzero(strength > most - np.float32(kernel.faint))
+        weight = np.exp((strength[beat, voter] - most[beat, 0]).astype(float))
+        return beat, voter, weight / np.bincount(beat, weight, len(runs))[beat]
+
+
+def _counted(
+    beat: NDArray[np.int64], classes: NDArray[np.int64], weight: NDArray[np.float64], beats: int, n: int
+) -> NDArray[np.float32]:
+    """float32[beats, n]: the votes' weights for each class."""
+    counted = np.bincount(beat * n + classes, weight, beats * n)
+    return counted.reshape(beats, n).astype(np.float32)
 
 
 def _words(soprano: NDArray[np.int64], last: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-    """int64[T / 4, 2]: a beat's first pitch, and a number for all that the beat holds and how long its note lasts."""
+    """int64[T / 4]: a number for all that a beat of the melody holds and how long its note lasts."""
     beats = soprano.reshape(-1, BEAT)
     whole = np.minimum(lengths(soprano, last), _LONG)
     for frame in range(BEAT):
         whole = whole * 256 + beats[:, frame] + 2
-    return np.stack([beats[:, 0], whole], 1)
+    return whole
