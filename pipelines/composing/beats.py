@@ -81,10 +81,9 @@ def beats_of(piece: Piece, notes: Sequence[Note]) -> Beats:
         if position >= end:
             break
     end_tick = round(position) if rows else 0
-    following = [*(row[0] for row in rows[1:]), end_tick]
-    real = [
-        row for row, after in zip(rows, following, strict=True) if after > row[0]
-    ]  # a tick can be longer than a beat
+    following = [row[0] for row in rows[1:]] + [end_tick]
+    # At few ticks a quarter several beats can fall on one tick: the last of them stays.
+    real = [row for row, after in zip(rows, following, strict=False) if after > row[0]]
     return Beats(
         np.array([*(row[0] for row in real), end_tick], dtype=np.int64),
         np.array([row[1] for row in real], dtype=np.int8),
