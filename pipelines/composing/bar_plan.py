@@ -97,8 +97,8 @@ def plan(melody: Melody, sections: Sequence[Section], density: float, energy: fl
 
 
 def stretches(melody: Melody, bars: Sequence[PlannedBar], given: Sequence[ChordSpan] = ()) -> tuple[Stretch, ...]:
-    """Where a chord may begin: each bar and each of its groups, the middle of a 4/4, the last beat of a 3/4 or 2/4, each
-    half of a 2/2 or 3/2; and where a given chord begins or ends. The pick-up has none."""
+    """Where a chord may begin: each bar and each of its groups, the middle of a 4/4, the last beat of a 3/4 or 2/4, and
+    each half of a 2/2 or 3/2; and where a given chord begins or ends. The pick-up has none."""
     fixed = {tick for span in given for tick in (span.start, span.end)}
     cuts: list[tuple[int, int, int, PlannedBar]] = []
     for bar in bars:
@@ -217,8 +217,12 @@ def _sung(note: Note, following: Note | None, start: int, end: int, bar: Planned
     length = (min(note.end, end) - max(note.start, start)) / quarter
     interval = 0 if following is None else abs(following.pitch - note.pitch)
     tolerance = quarter / 8  # a hand's note comes a little early or late
+    beat = 4 / bar.denominator
     late = (note.start - bar.start) % quarter
     syncopated = tolerance < late < quarter - tolerance and length >= 0.75  # a long note struck early or late
-    strong = note.start <= start + tolerance or (syncopated and bar.denominator <= 4)
+    if note.start <= start + tolerance or (syncopated and bar.denominator <= 4):
+        strength = 1.0
+    else:
+        strength = 0.5 if length >= beat - 0.1 and bar.denominator <= 4 else 0.0
     weight = min(length, 2.0) * (1.25 if note.start <= bar.start + tolerance else 1.0)
-    return SungNote((note.pitch - melody.key.key.tonic) % 12, weight, strong, 0 < interval <= 2)
+    return SungNote((note.pitch - melody.key.key.tonic) % 12, weight, strength, 0 < interval <= 2)

@@ -25,7 +25,7 @@ class SungNote:
 
     degree: int  # pitch class above the tonic
     weight: float
-    strong: bool  # begins on a strong beat, or sounds on from before it
+    strength: float  # 1 begins on a strong beat or sounds on from before it, 0.5 fills another beat, 0 off the beat
     by_step: bool  # goes on to its neighbour
 
 
@@ -48,12 +48,13 @@ class HarmonyWeights:
     """``change``: probability of a new chord at a slot of level 0, 1, 2. The others are nats."""
 
     change: tuple[float, float, float] = (0.03, 0.25, 0.8)
-    melody: float = 1.0  # of the notes' log-probabilities
+    melody: float = 1.3  # of the notes' log-probabilities
     foreign: float = 0.9  # against each tone of a chord that the melody around contradicts
     home: float = 3.0  # the tonic in the first slot
     cadence: float = 0.8  # tonic or dominant at the end of a phrase
     ending: float = 6.0  # the tonic in the last slot, if the last note belongs to it
     rarity: float = 0.35  # of the log-probability that a function has in the chorales
+    parallels: float = 1.5  # against the melody and the roots going on from one octave, or fifth, to the next
     secondary: float = 1.0  # against dominants of other degrees than the tonic: chorales have them more than songs
 
 
@@ -106,8 +107,8 @@ def scores(slots: Sequence[Slot], minor: bool, weights: HarmonyWeights = CHOSEN)
             quality = QUALITIES.index(state.quality)
             for note in slot.notes:
                 interval = (note.degree - state.offset) % 12
-                told = table[quality, int(note.strong), int(note.by_step), interval]
-                found[place, column] += weights.melody * note.weight * told
+                off, on = table[quality, :, int(note.by_step), interval]
+                found[place, column] += weights.melody * note.weight * (off + note.strength * (on - off))
             found[place, column] -= weights.foreign * _foreign(state, profiles[place])
         if slot.cadence:
             found[place] += weights.cadence * np.array([state.offset in (0, 7) for state in vocabulary])
@@ -117,17 +118,32 @@ def scores(slots: Sequence[Slot], minor: bool, weights: HarmonyWeights = CHOSEN)
     return found
 
 
+def parallels(slots: Sequence[Slot], minor: bool) -> NDArray[np.float64]:
+    """float64[n, N_STATES, N_STATES], 1 where the step to a slot takes the melody and the chords' roots from one octave
+    or fifth to another, 0 elsewhere."""
+    offsets = np.array([state.offset for state in states(minor)])
+    sung = np.array([slot.notes[0].degree if slot.notes else -1 for slot in slots], np.int64)
+    found = np.zeros((len(slots), N_STATES, N_STATES))
+    above = (sung[:, None] - offsets) % 12
+    for place in range(1, len(slots)):
+        if min(sung[place], sung[place - 1]) >= 0 and sung[place] != sung[place - 1]:
+            before, after = above[place - 1][:, None], above[place][None, :]
+            found[place] = (before == after) & np.isin(after, (0, 7)) & (offsets[:, None] != offsets)
+    return found
+
+
 def decode(
     observed: NDArray[np.float64],
     levels: NDArray[np.int64],
     transitions: NDArray[np.float64],
     given: NDArray[np.int64] | None = None,
     change: tuple[float, float, float] = CHOSEN.change,
+    against: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int64]:
     """int64[n]: the likeliest states (Viterbi) for ``observed`` float64[n, N_STATES] and ``transitions`` in nats.
 
     ``levels`` int64[n] say how easily the chord changes (``change``); ``given`` int64[n] holds states that must be,
-    FREE elsewhere.
+    FREE elsewhere. ``against`` float64[n, N_STATES, N_STATES] is taken off the step that leads to a slot.
     """
     count = len(observed)
     if not count:
@@ -143,6 +159,8 @@ def decode(
     for place in range(1, count):
         level = levels[place]
         ways = best[:, None] + np.where(diagonal, stay[level], move[level] + transitions)
+        if against is not None:
+            ways = ways - against[place]
         came[place] = ways.argmax(axis=0)
         best = ways.max(axis=0) + allowed[place]
     path = np.empty(count, np.int64)
@@ -172,7 +190,8 @@ def progressions(
     observed = scores(slots, minor, weights)
     levels = np.array([slot.level for slot in slots], np.int64)
     moves = transitions.log_probabilities(minor)
-    found = [decode(observed, levels, moves, given, weights.change)]
+    against = weights.parallels * parallels(slots, minor)
+    found = [decode(observed, levels, moves, given, weights.change, against)]
     if not slots:
         return found
     kinds = {likeness: place for place, likeness in enumerate(dict.fromkeys(slot.likeness for slot in slots))}
@@ -187,7 +206,9 @@ def progressions(
         if len(found) >= candidates:
             break
         noise = temperature * _NOISE * rng.gumbel(size=(len(kinds), N_STATES))
-        path = decode(observed + unfit + (noise - dearer * used)[kind_of], levels, moves, given, weights.change)
+        path = decode(
+            observed + unfit + (noise - dearer * used)[kind_of], levels, moves, given, weights.change, against
+        )
         if all((path != other).mean() >= _DIFFERENT for other in found):
             found.append(path)
             used[kind_of, path] += 1

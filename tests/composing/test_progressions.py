@@ -40,7 +40,7 @@ def corpus() -> Corpus:
 
 def tune(*degrees: int, level: int = 2) -> list[Slot]:
     """A bar for each degree, which is held."""
-    return [Slot((SungNote(degree, 2.0, True, False),), level, degree) for degree in degrees]
+    return [Slot((SungNote(degree, 2.0, 1.0, False),), level, degree) for degree in degrees]
 
 
 def test_the_shipped_counts_are_what_the_command_makes(corpus: Corpus, tmp_path) -> None:
