@@ -39,7 +39,7 @@ class Kernel:
     sharp: float = 0.7  # a vote is exp(sharp * run)
     known: float = 1.5  # what a known pitch that agrees is worth, in beats
     minor: float = 2.0  # taken off a run, in beats, when the modes differ
-    faint: float = 7.0  # votes of less than exp(-faint) of the strongest are not counted
+    voters: int = 48  # how many vote for a beat
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class Memory:
     _pitches: NDArray[np.int16] = field(init=False, repr=False, compare=False)  # [M, 4], of the first frames
     _words: NDArray[np.int64] = field(init=False, repr=False, compare=False)  # [M], what the melody does in the beat
     _last: NDArray[np.bool_] = field(init=False, repr=False, compare=False)
+    _by_pitch: dict[int, NDArray[np.int64]] = field(init=False, repr=False, compare=False)  # which beats begin on it
+    _everywhere: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         last = np.append(self.first[1:], True)[: len(self.first)]
@@ -61,6 +63,9 @@ class Memory:
         object.__setattr__(self, "_pitches", self.frames[:, 0].astype(np.int16))
         object.__setattr__(self, "_words", _words(melody, last))
         object.__setattr__(self, "_last", last)
+        sung = self._pitches[:, 0]
+        object.__setattr__(self, "_by_pitch", {int(pitch): np.flatnonzero(sung == pitch) for pitch in np.unique(sung)})
+        object.__setattr__(self, "_everywhere", np.arange(len(self.first)))
 
     @classmethod
     def of(cls, pieces: Sequence[Chorale], weight: float = 1.0) -> Memory:
@@ -115,7 +120,7 @@ class Memory:
         runs = self.runs(soprano, minor, kernel)
         match = runs.max(1)
         runs += self._agreement(known, kernel)
-        beat, voter, weight = self._voters(runs, kernel)
+        beat, voter, weight = self._voters(soprano[::BEAT], runs, kernel)
         sung = tokens.index_of(self._pitches[voter, 1:].astype(np.int64))
         voices = np.stack([_counted(beat, sung[:, voice], weight, len(known), N_PITCHES) for voice in range(3)], 1)
         return Votes(voices, _counted(beat, chords[voter], weight, len(known), n_chords), match)
@@ -128,7 +133,7 @@ class Memory:
         known = beats[:, 0, 1:]
         runs = self.runs(np.ascontiguousarray(beats[:, :, 0]).reshape(-1), minor, kernel)
         runs += self._agreement(known, kernel)
-        beat, voter, weight = self._voters(runs, kernel)
+        beat, voter, weight = self._voters(beats[:, 0, 0], runs, kernel)
         begun, after = self.frames[voter, :1, 1:], self.frames[voter, 1:, 1:]
         moved = np.where((begun >= 0) & (after >= 0), after - begun, 0)
         sung = known[beat][:, None]
@@ -154,15 +159,24 @@ class Memory:
         return agreement
 
     def _voters(
-        self, runs: NDArray[np.float32], kernel: Kernel
+        self, pitches: NDArray[np.int64], runs: NDArray[np.float32], kernel: Kernel
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Who votes: of each vote, the beat, the memory's beat and its weight; a beat's weights are 1 in all."""
-        strength = np.float32(kernel.sharp) * runs
-        strength += self.weight
-        most = strength.max(1, keepdims=True)
-        beat, voter = np.nonzero(strength > most - np.float32(kernel.faint))
-        weight = np.exp((strength[beat, voter] - most[beat, 0]).astype(float))
-        return beat, voter, weight / np.bincount(beat, weight, len(runs))[beat]
+        """Who votes: of each vote, the beat, the memory's beat and its weight; a beat's weights are 1 in all.
+
+        Beats of another first pitch than those of ``pitches`` int64[B] are not asked, unless there is no other.
+        """
+        beats, voters, weights = [], [], []
+        for beat, pitch in enumerate(pitches):
+            asked = self._by_pitch.get(int(pitch), self._everywhere)
+            strength = np.float32(kernel.sharp) * runs[beat, asked] + self.weight[asked]
+            if len(asked) > kernel.voters:
+                kept = np.argpartition(strength, -kernel.voters)[-kernel.voters :]
+                asked, strength = asked[kept], strength[kept]
+            weight = np.exp((strength - strength.max()).astype(float))
+            beats.append(np.full(len(asked), beat))
+            voters.append(asked)
+            weights.append(weight / weight.sum())
+        return np.concatenate(beats), np.concatenate(voters), np.concatenate(weights)
 
 
 def _counted(
