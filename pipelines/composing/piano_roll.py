@@ -40,7 +40,7 @@ LANES: tuple[tuple[str, frozenset[int]], ...] = (
     ("hi-hat", frozenset({42, 44, 46})),
     ("cymbals", frozenset({49, 51, 52, 53, 55, 57, 59})),
 )
-OTHER_DRUMS = "others"
+OTHER_DRUMS = "shaken"  # shakers, tambourines, hands, blocks
 _LANE = 13  # px
 _BLACK = {1, 3, 6, 8, 10}
 

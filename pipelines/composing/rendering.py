@@ -30,8 +30,8 @@ _TUNED_AT = 90  # velocity at which the instruments' loudness is made even
 
 # dB of each role against the melody, for an instrument of equal loudness; drums are measured at their strokes.
 _LEVEL: dict[Role, float] = {
-    "melody": 0, "alto": -3.5, "tenor": -3.5, "bass": -2.5, "chords": -8, "pad": -10, "arpeggio": -8, "drums": -5,
-    "other": -6,
+    "melody": 0, "alto": -2.5, "tenor": -2.5, "bass": -1.5, "chords": -6, "pad": -8.5, "arpeggio": -6.5, "drums": -2.5,
+    "other": -5,
 }  # fmt: skip
 _PAN: dict[Role, float] = {"alto": -0.25, "tenor": 0.25, "chords": -0.2, "arpeggio": 0.3}
 _ROOM: dict[Role, float] = {"bass": 0.05, "drums": 0.10, "pad": 0.28, "alto": 0.3, "tenor": 0.3}  # share of the sound
