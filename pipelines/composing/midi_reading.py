@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.composing.chords import parse_chord
 from pipelines.composing.midi_events import File, Track, walk
-from pipelines.composing.piece import Key, KeyChange, Marker, Metre, Note, Part, Piece, Tempo
+from pipelines.composing.piece import ChordSpan, Key, KeyChange, Marker, Metre, Note, Part, Piece, Tempo
 from pipelines.errors import BadInput
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ DRUM_CHANNEL = 9
 DEFAULT_QUARTER_US = 500_000
 SLOWEST_DENOMINATOR = 64
 TEXT_LENGTH = 200
-_TEMPO, _METRE, _KEY, _MARKER, _NAME, _INSTRUMENT = 0x51, 0x58, 0x59, 0x06, 0x03, 0x04
+MOST_CHORDS = 20_000
+NO_CHORD = "N.C."
+_TEMPO, _METRE, _KEY, _MARKER, _NAME, _INSTRUMENT, _TEXT = 0x51, 0x58, 0x59, 0x06, 0x03, 0x04, 0x01
 
 
 def read(path: StrPath) -> Piece:
@@ -44,9 +47,9 @@ def parse(data: bytes, name: str) -> Piece:
     Notes of one pitch that overlap on a channel are ended in the order in which they began. A note that is never let go
     ends where its channel's next note begins, else with its track. A note of no length gets one tick. A track that
     plays on several channels gives a part for each; channel 10 plays drums. The program is the one in force at a part's
-    first note. Tempos of 0, metres and keys that do not exist are passed over; a file without them has 120 a minute,
-    4/4, C major. Type 2's patterns sound together. Raises BadInput when events are cut off or impossible: half a melody
-    is not a melody.
+    first note. Texts of a track without notes that are all chord symbols are the piece's chords. Tempos of 0, metres
+    and keys that do not exist are passed over; a file without them has 120 a minute, 4/4, C major. Type 2's patterns
+    sound together. Raises BadInput when events are cut off or impossible: half a melody is not a melody.
     """
     if len(data) > MOST_BYTES:
         raise BadInput(name, f"is larger than {MOST_BYTES // 2**20} MB", "give a MIDI file of one piece")
@@ -68,6 +71,7 @@ def parse(data: bytes, name: str) -> Piece:
         keys=_keys(events),
         parts=tuple(_parts(file)),
         markers=tuple(Marker(tick, text) for tick, kind, body in events if kind == _MARKER and (text := decoded(body))),
+        chords=_chords(file, length),
     )
 
 
@@ -98,6 +102,23 @@ def _keys(events: Iterable[Event]) -> tuple[KeyChange, ...]:
             if abs(fifths) <= 7:
                 at[tick] = Key((fifths * 7 + (9 if body[1] else 0)) % 12, bool(body[1]))
     return tuple(KeyChange(tick, key) for tick, key in at.items())
+
+
+def _chords(file: File, length: int) -> tuple[ChordSpan, ...]:
+    """The chord symbols of the first track without notes whose texts are all such (or N.C., where none sounds)."""
+    for track in file.tracks:
+        texts = [(tick, decoded(body)) for tick, kind, body in track.meta if kind == _TEXT]
+        if track.notes or not 0 < len(texts) <= MOST_CHORDS:
+            continue
+        try:
+            chords = [(tick, None if text == NO_CHORD else parse_chord(text)) for tick, text in texts]
+        except BadInput:  # words, not chords
+            continue
+        ends = [*(tick for tick, _ in chords[1:]), length]
+        return tuple(
+            ChordSpan(tick, end, chord) for (tick, chord), end in zip(chords, ends, strict=True) if chord and end > tick
+        )
+    return ()
 
 
 def _parts(file: File) -> Iterable[Part]:

@@ -10,6 +10,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.composing.midi_reading import NO_CHORD
 from pipelines.composing.piece import Part, Piece
 from pipelines.errors import BadInput
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 DRUM_CHANNEL = 9
 PITCHED_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
-NO_CHORD = "N.C."
 _LONGEST_DELTA = 0x0FFFFFFF
 _META_TEXT, _META_NAME, _META_MARKER, _META_END, _META_TEMPO, _META_METRE, _META_KEY = (
     *(0x01, 0x03, 0x06),

@@ -131,6 +131,15 @@ def test_maps_that_make_no_sense_are_passed_over() -> None:
     )
 
 
+def test_texts_that_are_no_chord_symbols_are_words() -> None:
+    played = b"\x00\x90\x3c\x40\x60\x3c\x00" + END
+    chords = b"\x00\xff\x01\x02Am\x30\xff\x01\x04N.C."
+    words = b"\x00\xff\x01\x02Am\x30\xff\x01\x05by me"
+    assert [span.end for span in parse(midi(chords + END, played), "x.mid").chords] == [48]
+    assert parse(midi(words + END, played), "x.mid").chords == ()
+    assert parse(midi(b"\x00\xff\x01\x02Am" + played), "x.mid").chords == ()
+
+
 def test_what_is_around_the_tracks_does_not_matter() -> None:
     plain = b"\x00\x90\x3c\x40\x60\x3c\x00"
     ended = midi(plain + END)

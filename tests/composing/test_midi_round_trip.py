@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.composing.chords import parse_chord
 from pipelines.composing.midi_reading import parse, read
 from pipelines.composing.midi_writing import to_bytes, write
-from pipelines.composing.piece import Key, KeyChange, Marker, Metre, Note, Part, Piece, Tempo
+from pipelines.composing.piece import ChordSpan, Key, KeyChange, Marker, Metre, Note, Part, Piece, Tempo
 from tests.composing.tunes import FOLDER, TUNES
 
 
@@ -40,6 +42,9 @@ def pieces(draw: st.DrawFn) -> Piece:
         drums = number == 3
         parts.append(Part(draw(name), "drums" if drums else "other", notes, draw(st.integers(0, 127))))
     parts = [part for part in parts if part.notes]
+    symbols = st.sampled_from(["C", "Am7", "D/F#", "Bbmaj7", "Gsus4", "F#dim"])
+    edges = sorted(draw(st.sets(st.integers(0, 6000), max_size=6)))
+    spans = [ChordSpan(*ends, parse_chord(draw(symbols))) for ends in pairwise(edges) if draw(st.booleans())]
 
     def ticks() -> list[int]:
         return [0, *sorted(draw(st.sets(st.integers(1, 6000), max_size=4)))]
@@ -54,6 +59,7 @@ def pieces(draw: st.DrawFn) -> Piece:
         keys=tuple(KeyChange(tick, Key(draw(st.integers(0, 11)), draw(st.booleans()))) for tick in ticks()),
         parts=tuple(parts),
         markers=tuple(Marker(tick, draw(name)) for tick in ticks()),
+        chords=tuple(spans),
     )
 
 
