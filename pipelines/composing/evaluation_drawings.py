@@ -129,7 +129,7 @@ def scatter(judged: Mapping[str, Any], candidate: str = NAME) -> Scatter | None:
     most = max(0.2, math.ceil(10 * max([*ours, *theirs])) / 10)
 
     def at(value: float) -> float:
-        return round(value / most * (_SIDE - _LEFT - _EDGE), 1)
+        return float(round(value / most * (_SIDE - _LEFT - _EDGE), 1))
 
     dots = [
         (_LEFT + at(x), _SIDE - _LEFT - at(y), bool(apart), f"Piece {number}: {y:.3f}, {x:.3f} by the other")
