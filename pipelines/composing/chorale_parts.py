@@ -6,7 +6,7 @@ The model and its constraints are chorale.py's; ranking the candidates, ranking.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,8 @@ from pipelines.composing import chords, measures
 from pipelines.composing.grid import Grid
 from pipelines.composing.keeping import Kept
 from pipelines.composing.melody import Melody
-from pipelines.composing.piece import Chord, ChordSpan, Note, Part, Piece, Role
+from pipelines.composing.piece import Chord, ChordSpan, Key, Note, Part, Piece, Role
+from pipelines.composing.tokens import UNKNOWN
 from pipelines.composing.wishes import VOICES, Wishes
 
 if TYPE_CHECKING:
@@ -28,7 +29,47 @@ if TYPE_CHECKING:
 CHOIR = 52  # General MIDI, from 0
 _SUSTAINED = (*range(8), *range(16, 24), *range(40, 56))  # instruments that can play all four voices
 _SOFTER: dict[Role, int] = {"alto": 14, "tenor": 14, "bass": 8}  # than the melody, in velocity
+WINDOW, BEHIND, AHEAD = 512, 8, 8  # beats
+TEMPERATURE = 0.45  # of drawn candidates: at 1 some chords are far-fetched; so, they differ in half of the beats
 OWN_VOTES = 4.0  # what a passage of the composer's own counts in the model's memory, where one of Bach's is 1
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What chorale.harmonize is asked: arrays of 4 frames a beat, ``given`` and ``level`` a beat."""
+
+    soprano: NDArray[np.int64]
+    struck: NDArray[np.bool_]
+    level: NDArray[np.int8]
+    key: Key
+    locked: NDArray[np.int64] | None
+    given: Sequence[Chord | None]
+    model: Harmonizer
+
+    def harmonize(
+        self, first: int, end: int, sung: NDArray[np.int64] | None, candidates: int, seed: int
+    ) -> list[Voiced]:
+        """Of the beats from ``first`` to before ``end``; ``sung`` int64[n, 4]: how the first frames of them are set."""
+        from pipelines.composing import chorale
+
+        frames = slice(4 * first, 4 * end)
+        locked = None if self.locked is None else self.locked[frames].copy()
+        if sung is not None:
+            locked = np.full((4 * (end - first), 4), UNKNOWN, np.int64) if locked is None else locked
+            locked[: len(sung)] = sung
+        given = self.given[first:end]
+        return chorale.harmonize(
+            self.soprano[frames],
+            onsets=self.struck[frames],
+            level=self.level[first:end],
+            key=self.key,
+            locked=locked,
+            chords=given if any(given) else None,
+            candidates=candidates,
+            seed=seed,
+            temperature=TEMPERATURE,
+            harmonizer=self.model,
+        )
 
 
 def drafts(
@@ -40,7 +81,6 @@ def drafts(
     style: PersonalStyle | None,
 ) -> tuple[list[Draft], str]:
     """As many candidates as were asked for, not ranked, and what made them."""
-    from pipelines.composing import chorale
     from pipelines.composing.arranging import Draft
 
     grid, key, roles = found.grid, found.key.key, VOICES["chorale"]
@@ -50,23 +90,48 @@ def drafts(
     fixed = np.zeros((grid.n_frames, 4), bool)
     if stays is not None:
         locked, fixed = stays.frames(grid, roles)
-    made = chorale.harmonize(
-        soprano,
-        onsets=struck,
-        level=grid.level,
-        key=key,
-        locked=locked,
-        chords=[chords.chord_at(wishes.chords, int(tick)) for tick in grid.beat_ticks[:-1]] if wishes.chords else None,
-        candidates=wishes.candidates,
-        seed=wishes.seed,
-        harmonizer=model,
-    )
+    given = [chords.chord_at(wishes.chords, int(tick)) for tick in grid.beat_ticks[:-1]]
+    task = Task(soprano, struck, grid.level, key, locked, given, model)
     offered = []
-    for voiced in made:
+    for voiced in in_windows(task, wishes.candidates, wishes.seed):
         piece = _piece(found, base, wishes, voiced, stays, fixed)
         told = measures.of_chorale(voiced.pitches, voiced.onsets, key) | {"likelihood": voiced.log_likelihood}
         offered.append(Draft(piece, told, wishes.seed))
     return offered, f"harmonizer {model.version}"
+
+
+def in_windows(task: Task, candidates: int, seed: int) -> list[Voiced]:
+    """Settings of the whole melody. A long one is set window by window, each going on from the voices before it and
+    looking a little ahead, since the model compares every beat with all that it remembers: memory is bounded so."""
+    n_beats = len(task.level)
+    if n_beats <= WINDOW + AHEAD:
+        return task.harmonize(0, n_beats, None, candidates, seed)
+    begun = task.harmonize(0, WINDOW + AHEAD, None, candidates, seed)
+    return [_gone_on(task, voiced, number, seed) for number, voiced in enumerate(begun)]
+
+
+def _gone_on(task: Task, first: Voiced, number: int, seed: int) -> Voiced:
+    """The rest of the melody for a candidate of its first window: the best settings for the first candidate, drawn ones
+    for the others."""
+    n_beats = len(task.level)
+    pitches, onsets, names = [first.pitches[: 4 * WINDOW]], [first.onsets[: 4 * WINDOW]], [*first.chords[:WINDOW]]
+    nats = [first.log_likelihood * WINDOW]
+    for start in range(WINDOW, n_beats, WINDOW):
+        sung = np.concatenate(pitches)[4 * (start - BEHIND) :]
+        end, kept = min(n_beats, start + WINDOW + AHEAD), min(WINDOW, n_beats - start)
+        made = task.harmonize(start - BEHIND, end, sung, min(2, 1 + number), seed + number)[-1]
+        here = slice(4 * BEHIND, 4 * (BEHIND + kept))
+        pitches.append(made.pitches[here])
+        onsets.append(made.onsets[here])
+        names += made.chords[BEHIND : BEHIND + kept]
+        nats.append(made.log_likelihood * kept)
+    return replace(
+        first,
+        pitches=np.concatenate(pitches),
+        onsets=np.concatenate(onsets),
+        log_likelihood=sum(nats) / n_beats,
+        chords=tuple(names),
+    )
 
 
 def shipped() -> Harmonizer:
@@ -79,7 +144,6 @@ def with_style(harmonizer: Harmonizer, style: PersonalStyle | None) -> Harmonize
     """The model with the composer's four-part pieces in its memory; itself when there are none."""
     from pipelines.composing.corpus import chorale
     from pipelines.composing.memory import Memory
-    from pipelines.composing.piece import Key
 
     if style is None or not style.chorales:
         return harmonizer

@@ -22,8 +22,9 @@ NOTABLE = 0.35  # spreads by which a candidate must lead the next one for it to 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """``spread``: about the standard deviation among candidates for one melody. ``weight``: of the house's rating, for
-    one spread more. ``most``, ``least``: what is said of the candidate that has the most, or the least, of it."""
+    """``spread``: about the standard deviation among six candidates for one melody, over the sample's tunes (where that
+    is next to nothing: what is heard). ``weight``: of the house's rating, for one spread more. ``most``, ``least``: what
+    is said of the candidate that has the most, or the least, of it."""
 
     spread: float
     weight: float
@@ -33,30 +34,30 @@ class Measure:
 
 MEASURES: Mapping[Style, Mapping[str, Measure]] = {
     "chorale": {
-        "likelihood": Measure(0.05, 1.0, "most like Bach in the model's eyes"),
+        "likelihood": Measure(0.06, 1.0, "most like Bach in the model's eyes"),
         "parallels": Measure(1.0, -1.0),
-        "bass_motion": Measure(0.35, -0.2, "boldest bass", "smoothest bass"),
-        "inner_motion": Measure(0.2, -0.3, None, "smoothest inner voices"),
-        "contrary": Measure(0.08, 0.3, "most contrary motion between the outer voices"),
-        "suspensions": Measure(0.5, 0.3, "most suspensions"),
-        "passing": Measure(1.5, 0.1, "most movement inside the beats", "calmest inner movement"),
-        "variety": Measure(1.5, 0.1, "most varied harmony", "plainest harmony"),
-        "tension": Measure(0.05, 0.0, "most sevenths", "purest triads"),
+        "bass_motion": Measure(0.55, -0.2, "boldest bass", "smoothest bass"),
+        "inner_motion": Measure(0.25, -0.3, None, "smoothest inner voices"),
+        "contrary": Measure(0.07, 0.3, "most contrary motion between the outer voices"),
+        "suspensions": Measure(0.3, 0.3, "most suspensions"),
+        "passing": Measure(0.6, 0.1, "most movement inside the beats", "calmest inner movement"),
+        "variety": Measure(1.1, 0.1, "most varied harmony", "plainest harmony"),
+        "tension": Measure(0.03, 0.0, "most sevenths", "purest triads"),
         "colour": Measure(0.015, 0.0, "most chromatic", "stays in the key the most"),
-        "spread": Measure(0.7, 0.0, "widest spacing", "closest spacing"),
+        "spread": Measure(0.5, 0.0, "widest spacing", "closest spacing"),
         "cadence": Measure(0.5, 0.5),
     },
     "pop": {
         "fit": Measure(0.05, 0.8, "its chords fit the melody's strong beats best"),
-        "clashes": Measure(0.03, -0.6),
-        "bass_motion": Measure(0.6, -0.2, "boldest bass", "smoothest bass"),
-        "variety": Measure(0.8, 0.1, "most varied harmony", "plainest harmony"),
-        "rhythm": Measure(0.2, -0.1, "harmony moves fastest", "harmony moves slowest"),
-        "tension": Measure(0.1, 0.0, "richest chords", "plainest triads"),
-        "colour": Measure(0.03, 0.0, "most borrowed notes", "stays in the key the most"),
-        "busy": Measure(0.3, 0.0, "busiest accompaniment", "sparsest accompaniment"),
-        "usual": Measure(0.25, 0.5, "most familiar progression", "most surprising progression"),
-        "suited": Measure(0.5, 0.5),
+        "clashes": Measure(0.02, -0.6),
+        "bass_motion": Measure(1.1, -0.2, "boldest bass", "smoothest bass"),
+        "variety": Measure(1.0, 0.1, "most varied harmony", "plainest harmony"),
+        "rhythm": Measure(0.13, -0.1, "harmony moves fastest", "harmony moves slowest"),
+        "tension": Measure(0.12, 0.0, "richest chords", "plainest triads"),
+        "colour": Measure(0.015, 0.0, "most borrowed notes", "stays in the key the most"),
+        "busy": Measure(0.8, 0.0, "busiest accompaniment", "sparsest accompaniment"),
+        "usual": Measure(0.27, 0.5, "most familiar progression", "most surprising progression"),
+        "suited": Measure(0.4, 0.5),
         "cadence": Measure(0.5, 0.5),
     },
 }

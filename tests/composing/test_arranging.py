@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.composing import midi_reading, midi_writing
+from pipelines.composing import chorale_parts, midi_reading, midi_writing
 from pipelines.composing.arranging import Arranged, arrange
 from pipelines.composing.bar_plan import Section
 from pipelines.composing.chords import chord_at, parse_chord
@@ -236,10 +236,23 @@ def test_ten_thousand_notes(style: Style) -> None:
     rng = np.random.default_rng(2)
     scale = np.array([60, 62, 64, 65, 67, 69, 71, 72, 74, 76])
     walk = np.clip(np.cumsum(rng.integers(-2, 3, 10_000)), 0, 10**9) % 10
-    source = melody_of([int(pitch) for pitch in scale[walk]], 240)
+    source = melody_of([int(pitch) for pitch in scale[walk]], 120)
     made = arrange(source, Wishes(style=style))
     assert made.candidates[0].piece.parts[0].notes == source.parts[0].notes
     assert len(part(made.candidates[0].piece, "bass")) > 1000
+    assert part(made.candidates[0].piece, "bass")[-1].end >= 9_990 * 120
+
+
+def test_a_long_melody_is_set_in_windows_that_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, wishes = tune("ode_to_joy"), Wishes(candidates=3)
+    whole = arrange(source, wishes)
+    monkeypatch.setattr(chorale_parts, "WINDOW", 16)
+    parted = arrange(source, wishes)
+    sound(parted, source, "chorale")
+    assert len(parted.candidates) == 3
+    for made in (whole, parted):
+        assert max(candidate.measures["parallels"] for candidate in made.candidates) <= 2
+    assert whole.candidates[0].measures["beats"] == parted.candidates[0].measures["beats"]
 
 
 @pytest.mark.parametrize(
