@@ -35,9 +35,8 @@ def voicings(spans: Sequence[ChordSpan], melody: Sequence[Note], spread: bool = 
         return []
     choices = [_choices(_tones(span.chord), spread) for span in spans]
     ceilings = _ceilings(spans, melody)
-    centre = _SPREAD_CENTRE if spread else CENTRE
     costs = [
-        np.array([_cost(one, ceiling, centre) for one in own]) for own, ceiling in zip(choices, ceilings, strict=True)
+        np.array([_cost(one, ceiling, spread) for one in own]) for own, ceiling in zip(choices, ceilings, strict=True)
     ]
     best, came = costs[0], []
     for place in range(1, len(spans)):
@@ -140,14 +139,14 @@ def clear_of(voicing: Voicing, melody: Sequence[Note], start: int, end: int, tic
 
 @lru_cache(maxsize=4096)
 def _choices(classes: tuple[int, ...], spread: bool) -> tuple[Voicing, ...]:
-    """Close positions, and with four tones drop-2; ``spread``: the second tone of each an octave higher instead."""
+    """Close positions, and with four tones drop-2; ``spread``: also with the second tone an octave higher instead."""
     found: set[Voicing] = set()
     for lowest in range(_SPREAD_LOWEST if spread else LOWEST, CENTRE + 8):
         if lowest % 12 not in classes:
             continue
         close = tuple(lowest + interval for interval in sorted((tone - lowest) % 12 for tone in classes))
         opened = tuple(sorted((close[0], *close[2:], close[1] + 12))) if len(close) > 2 else close
-        found.add(opened if spread else close)
+        found |= {opened, close} if spread else {close}
         if not spread and len(close) == 4 and close[2] - 12 >= LOWEST:
             found.add(tuple(sorted((close[0], close[1], close[2] - 12, close[3]))))
     return tuple(sorted(found))
@@ -175,14 +174,22 @@ def _ceilings(spans: Sequence[ChordSpan], melody: Sequence[Note]) -> list[int]:
     return found
 
 
-def _cost(voicing: Voicing, ceiling: int, centre: int) -> float:
+def _cost(voicing: Voicing, ceiling: int, spread: bool) -> float:
     """Semitones, about: above the ceiling, away from the centre, and what growls low or rubs on top."""
     over = max(0, voicing[-1] - ceiling)
     growl = sum(low < _TIGHT_BELOW and high - low < 4 for low, high in pairwise(voicing))
     rub = voicing[-1] - voicing[-2] == 1 if len(voicing) > 1 else False
-    middle = min(centre, ceiling - 5)
+    middle = min(_SPREAD_CENTRE if spread else CENTRE, ceiling - 5)
     wide = max(0, voicing[-1] - voicing[0] - 16)
-    return 3.0 * over + 0.5 * abs(sum(voicing) / len(voicing) - middle) + 3.0 * growl + 3.0 * rub + 0.5 * wide
+    narrow = spread and voicing[-1] - voicing[0] <= 12
+    return (
+        3.0 * over
+        + 4.0 * narrow
+        + 0.5 * abs(sum(voicing) / len(voicing) - middle)
+        + 3.0 * growl
+        + 3.0 * rub
+        + 0.5 * wide
+    )
 
 
 @lru_cache(maxsize=4096)
