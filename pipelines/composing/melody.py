@@ -118,9 +118,9 @@ def _likeness(piece: Piece, part: Part) -> float:
     alone = _alone(part.notes, piece.ticks_per_quarter)
     middle = float(np.median(pitches))
     out_of_range = max(_SINGABLE[0] - middle, middle - _SINGABLE[1], 0.0)
-    span = max(max((note.end for each in piece.parts for note in each.notes), default=1), 1)
-    beats = max(piece.length, span) / piece.ticks_per_quarter
-    busy = min(len(np.unique(starts)) / max(beats, 1.0), 1.0) + min(float((ends - starts).sum()) / span, 1.0)
+    span = max(piece.length, int(ends.max()))
+    beats = max(span / piece.ticks_per_quarter, 1.0)
+    busy = min(len(np.unique(starts)) / beats, 1.0) + min(float((ends - starts).sum()) / span, 1.0)
     variety = min(len(np.unique(pitches)) / 5, 1.0)
     named = 2.5 * bool(_NAMED_MELODY.search(part.name)) - 1.5 * bool(_NAMED_OTHER.search(part.name))
     return named + 2 * alone + busy + variety + (middle - 60) / 24 - out_of_range / 6

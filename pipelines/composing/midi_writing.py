@@ -37,8 +37,9 @@ def to_bytes(piece: Piece) -> bytes:
     """The piece as a file: track 1 holds the maps, the markers and the chord symbols (as text; ``N.C.`` where none
     sounds), then a named track a part with its program.
 
-    Pitched parts take channels 1-9 and 11-16 in order; from the sixteenth on they are reused, each reused channel then
-    carrying the program of the part that set it last (their tracks keep them apart in a DAW). Drums play on channel 10.
+    Pitched parts take channels 1-9 and 11-16 in order; from the sixteenth on all but the first are reused, from the
+    last down, and carry the program of the part that set it last (their tracks keep them apart in a DAW). Drums play on
+    channel 10.
     Reading gives the same notes back, unless a part holds one pitch inside another of that pitch: MIDI cannot tell
     which of the two ends. Raises BadInput for what MIDI cannot say (a pitch of 128, more than 32,767 ticks in a
     quarter).
@@ -56,9 +57,9 @@ def to_bytes(piece: Piece) -> bytes:
 
 
 def channels(piece: Piece) -> list[int]:
-    """The channel, 0..15, that each part plays on."""
-    taken = itertools.cycle(PITCHED_CHANNELS)
-    return [DRUM_CHANNEL if part.drums else next(taken) for part in piece.parts]
+    """The channel, 0..15, that each part plays on; the first pitched part shares its own with nobody."""
+    free = itertools.chain(PITCHED_CHANNELS, itertools.cycle(reversed(PITCHED_CHANNELS[1:])))
+    return [DRUM_CHANNEL if part.drums else next(free) for part in piece.parts]
 
 
 Event = tuple[int, int, bytes]  # tick, its place among the events of that tick, the event's bytes
