@@ -36,6 +36,9 @@ class Policy:
 POLICIES: dict[str, Policy] = {
     # Stems come less often than mixes, and a wrong confidence is seen by the person at once.
     "align_conf": Policy(min_n={5: 20, 25: 60}),
+    # A call is a whole arrangement with all its candidates. It learned from chorales and is asked about all sorts of
+    # melodies: drift is told where a composer's are of another world, not of another style.
+    "harmonizer": Policy(min_n={5: 20, 25: 60}, max_p95_ms=5_000.0, max_psi=1.0, max_ks=0.6, max_moved=1.0),
 }
 
 
