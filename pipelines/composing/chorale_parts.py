@@ -197,12 +197,13 @@ def notes_of(
 
 
 def chord_spans(named: Sequence[Chord], frames: NDArray[np.int64], grid: Grid) -> tuple[ChordSpan, ...]:
-    """A chord a beat as spans, equal neighbours joined; none where nothing sounds."""
+    """A chord a beat as spans, equal neighbours joined; none where nothing sounds, such as before a pick-up."""
     spans: list[ChordSpan] = []
     for beat, chord in enumerate(named):
-        if not (frames[4 * beat : 4 * beat + 4] >= 0).any():
+        heard = np.flatnonzero((frames[4 * beat : 4 * beat + 4] >= 0).any(axis=1))
+        if not heard.size:
             continue
-        start, end = int(grid.beat_ticks[beat]), int(grid.beat_ticks[beat + 1])
+        start, end = grid.tick(4 * beat + int(heard[0])), int(grid.beat_ticks[beat + 1])
         if spans and spans[-1].end == start and spans[-1].chord == chord:
             spans[-1] = replace(spans[-1], end=end)
         else:

@@ -22,9 +22,9 @@ NOTABLE = 0.35  # spreads by which a candidate must lead the next one for it to 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """``spread``: about the standard deviation among six candidates for one melody, over the sample's tunes (where that
-    is next to nothing: what is heard). ``weight``: of the house's rating, for one spread more. ``most``, ``least``: what
-    is said of the candidate that has the most, or the least, of it."""
+    """``spread``: about the standard deviation among six candidates for one melody, over the sample's tunes (what is
+    heard, where that is next to nothing). ``weight``: of the house's rating, for one spread more. ``most``, ``least``:
+    what is said of the candidate that has the most, or the least, of it."""
 
     spread: float
     weight: float

@@ -90,6 +90,8 @@ def record(session: Session, melody: Melody, candidates: Sequence[NewArrangement
             session.flush()
             taken.add(number)
             before[new.object_key] = row
+        elif row.job_id is None and melody.job_id is not None:  # made at the command line first: it stays with the job
+            row.job_id, row.upload_id = melody.job_id, melody.upload_id
         ids.append(row.id)
     return ids, {key for key in gone if key is not None}
 

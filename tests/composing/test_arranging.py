@@ -179,6 +179,13 @@ def test_sections_names_instruments_key_and_markers_are_followed() -> None:
     assert kept.markers == (Marker(0, "Mine"),)
 
 
+def test_chords_of_a_pick_up_begin_with_it() -> None:
+    source = tune("greensleeves")
+    made = arrange(source, Wishes(candidates=1)).candidates[0].piece
+    assert made.chords[0].start == source.parts[0].notes[0].start > 0
+    assert min(note.start for one in made.parts[1:] for note in one.notes) == made.chords[0].start
+
+
 def test_voices_rest_in_a_long_rest_and_sing_under_a_short_one() -> None:
     long, short = [60, 62, 64, 65, *[-1] * 8, 67, 65, 64, 62], [60, 62, 64, 65, -1, 67, 65, 64, 62, 60, 62, 60]
     resting = arrange(melody_of(long)).candidates[0].piece

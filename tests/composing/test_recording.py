@@ -127,9 +127,11 @@ def test_choices_personalise_the_ranking_of_their_composer_alone(
 
 def test_nothing_is_learned_from_choices_that_may_not_be(studio: Studio, candidates: tuple[Candidate, ...]) -> None:
     given = give(studio, "hers", AOI, {"melody-hers.mid": TUNE.read_bytes()}, cached=False)
+    by_hand = record(studio, candidates)
     made = recording.record(
         studio, AOI, candidates, WISHES, content_hash=HASH, name="Amazing Grace", job_id=given.job_id
     )
+    assert made == by_hand and {row.job_id for row in rows(studio)} == {given.job_id}
     with studio.database.session() as session:
         kept = session.execute(select(VaultItem).where(VaultItem.kind == "arrangement")).scalars().all()
         assert {item.object_key for item in kept} == {one.object_key for one in made}
