@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from pipelines.audio.loudness import Loudness, LoudnessMeter
 from pipelines.composing.piece import Part, Piece, Role
 from pipelines.composing.sampler import Sampler
 from pipelines.composing.sf2 import SoundFont
-from pipelines.errors import BadInput
-from pipelines.media.replacing import replacing
+from pipelines.errors import BadInput, Unavailable
+from pipelines.media.replacing import NO_ROOM, replacing
 
 SAMPLE_RATE = 44_100
 TARGET = -18.0  # LUFS: the level at which sketches are compared; a master is mastering's matter
@@ -39,7 +40,7 @@ _ROOM: dict[Role, float] = {"bass": 0.05, "drums": 0.10, "pad": 0.28, "alto": 0.
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    wav: Path
+    wav: Path | None
     preview: Path | None
     seconds: float
     lufs: float
@@ -66,17 +67,22 @@ def render(piece: Piece, font: SoundFont, sample_rate: int = SAMPLE_RATE) -> NDA
 
 
 def write(
-    piece: Piece, wav: Path, font: SoundFont, *, preview: Path | None = None, sample_rate: int = SAMPLE_RATE
+    piece: Piece, wav: Path | None, font: SoundFont, *, preview: Path | None = None, sample_rate: int = SAMPLE_RATE
 ) -> Rendered:
-    """Writes ``wav`` (24 bit) and ``preview`` (by its ending: m4a, mp3, ogg, opus), each whole or not at all.
+    """Writes ``wav`` (24 bit) and ``preview`` (by its ending: m4a, mp3, ogg, opus), each whole or not at all; None is
+    not written.
 
-    Memory does not grow with the piece: it goes through a temporary file beside ``wav``.
+    Memory does not grow with the piece: it goes through a temporary file beside them. Raises BadInput for a piece
+    without notes, Unavailable when there is no room.
     """
     from pipelines.mastering.encoders import encode, format_of
 
-    wav.parent.mkdir(parents=True, exist_ok=True)
+    paths = [path for path in (wav, preview) if path is not None]
+    if not paths:
+        raise ValueError("nothing to write")
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
     meter, n = LoudnessMeter(sample_rate, 2), 0
-    with tempfile.TemporaryFile(dir=wav.parent) as raw:
+    with _room(paths[0]), tempfile.TemporaryFile(dir=paths[0].parent) as raw:
         for block in blocks(piece, font, sample_rate):
             meter.push(block)
             n += block.shape[1]
@@ -89,15 +95,25 @@ def write(
             while data := raw.read(8 * _BLOCK):
                 yield np.ascontiguousarray(np.frombuffer(data, np.float32).reshape(-1, 2).T) * gain
 
-        for path in (wav, preview):
-            if path is not None:
-                form = format_of(path)
-                bit_rate = _PREVIEW_RATE if form.lossy else None
-                with replacing(path, durable=False) as temporary:
-                    encode(again(), temporary, sample_rate, ("FL", "FR"), form, bit_rate=bit_rate)
+        for path in paths:
+            form = format_of(path)
+            bit_rate = _PREVIEW_RATE if form.lossy else None
+            with replacing(path, durable=False) as temporary:
+                encode(again(), temporary, sample_rate, ("FL", "FR"), form, bit_rate=bit_rate)
     level = 20 * float(np.log10(gain))
     return Rendered(wav, preview, n / sample_rate, heard.integrated + level, heard.true_peak + level,
                     piece.seconds(piece.length) <= LONGEST)  # fmt: skip
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[None]:
+    """A full disk as one sentence, for the temporary file, too."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise Unavailable(path, "there is no room left on its disk", retry_after=60) from error
+        raise
 
 
 def blocks(piece: Piece, font: SoundFont, sample_rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]:

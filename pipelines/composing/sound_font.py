@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,9 @@ class Font:
     notice: str
 
     def open(self) -> SoundFont:
-        return SoundFont(self.path)
+        """The font to play with; the same one each time while the file is, so that samples are decoded once."""
+        about = self.path.stat()
+        return _opened(self.path, about.st_mtime_ns, about.st_size)
 
 
 def find(settings: Settings, *, places: tuple[Path, ...] = PLACES) -> Font:
@@ -133,6 +136,11 @@ def _sound(path: Path) -> bool:
     except BadInput:
         return False
     return True
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, changed: int, size: int) -> SoundFont:
+    return SoundFont(path)
 
 
 def _timecents(seconds: float) -> int:

@@ -183,7 +183,7 @@ def test_a_closed_hat_ends_an_open_one(font: SoundFont) -> None:
 def test_a_wav_and_a_preview_are_written(font: SoundFont, tmp_path: Path) -> None:
     song = hand.pop_song(4)
     done = rendering.write(song, tmp_path / "new" / "a.wav", font, preview=tmp_path / "new" / "a.m4a")
-    assert done.preview is not None and done.whole
+    assert done.wav is not None and done.preview is not None and done.whole
     assert done.lufs == pytest.approx(rendering.TARGET, abs=0.1)
     for path in (done.wav, done.preview):
         n = 0
@@ -193,6 +193,8 @@ def test_a_wav_and_a_preview_are_written(font: SoundFont, tmp_path: Path) -> Non
         assert n / RATE == pytest.approx(done.seconds, abs=0.1)
     assert done.preview.stat().st_size < done.wav.stat().st_size / 8
     assert sorted(p.name for p in done.wav.parent.iterdir()) == ["a.m4a", "a.wav"]
+    alone = rendering.write(song, None, font, preview=tmp_path / "alone.ogg")
+    assert alone.wav is None and sum(b.samples.shape[1] for b in stream(tmp_path / "alone.ogg")) > 40_000
 
 
 def test_a_piece_without_notes_is_refused(font: SoundFont) -> None:
