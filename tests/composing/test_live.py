@@ -92,9 +92,7 @@ def test_a_tune_is_accompanied_a_beat_ahead(style: Style, harmonizer: Harmonizer
     assert np.mean(fits) > 0.55
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "sample" / "tunes").glob("*.mid")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", TUNES, ids=lambda path: path.stem)
 def test_the_tunes(path: Path) -> None:
     piece = midi_reading.read(path)
     metre = piece.metres[0]
@@ -126,7 +124,7 @@ def test_nobody_plays_until_somebody_does_and_it_stops_when_they_stop(style: Sty
     player = Accompanist(style=style, harmonizer=harmonizer)
     assert [player.advance(beat) for beat in range(4)] == [None] * 4
     player.note_on(4, 67)
-    commits = [player.advance(4)]
+    commits: list[Committed | None] = [player.advance(4)]
     player.note_off(5, 67)
     commits += [player.advance(beat) for beat in range(5, 30)]
     made = [commit for commit in commits if commit is not None]
