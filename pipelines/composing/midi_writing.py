@@ -27,10 +27,15 @@ _META_TEXT, _META_NAME, _META_MARKER, _META_END, _META_TEMPO, _META_METRE, _META
 
 
 def write(piece: Piece, path: StrPath) -> None:
-    """Writes ``to_bytes(piece)``, whole or not at all; raises Unavailable when there is no room."""
-    from pipelines.media.replacing import replace_bytes
+    """Writes ``to_bytes(piece)``, whole or not at all; raises Unavailable when there is no room.
 
-    replace_bytes(Path(path), to_bytes(piece))
+    It does not wait for the disk: the same piece can be written again, and the wait took most of the time.
+    """
+    from pipelines.media.replacing import replacing
+
+    data = to_bytes(piece)
+    with replacing(Path(path), durable=False) as temporary:
+        temporary.write_bytes(data)
 
 
 def to_bytes(piece: Piece) -> bytes:

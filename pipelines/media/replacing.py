@@ -6,7 +6,6 @@ Leaves what is written to the caller.
 from __future__ import annotations
 
 import errno
-import glob
 import itertools
 import os
 from collections.abc import Iterator
@@ -50,10 +49,13 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 
 def _sweep(path: Path) -> None:
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.*-*.part{glob.escape(path.suffix)}"):
-        owner = left.name.rsplit(".part", 1)[0].rsplit(".", 1)[-1].partition("-")[0]
-        if owner.isdigit() and not _lives(int(owner)):
-            left.unlink(missing_ok=True)
+    start, end = f".{path.stem}.", f".part{path.suffix}"
+    # A glob would compile a pattern for every name, which takes longer than writing a small file.
+    left = [name for name in os.listdir(path.parent) if name.startswith(start) and name.endswith(end)]  # noqa: PTH208
+    for name in left:
+        owner, dash, _ = name.removesuffix(end).rsplit(".", 1)[-1].partition("-")
+        if dash and owner.isdigit() and not _lives(int(owner)):
+            path.with_name(name).unlink(missing_ok=True)
 
 
 def _lives(pid: int) -> bool:

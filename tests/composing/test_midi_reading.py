@@ -118,6 +118,14 @@ def test_maps_come_from_every_track_and_the_last_of_a_tick_holds() -> None:
     assert piece.length == 96
 
 
+def test_the_patterns_of_a_type_2_file_sound_together_in_the_time_of_the_first() -> None:
+    first = b"\x00\xff\x51\x03\x07\xa1\x20\x00\x90\x3c\x40\x60\x3c\x00" + END
+    second = b"\x00\xff\x51\x03\x0f\x42\x40\x00\x90\x40\x40\x60\x40\x00" + END
+    piece = parse(midi(first, second, kind=2), "x.mid")
+    assert piece.tempos == (Tempo(0, 500_000),)
+    assert [part.notes[0].start for part in piece.parts] == [0, 0]
+
+
 def test_maps_that_make_no_sense_are_passed_over() -> None:
     body = (
         b"\x00\xff\x51\x03\x00\x00\x00\x00\xff\x51\x01\x05\x00\xff\x58\x04\x00\x02\x18\x08\x00\xff\x58\x04\x04\xff\x18\x08"
