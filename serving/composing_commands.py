@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from pipelines.composing.arranging import Arranged
     from pipelines.composing.delivering import Delivered
-    from pipelines.composing.piece import Piece, Role
+    from pipelines.composing.melody import Melody
+    from pipelines.composing.piece import Role
     from pipelines.composing.pop import Section
     from pipelines.composing.wishes import Wishes
     from pipelines.storage.plugins import Described
@@ -27,7 +28,7 @@ Answer = tuple[dict[str, Any], str]
 
 
 def harmonize(arguments: Namespace, settings: Settings) -> Answer:
-    from pipelines.composing import arranging, commissions, delivering, midi_reading
+    from pipelines.composing import arranging, commissions, delivering, melody, midi_reading
     from pipelines.media.hashing import content_hash
     from pipelines.studio import Studio
 
@@ -40,8 +41,10 @@ def harmonize(arguments: Namespace, settings: Settings) -> Answer:
         raise BadInput(out, "does not end in .mid", "arrangements are written as MIDI; give such a name")
     if out.exists() and out.samefile(source):
         raise BadInput(out, "is the melody itself", "give another --out")
-    piece = midi_reading.read(source)
-    wishes = _wishes(arguments, piece)
+    track = int(arguments.track) if (arguments.track or "").isdecimal() else arguments.track
+    with source.open("rb") as file:
+        found = melody.of_file(file.read(midi_reading.MOST_BYTES + 1), source.name, track)
+    piece, wishes = found.piece, _wishes(arguments, found)
     owner, ids = arguments.owner, []
     if owner is None:
         made = arranging.arrange(piece, wishes)
@@ -175,7 +178,7 @@ def _told(made: Arranged, style: str, delivered: Delivered, ids: Sequence[int]) 
     return result, "\n".join(lines)
 
 
-def _wishes(arguments: Namespace, piece: Piece) -> Wishes:
+def _wishes(arguments: Namespace, found: Melody) -> Wishes:
     from pipelines.composing import lead_sheet, midi_reading
     from pipelines.composing.piece import key_named
     from pipelines.composing.wishes import Wishes
@@ -195,12 +198,12 @@ def _wishes(arguments: Namespace, piece: Piece) -> Wishes:
         density=arguments.density,
         energy=arguments.energy,
         sections=tuple(_section(text) for text in arguments.section or ()),
-        chords=lead_sheet.spans(chords, piece) if chords is not None else (),
+        chords=lead_sheet.spans(chords, found) if chords is not None else (),
         earlier=earlier,
         locked_voices=frozenset(_roles(arguments.keep_voices)),
         locked_bars=frozenset(_bars(arguments.keep_bars)),
         span=_span(arguments.bars),
-        track=int(arguments.track) if (arguments.track or "").isdigit() else arguments.track,
+        track=found.track + 1,
         instruments=_instruments(arguments.instrument or ()),
     )
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import outcomes
-from pipelines.composing import commissions, delivering, lead_sheet, midi_reading
-from pipelines.composing.piece import Piece, key_named
+from pipelines.composing import commissions, delivering, lead_sheet, melody
+from pipelines.composing.melody import Melody
+from pipelines.composing.piece import key_named
 from pipelines.composing.wishes import Style, Wishes, wish_hash
 from pipelines.errors import BadInput
 from pipelines.governance import budget
@@ -66,11 +67,11 @@ def _arrange(settings: Settings, cache: Cache, asked: Commission) -> Produced:
             wish, owner, key = ComposeWish(**upload.job.compose), upload.owner, upload.job.key
             source = commissions.Source(owner, upload.name, upload.content_hash, upload.job_id, upload.id)
             file = studio.objects.local(upload.object_key or "")
-        piece = midi_reading.parse(file.read_bytes(), upload.name)
-        wishes = wishes_of(wish, asked.style, piece, key)
+        found = melody.of_file(file.read_bytes(), source.name, _track(wish))
+        wishes = wishes_of(wish, asked.style, found, key)
         if (before := _before(studio, source, asked, wishes)) is not None:
             return before
-        made, _ = commissions.arrange(studio, source, piece, wishes)
+        made, _ = commissions.arrange(studio, source, found.piece, wishes)
         with studio.database.session() as session:
             suggested = commissions.suggestions(session, made, asked.style, owner)
     picture = None
@@ -106,9 +107,8 @@ def _before(studio: Studio, source: commissions.Source, asked: Commission, wishe
     return Produced(True, {"style": asked.style, "candidates": n, "made by": made_by}, picture)
 
 
-def wishes_of(wish: ComposeWish, style: Style, piece: Piece, key: str | None = None) -> Wishes:
+def wishes_of(wish: ComposeWish, style: Style, found: Melody, key: str | None = None) -> Wishes:
     """What job.yaml says, for one style. BadInput for chords that do not fit the melody."""
-    track = wish.track
     return Wishes(
         style=style,
         candidates=wish.candidates,
@@ -117,9 +117,13 @@ def wishes_of(wish: ComposeWish, style: Style, piece: Piece, key: str | None = N
         groove=wish.groove,
         density=wish.density,
         energy=wish.energy,
-        chords=lead_sheet.spans(wish.chords, piece) if wish.chords is not None else (),
-        track=int(track) if track is not None and track.isdecimal() else track,
+        chords=lead_sheet.spans(wish.chords, found) if wish.chords is not None else (),
+        track=_track(wish),
     )
+
+
+def _track(wish: ComposeWish) -> int | str | None:
+    return int(wish.track) if wish.track is not None and wish.track.isdecimal() else wish.track
 
 
 def _key(text: str | None) -> Any:

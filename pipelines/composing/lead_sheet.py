@@ -7,23 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.composing.bars import Bar, bars, pick_up
+from pipelines.composing.bars import Bar, bars
 from pipelines.composing.chords import parse_chord
-from pipelines.composing.piece import Chord, ChordSpan, Piece
+from pipelines.composing.melody import Melody
+from pipelines.composing.piece import Chord, ChordSpan
 from pipelines.errors import BadInput
 
 SAME_BAR, GO_ON, OPEN = "%", ".", "-"
 
 
-def spans(text: str, piece: Piece) -> tuple[ChordSpan, ...]:
-    """The given chords of ``piece``, from its first whole bar on; bars beyond the text are left to the product.
+def spans(text: str, melody: Melody) -> tuple[ChordSpan, ...]:
+    """The given chords of ``melody``, from its first bar line on; bars beyond the text are left to the product.
 
     Bars end with ``|`` or a line's end. The entries of a bar share its beats evenly, the first ones getting what is
     over: a chord, ``.`` for the one before it, ``-`` for none given; ``%`` alone repeats the bar before. BadInput
-    for what is no chord, more entries than beats and more bars than the piece has.
+    for what is no chord, more entries than beats and more bars than the melody has.
     """
-    found = bars(piece)
-    found = found[1:] if pick_up(found) else found
+    found = bars(melody.piece)
+    found = found[1:] if melody.grid.pickup else found
     written = list(_bars(text))
     if len(written) > len(found):
         reason = f"have {len(written)} bars, the melody has {len(found)}"

@@ -42,6 +42,17 @@ class Melody:
     track: int
 
 
+def of_file(data: bytes, name: str, track: int | str | None = None) -> Melody:
+    """The melody in a MIDI file's bytes; BadInput, which calls the file ``name``, when there is none."""
+    from pipelines.composing import midi_reading
+
+    piece = midi_reading.parse(data, name)
+    try:
+        return find(piece, track)
+    except BadInput as error:
+        raise BadInput(name if error.what == piece.name else error.what, error.reason, error.remedy) from error
+
+
 def find(piece: Piece, track: int | str | None = None) -> Melody:
     """The melody of ``piece``: in the track of that number (from 1) or name, else in the one that is most like a melody
     by name, by playing one note at a time, by range and by how much it plays. Of chords the top line is taken.

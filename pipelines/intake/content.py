@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.composing import melody, midi_reading
+from pipelines.composing import melody
 from pipelines.errors import BadInput
 from pipelines.recommending import blocks, headings, reading
 from pipelines.scoring import opening
@@ -31,7 +31,7 @@ def check(path: Path, kind: str, settings: Settings) -> None:
     if kind in SOUND or kind == "clip":
         _check_media(path, kind, settings.number("max_media_hours"))
     elif kind == "melody":
-        melody.find(midi_reading.read(path))
+        melody.of_file(path.read_bytes(), path.name)
     elif kind == "lyrics" and not path.read_bytes().strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
         raise BadInput(path.name, "holds no words", "leave it out or give the lyrics (.lrc, .srt, .txt)")
     elif kind in TABLES:

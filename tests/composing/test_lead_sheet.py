@@ -5,23 +5,24 @@ from __future__ import annotations
 import pytest
 
 from pipelines.composing.lead_sheet import spans
+from pipelines.composing.melody import Melody, find
 from pipelines.composing.piece import Key, KeyChange, Metre, Note, Part, Piece, Tempo
 from pipelines.errors import BadInput
 
 
-def piece(numerator: int = 4, n_bars: int = 4, *, pick_up: bool = False) -> Piece:
+def tune(numerator: int = 4, n_bars: int = 4, *, pick_up: bool = False) -> Melody:
     first = [Metre(0, 1, 4), Metre(480, numerator, 4)] if pick_up else [Metre(0, numerator, 4)]
     length = 480 * (numerator * n_bars + pick_up)
-    part = Part("tune", "melody", (Note(0, length, 60),))
-    return Piece("tune", 480, length, (Tempo(0, 500_000),), tuple(first), (KeyChange(0, Key(0)),), (part,))
+    part = Part("tune", "other", tuple(Note(at, 480, 60) for at in range(0, length, 480)))
+    return find(Piece("tune", 480, length, (Tempo(0, 500_000),), tuple(first), (KeyChange(0, Key(0)),), (part,)))
 
 
-def told(text: str, of: Piece) -> list[tuple[float, float, str]]:
+def told(text: str, of: Melody) -> list[tuple[float, float, str]]:
     return [(s.start / 480, s.end / 480, s.chord.symbol) for s in spans(text, of)]
 
 
 def test_a_bar_is_shared_by_its_chords() -> None:
-    assert told("C | Am F\n% | Dm . G7", piece()) == [
+    assert told("C | Am F\n% | Dm . G7", tune()) == [
         (0, 4, "C"),
         (4, 6, "Am"),
         (6, 8, "F"),
@@ -33,12 +34,12 @@ def test_a_bar_is_shared_by_its_chords() -> None:
 
 
 def test_what_is_not_given_is_left_open() -> None:
-    assert told("| - | C - |", piece()) == [(4, 6, "C")]
-    assert told("", piece()) == []
+    assert told("| - | C - |", tune()) == [(4, 6, "C")]
+    assert told("", tune()) == []
 
 
 def test_a_pick_up_is_no_bar() -> None:
-    assert told("G", piece(3, 2, pick_up=True)) == [(1, 4, "G")]
+    assert told("G", tune(3, 2, pick_up=True)) == [(1, 4, "G")]
 
 
 @pytest.mark.parametrize(
@@ -52,4 +53,4 @@ def test_a_pick_up_is_no_bar() -> None:
 )
 def test_what_cannot_be_is_said(text: str, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
-        spans(text, piece())
+        spans(text, tune())
