@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from pipelines.composing import corpus, foresight, live_key, live_training, midi_reading, midi_writing
+from pipelines.composing.corpus import Corpus
 from pipelines.composing.foresight import Foresight
 from pipelines.composing.grooves import grooves
 from pipelines.composing.harmonizer import Harmonizer
@@ -37,6 +39,11 @@ JOY: Tune = [
 @pytest.fixture(scope="module")
 def harmonizer() -> Harmonizer:
     return Harmonizer.load()
+
+
+@pytest.fixture(scope="module")
+def chorales() -> Corpus:
+    return corpus.load()
 
 
 def play(accompanist: Accompanist, tune: Iterable[tuple[float, float, int]], beats: int) -> list[Committed]:
@@ -296,8 +303,8 @@ def test_the_key_of_what_was_played_so_far() -> None:
     assert KeyTracker(Key(3)).look() == Key(3)
 
 
-def test_the_shipped_model_is_what_its_command_makes() -> None:
-    pieces = corpus.load()
+def test_the_shipped_model_is_what_its_command_makes(chorales: Corpus) -> None:
+    pieces = chorales
     shipped = live_key.shipped()
     first, second = live_training.count_melodies(pieces.train)
     np.testing.assert_array_equal(shipped.first, first)
@@ -309,9 +316,10 @@ def test_the_shipped_model_is_what_its_command_makes() -> None:
     assert right[beats >= 16].mean() > 0.72
 
 
-def test_fitting_the_key_learns() -> None:
-    pieces = corpus.load().train[:6]
-    weights, minor = live_training.fit_key(pieces)
+def test_fitting_the_key_learns(chorales: Corpus) -> None:
+    pieces = chorales.train[:4]
+    with threadpool_limits(1):  # tiny matrices: threads would wait for each other
+        weights, minor = live_training.fit_key(pieces)
     seen, keys, beats = live_training.beginnings(pieces)
     scores = np.einsum("nftd,mfd->nmt", live_key.turned(seen), weights)
     scores[:, 1] += minor
