@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -174,21 +175,23 @@ def _write_above(axes: Axes, piece: Piece, row: Sequence[Bar], start: int, end: 
         if (bar.start - free) * per_tick > 4:
             axes.text(bar.start, -0.012, text, color=DIM, fontsize=7.5, va="top", transform=transform)
             free = bar.start + 6 * len(text) / per_tick
+    spans = [span for span in piece.chords if span.end > start and span.start < end]
+    # One that only goes on from the row above is there in brackets, so that each row can be read alone.
+    symbols = [shown(s.chord.symbol) if s.start >= start else f"({shown(s.chord.symbol)})" for s in spans]
+    rooms = [(later.start - max(s.start, start)) * per_tick for s, later in pairwise(spans)]
+    close = any(room < 8.2 * len(symbol) + 2 for room, symbol in zip(rooms, symbols, strict=False))
+    size, wide = (7.0, 6.2) if close else (9.0, 8.2)
     free = float(start) - 1e9
-    for span in piece.chords:
-        if span.end <= start or span.start >= end:
-            continue
+    for span, symbol in zip(spans, symbols, strict=True):
         at = max(span.start, start)
-        # One that only goes on from the row above is there in brackets, so that each row can be read alone.
-        symbol = shown(span.chord.symbol) if span.start >= start else f"({shown(span.chord.symbol)})"
-        if (at - free) * per_tick > 3:
-            axes.text(at, 1.012, symbol, color=INK, fontsize=9, va="bottom", transform=transform, parse_math=False)
-            free = at + 7 * len(symbol) / per_tick
+        if (at - free) * per_tick > 0:
+            axes.text(at, 1.012, symbol, color=INK, fontsize=size, va="bottom", transform=transform, parse_math=False)
+            free = at + (wide * len(symbol) + 1) / per_tick
     free = float(start) - 1e9
     above = 1.012 + 16 / (axes.bbox.height)
-    symbols = {(span.start, span.chord.symbol) for span in piece.chords}
+    chords = {(span.start, span.chord.symbol) for span in piece.chords}
     for marker in piece.markers:
-        if not start <= marker.tick < end or (marker.tick, marker.text) in symbols:
+        if not start <= marker.tick < end or (marker.tick, marker.text) in chords:
             continue
         text = printable(marker.text)[:40]
         if text and (marker.tick - free) * per_tick > 3:
