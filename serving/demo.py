@@ -138,6 +138,11 @@ def _results(studio: Studio, names: Sequence[str]) -> Answer:
             facts, said = _master(out, master)
             found.setdefault("masters", {})[master.name.removesuffix(".master.json")] = facts
             told += said
+        for page in sorted(out.glob("*.html")):
+            facts, said = _arrangements(page)
+            if facts:
+                found.setdefault("arrangements", {})[page.stem] = facts
+                told += said
         if not found:
             found, told = _sheets(studio, name)
         if not found:
@@ -179,6 +184,15 @@ def _master(out: Path, file: Path) -> Answer:
             0, f"  alignment  {found['verdict']}: the vocal lies {found['lag_s']:+.3f} s in, {found['reasons'][0]}"
         )
     return {"file": str(out / f"{stem}.master.wav"), **facts}, lines
+
+
+def _arrangements(page: Path) -> Answer:
+    """Of one melody in one style: the report beside its candidates."""
+    files = [page.with_suffix(".mid"), *sorted(page.parent.glob(f"{page.stem}-*.mid"))]
+    if not files[0].is_file():
+        return {}, []
+    lines = [f"  arranged   {files[0]}   {len(files)} candidates, best first", f"  listen     {page}"]
+    return {"report": str(page), "files": [str(file) for file in files]}, lines
 
 
 def _sheets(studio: Studio, name: str) -> Answer:
