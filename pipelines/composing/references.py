@@ -169,7 +169,7 @@ def one_shot(harmonizer: Harmonizer) -> Completer:
 
 
 def _in_key(voiced: Callable[[NDArray[np.int64], bool, int], NDArray[np.int64]]) -> Completer:
-    """Of a harmoniser of tonic-relative sopranos: int64[T], whether it is minor, its shift; to the lower voices [T, 3]."""
+    """Of a harmoniser of tonic-relative sopranos: int64[T], whether it is minor, its shift; to three voices [T, 3]."""
 
     def complete(soprano: NDArray[np.int64]) -> NDArray[np.int64]:
         if not (soprano >= 0).any():
