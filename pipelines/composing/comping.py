@@ -68,7 +68,7 @@ def comp(
             place = _place(spans, stroke.start)
             if place is None:
                 continue
-            end = min(stroke.end, spans[place].end)
+            end = max(stroke.start + 1, min(stroke.end, spans[place].end))
             accent = _QUIETER["chords"] + (4 if stroke.start == bar.start else 0)
             heard = clear_of(voiced[place], melody, stroke.start, end, ticks_per_quarter)
             notes += [Note(stroke.start, end - stroke.start, pitch, velocity(bar, accent)) for pitch in heard]
@@ -121,7 +121,7 @@ def arpeggio(
             place = _place(spans, stroke.start)
             if place is None:
                 continue
-            end = bar.end if bar.last else min(stroke.end, spans[place].end)
+            end = bar.end if bar.last else max(stroke.start + 1, min(stroke.end, spans[place].end))
             ladder = _ladder(clear_of(voiced[place], melody, stroke.start, end, ticks_per_quarter))
             if ladder:
                 pitch = ladder[min(int(stroke.letter), len(ladder)) - 1]

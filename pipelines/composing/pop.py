@@ -128,7 +128,7 @@ def accompany(
     }
     parts = []
     for number, (role, play) in enumerate(played.items()):
-        own = performed(play(), bars, quarter, wishes.seed * 8 + number)
+        own = performed(play(), bars, quarter, wishes.seed * 8 + number, one_voice=role == "bass")
         if own:
             parts.append(Part(_NAMES[role], role, own, groove.programs.get(role, 0)))
     return tuple(parts)

@@ -47,7 +47,7 @@ def strokes(
         open_since = None if letter == "." or at(place) >= bar.end else (at(place), letter)
     if open_since is not None:
         found.append(Stroke(open_since[0], bar.end, open_since[1]))
-    return found
+    return [stroke for stroke in found if stroke.end > stroke.start]  # ticks may be too coarse for a sixteenth
 
 
 def velocity(bar: PlannedBar, accent: int = 0) -> int:
@@ -55,10 +55,13 @@ def velocity(bar: PlannedBar, accent: int = 0) -> int:
     return max(1, min(127, round(44 + 56 * bar.energy) + accent))
 
 
-def performed(notes: Iterable[Note], bars: Sequence[PlannedBar], ticks_per_quarter: int, seed: int) -> tuple[Note, ...]:
+def performed(
+    notes: Iterable[Note], bars: Sequence[PlannedBar], ticks_per_quarter: int, seed: int, one_voice: bool = False
+) -> tuple[Note, ...]:
     """Velocities and onsets a little uneven, the same for the same seed and bar whatever the other bars hold.
 
-    What begins a bar or ends at its end stays in place, so that bars can be put together again.
+    What begins a bar or ends at its end stays in place, so that bars can be put together again. No pitch is struck
+    while it sounds, and with ``one_voice`` no other is, either.
     """
     found: list[Note] = []
     edges = [bar.start for bar in bars]
@@ -75,7 +78,20 @@ def performed(notes: Iterable[Note], bars: Sequence[PlannedBar], ticks_per_quart
             loud = max(1, min(127, note.velocity + int(rng.integers(-_UNEVEN, _UNEVEN + 1))))
             shorter = late if note.duration > late else 0
             found.append(replace(note, start=note.start + shorter, duration=note.duration - shorter, velocity=loud))
-    return tuple(sorted(found, key=lambda note: (note.start, note.pitch)))
+    return _apart(sorted(found, key=lambda note: (note.start, note.pitch)), one_voice)
+
+
+def _apart(notes: Sequence[Note], one_voice: bool) -> tuple[Note, ...]:
+    """Each note ended where the next of its pitch (or of all) begins; of two that begin together one stays."""
+    following: dict[int, int] = {}
+    found: list[Note] = []
+    for note in reversed(notes):
+        pitch = -1 if one_voice else note.pitch
+        end = min(note.end, following.get(pitch, note.end))
+        if end > note.start:
+            found.append(replace(note, duration=end - note.start))
+            following[pitch] = note.start
+    return tuple(reversed(found))
 
 
 def _plays(letter: str, density: float) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.composing import midi_reading, midi_writing
 from pipelines.composing.bar_plan import Section, plan
@@ -190,6 +192,48 @@ def test_strange_melodies_have_an_accompaniment(notes: list[tuple[float, float, 
         parts = accompany(sung, chords, PopWishes(density=1.0))
         assert {"bass", "chords", "drums"} <= {part.role for part in parts}
         assert chord_at(chords, sung.part.notes[-1].start) is not None
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.25, 1 / 3, 0.5, 1.0, 1.5, 3.0, 20.0]), st.integers(0, 127)),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(1, 13),
+    st.sampled_from([1, 2, 4, 8, 16, 32]),
+    st.sampled_from([1, 7, 96, 480]),
+    st.sampled_from(sorted(grooves())),
+    st.floats(0, 1),
+    st.none() | st.tuples(st.integers(0, 4000), st.integers(1, 4000), st.sampled_from(["F#7b9/G", "C5", "Ebm11"])),
+)
+def test_any_melody_in_any_metre_has_parts_that_can_be_played(
+    notes: list[tuple[float, int]],
+    numerator: int,
+    denominator: int,
+    ticks: int,
+    groove: str,
+    density: float,
+    own: tuple[int, int, str] | None,
+) -> None:
+    lengths = [max(1, round(length * ticks)) for length, _ in notes]
+    starts = np.cumsum([0, *lengths])
+    sung = tuple(Note(int(s), d, pitch) for s, d, (_, pitch) in zip(starts, lengths, notes, strict=False))
+    metres, keys = (Metre(0, numerator, denominator),), (KeyChange(0, Key(0)),)
+    part = Part("tune", "melody", sung)
+    found = find(Piece("tune", ticks, int(starts[-1]), (Tempo(0, 500_000),), metres, keys, (part,)))
+    held = () if own is None else (ChordSpan(own[0], own[0] + own[1], parse_chord(own[2])),)
+    wishes = PopWishes(groove=groove, density=density, given=held)
+    for chords in harmonize(found, wishes, candidates=2):
+        assert all(before.end == after.start for before, after in pairwise(chords))
+        for made in accompany(found, chords, wishes):
+            ends: dict[int, int] = {}
+            for note in made.notes:
+                voice = -1 if made.role == "bass" else note.pitch
+                assert ends.get(voice, 0) <= note.start < note.end
+                assert 0 <= note.pitch <= 127
+                ends[voice] = note.end
 
 
 def test_a_rich_groove_colours_the_chords_and_a_plain_one_does_not() -> None:
