@@ -92,7 +92,7 @@ def _single(
     soprano: NDArray[np.int64], voices: NDArray[np.float32], bounds: Bounds, shift: int, weights: Weights
 ) -> NDArray[np.float32]:
     """Each voice's pitches by themselves, [B, 3, P]: the opinion less what ranges and the soprano cost."""
-    scores = voices.copy()
+    scores = np.float32(weights.voices) * voices
     absolute = _PITCHES + shift
     below = voice_leading.LOWEST[1:, None] - absolute
     beyond = absolute - voice_leading.HIGHEST[1:, None]
