@@ -29,10 +29,10 @@ _PREVIEW_RATE = 128_000  # bit/s
 _BLOCK = 1 << 16
 _TUNED_AT = 90  # velocity at which the instruments' loudness is made even
 
-# dB of each role against the melody, for an instrument of equal loudness; drums are measured at their strokes.
+# dB of each role against the melody, for a whole part of equal loudness; drums are measured at their strokes.
 _LEVEL: dict[Role, float] = {
-    "melody": 0, "alto": -2.5, "tenor": -2.5, "bass": -1.5, "chords": -6, "pad": -8.5, "arpeggio": -6.5, "drums": -2.5,
-    "other": -5,
+    "melody": 0, "alto": -2.5, "tenor": -2.5, "bass": -1, "chords": -2, "pad": -4.5, "arpeggio": -2.5, "drums": -2.5,
+    "other": -4,
 }  # fmt: skip
 _PAN: dict[Role, float] = {"alto": -0.25, "tenor": 0.25, "chords": -0.2, "arpeggio": 0.3}
 _ROOM: dict[Role, float] = {"bass": 0.05, "drums": 0.10, "pad": 0.28, "alto": 0.3, "tenor": 0.3}  # share of the sound
@@ -187,10 +187,22 @@ def _part_gain(part: Part, sampler: Sampler) -> NDArray[np.float32]:
         for pitch in chosen
     ]
     heard = [power for power in meter if power > 0]
-    level = 10 * np.log10(np.mean(heard)) if heard else -20.0
+    # Chords are louder than their notes by how many of them sound together.
+    edges = [(note.start, note.end) for note in part.notes]
+    together = 1.0 if part.drums or not edges else sum(b - a for a, b in edges) / _covered(edges)
+    level = 10 * np.log10(np.mean(heard) * together) if heard else -20.0
     gain = 10 ** ((np.clip(-20.0 - level, -24, 24) + _LEVEL[part.role]) / 20)
     angle = (_PAN.get(part.role, 0.0) + 1) * np.pi / 4
     return np.array([[gain * np.cos(angle)], [gain * np.sin(angle)]], np.float32) * np.float32(np.sqrt(2))
+
+
+def _covered(spans: list[tuple[int, int]]) -> int:
+    """Ticks in which at least one sounds; ``spans`` in order of their starts, none empty."""
+    total, reached = 0, spans[0][0]
+    for start, end in spans:
+        total += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
 
 
 def _weighted_power(wave: NDArray[np.float32], sample_rate: int) -> float:
