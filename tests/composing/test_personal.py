@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from tests.governance.house import give
 
 AOI = "Aoi <aoi@example.org>"
 Q = 480
+chorales = cache(corpus.load)
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def song(symbols: list[str], times: int = 4) -> Piece:
 
 def hymn(number: int) -> Piece:
     """A chorale of the validation split as four tracks."""
-    frames = corpus.load().valid[number].frames
+    frames = chorales().valid[number].frames
     parts = []
     for voice, name in enumerate(("S", "A", "T", "B")):
         line = frames[:, voice]
@@ -99,7 +101,7 @@ def test_chord_changes_of_own_songs_are_counted_and_move_the_model() -> None:
 def test_four_part_pieces_are_remembered_as_they_are() -> None:
     style = style_of([take(hymn(3)), take(song(["C", "F", "G", "C"]))])
     (voices,) = style.chorales
-    truth = corpus.load().valid[3]
+    truth = chorales().valid[3]
     n = min(len(truth.frames), len(voices.frames))
     assert (voices.frames[:n] == truth.frames[:n]).mean() > 0.97
     assert style.pieces == 2
@@ -125,7 +127,7 @@ def test_own_songs_change_the_pop_style() -> None:
 def test_a_remembered_piece_is_sung_as_its_composer_set_it() -> None:
     own = hymn(5)
     melody = replace(own, parts=own.parts[:1])
-    truth = corpus.load().valid[5].frames
+    truth = chorales().valid[5].frames
     style = style_of([take(own)], version=4)
 
     def alike(made: Piece) -> float:

@@ -3,25 +3,29 @@ command line goes by itself."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text, update
 
-from pipelines.composing import personal
-from pipelines.governance import consent, retention, vault, withdrawal
+from pipelines.composing import batch, personal
+from pipelines.governance import budget, consent, retention, vault, withdrawal
 from pipelines.governance.people import Actor, pseudonym
-from pipelines.storage import arrangements, composer_styles
+from pipelines.intake import batches
+from pipelines.storage import arrangements, composer_styles, storage_use
 from pipelines.storage.arrangements import Melody, NewArrangement
 from pipelines.storage.composing_tables import Arrangement, ComposerStyle, InstrumentChoice
-from pipelines.storage.tables import VaultItem
+from pipelines.storage.tables import Job, VaultItem
 from pipelines.studio import Studio
 from tests.governance.house import NOW, OPERATOR, Given, give, mentions
 
 AOI, REN = "Aoi Hanamura <aoi@example.org>", "ren@example.org"
 HERS = {"melody-aoi.mid": b"a tune by A.H."}
 HIS = {"melody-ren.mid": b"a tune by Ren"}
+TUNE = Path(__file__).parents[2] / "sample" / "tunes" / "ode_to_joy.mid"
 COUNTED = (Arrangement, ComposerStyle, InstrumentChoice)
 
 
@@ -118,6 +122,47 @@ def test_nothing_composed_for_a_person_is_left_and_nothing_of_others_is_lost(any
     assert [r.done for r in withdrawal.carry_out(studio)] == [True]
     assert set(counts(studio).values()) == {0}
     assert mentions(studio, {"his by hand", common.decode(), "style of Ren"}) == []
+
+
+def test_nothing_is_left_of_real_work(studio: Studio, tmp_path: Path) -> None:
+    full = dataclasses.replace(studio.settings, workers="1", storage_budget_gb="0.00001")
+    studio = dataclasses.replace(studio, settings=full)
+    tune = TUNE.read_bytes()
+    give(studio, "rens", REN, {"melody-ren.mid": tune}, cached=False, settle=False)
+    before = {item.key for item in storage_use.stored(studio.objects)}
+    give(studio, "aois", AOI, {"melody-aoi.mid": tune}, cached=False, settle=False)
+    budget.measure(studio)  # the store is full: nothing to listen to is made, which takes long
+    with studio.database.session() as session:
+        session.execute(update(Job).values(compose={"styles": ["pop"], "candidates": 2}))
+        keys = [planned.key for planned in batches.plan_batches(session)]
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mine.mid").write_bytes(tune)
+    personal.learn(studio, AOI, own)
+    for key in keys:
+        assert [result.error for result in batch.arrange(studio, key) if result.error] == []
+        with studio.database.session() as session:
+            batches.mark_requested(session, key)
+            batches.mark_finished(session, key)
+    with studio.database.session() as session:
+        hers, his = (
+            {row.object_key for row in session.execute(select(Arrangement).where(Arrangement.owner == owner)).scalars()}
+            for owner in (AOI, REN)
+        )
+    results = studio.settings.home_path / "results"
+    assert (
+        len(hers) == len(his) == 2
+        and list((results / "aois").rglob("*.mid"))
+        and list((results / "rens").rglob("*.mid"))
+    )
+    withdrawal.request(studio, AOI, Actor(AOI, "viewer"))
+    assert [report.done for report in withdrawal.carry_out(studio)] == [True]
+    assert {item.key for item in storage_use.stored(studio.objects)} >= before | {str(key) for key in his}
+    assert not (results / "aois").exists() and list((results / "rens").rglob("*.mid"))
+    assert mentions(studio, {"Aoi Hanamura", "aois", "melody-aoi"}) == []
+    withdrawal.request(studio, REN, OPERATOR)
+    assert [report.done for report in withdrawal.carry_out(studio)] == [True]
+    assert list(storage_use.stored(studio.objects)) == [] and not list(results.rglob("*.mid"))
 
 
 def test_somebody_known_by_the_command_line_alone_can_withdraw(studio: Studio) -> None:
