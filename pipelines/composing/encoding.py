@@ -26,6 +26,8 @@ _long_at = _places_at + sum(size for _, size in _PLACES)
 _minor_at = _long_at + _LONG
 _shift_at = _minor_at + 2
 N_ROWS = _shift_at + _SHIFTS
+N_VOTES = 3 * N_PITCHES + 2
+_LOUD, _FAR = 3.0, 20.0  # scales near those of the embeddings; a match of more beats says no more
 N_FEATURES = _SLOTS + len(tokens.VOICES) + len(_PLACES) + 3
 
 
@@ -57,6 +59,13 @@ def encode(frames: NDArray[np.int64], minor: bool, shift: int | None = None) -> 
     rows[:, at + 1] = _minor_at + int(minor)
     rows[:, at + 2] = _shift_at + (_SHIFTS - 1 if shift is None else int(np.clip(shift + 4, 0, _SHIFTS - 2)))
     return rows.astype(np.int32)
+
+
+def heard(voices: NDArray[np.float32], match: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32[n, N_VOTES]: what the network hears of the memory's votes float32[n, 3, N_PITCHES] (memory.Votes)."""
+    n = len(match)
+    each = (_LOUD * voices.reshape(n, -1), np.minimum(match, _FAR)[:, None] / _LOUD, np.ones((n, 1)))
+    return np.concatenate(each, axis=1).astype(np.float32)
 
 
 def lengths(soprano: NDArray[np.int64], last: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from pipelines.composing import encoding, tokens
 from pipelines.composing.corpus import Chorale
-from pipelines.composing.memory import Kernel, Memory
-from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS, between
+from pipelines.composing.memory import Kernel, Memory, Votes
+from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS, VOTES, between
 from pipelines.composing.tokens import BEAT, N_PITCHES, REST, UNKNOWN
 from pipelines.errors import BadInput
 
@@ -168,10 +168,11 @@ class Harmonizer:
         frames[:, 0, 1:] = known
         if not n:
             return Opinion(np.empty((0, 3, N_PITCHES), np.float32), np.empty((0, len(self.vocabulary)), np.float32))
-        voices, _, chords = self._network(frames.reshape(-1, 4), minor, shift)
-        if len(self.memory.first):
-            chords_of, n_chords = self._remembered, len(self.vocabulary)
-            votes = self.memory.votes(soprano, minor, known, chords_of, self.kernel, n_chords)
+        runs, votes = self._asked(soprano, minor)
+        voices, _, chords = self._network(frames.reshape(-1, 4), minor, shift, votes)
+        if votes is not None:
+            if (known != UNKNOWN).any():
+                votes = self._votes(runs, soprano, known)
             share = self.mixing.share(votes.match)
             voices += share[:, None, None] * (votes.voices - voices)
             chords += share[:, None] * (votes.chords - chords)
@@ -187,23 +188,39 @@ class Harmonizer:
         found = np.zeros((n, BEAT, 3, N_PITCHES), np.float32)
         if not n:
             return found.reshape(0, 3, N_PITCHES)
-        _, found[:, 1:], _ = self._network(frames, minor, shift)
-        if len(self.memory.first):
-            votes, match = self.memory.moves(beats, minor, self.kernel)
+        runs, votes = self._asked(frames[:, 0], minor)
+        _, found[:, 1:], _ = self._network(frames, minor, shift, votes)
+        if votes is not None:
+            moves, match = self.memory.moves(runs, beats, self.kernel)
             share = self.mixing.share(match)
-            found[:, 1:] += share[:, None, None, None] * (votes - found[:, 1:])
+            found[:, 1:] += share[:, None, None, None] * (moves - found[:, 1:])
         decided = beats[..., 1:] != UNKNOWN
         sung = tokens.index_of(np.where(decided, beats[..., 1:], REST))
         found[decided] = np.eye(N_PITCHES, dtype=np.float32)[sung[decided]]
         return _logs(found).reshape(-1, 3, N_PITCHES)
 
+    def _asked(self, soprano: NDArray[np.int64], minor: bool) -> tuple[NDArray[np.float32], Votes | None]:
+        """The memory's runs (memory.py) and what it votes below the soprano alone; None when it is empty."""
+        if not len(self.memory.first):
+            return np.empty((len(soprano) // BEAT, 0), np.float32), None
+        runs = self.memory.runs(soprano, minor, self.kernel)
+        return runs, self._votes(runs, soprano, None)
+
+    def _votes(self, runs: NDArray[np.float32], soprano: NDArray[np.int64], known: NDArray[np.int64] | None) -> Votes:
+        n_chords = len(self.vocabulary)
+        return self.memory.votes(runs, soprano, self._remembered, n_chords, self.kernel, known=known)
+
     def _network(
-        self, frames: NDArray[np.int64], minor: bool, shift: int | None
+        self, frames: NDArray[np.int64], minor: bool, shift: int | None, votes: Votes | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Probabilities: of first frames [B, 3, P], of the others [B, 3 frames, 3 voices, P], of chords [B, C]."""
         rows = encoding.encode(frames, minor, shift)
         n = len(rows)
-        out = self._session.run([OUTPUT], {ROWS: rows, BETWEEN: between(n, self.reach)})[0]
+        given = {ROWS: rows, BETWEEN: between(n, self.reach)}
+        if VOTES in {each.name for each in self._session.get_inputs()}:
+            heard = None if votes is None else encoding.heard(votes.voices, votes.match)
+            given[VOTES] = np.zeros((n, encoding.N_VOTES), np.float32) if heard is None else heard
+        out = self._session.run([OUTPUT], given)[0]
         ends = 3 * N_PITCHES, 12 * N_PITCHES, 12 * N_PITCHES + 9
         first = out[..., : ends[0]].reshape(-1, n, 3, N_PITCHES)
         others = out[..., ends[0] : ends[1]].reshape(-1, n, 3, 3, N_PITCHES)

@@ -10,26 +10,29 @@ from numpy.typing import NDArray
 
 from pipelines.composing import encoding, masks, tokens
 from pipelines.composing.corpus import Chorale
+from pipelines.composing.memory import Kernel, Memory, Votes
 from pipelines.composing.tokens import BEAT, UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """A piece: ``frames`` int64[T, 4] relative pitches, and as classes what is to be found in them: ``pitches``
-    int32[n, 4 frames, 3 voices] and ``chords`` int32[n]."""
+    int32[n, 4 frames, 3 voices] and ``chords`` int32[n]; ``votes`` float32[n, N_VOTES]: encoding.heard."""
 
     frames: NDArray[np.int64]
     minor: bool
     shift: int
     pitches: NDArray[np.int32]
     chords: NDArray[np.int32]
+    votes: NDArray[np.float32]
 
     @classmethod
-    def of(cls, piece: Chorale, vocabulary: tokens.ChordVocabulary) -> Lesson:
+    def of(cls, piece: Chorale, vocabulary: tokens.ChordVocabulary, votes: Votes) -> Lesson:
         frames = piece.relative
-        pitches = tokens.index_of(frames).reshape(-1, BEAT, 4)[..., 1:]
-        chords = vocabulary.classes(frames[::BEAT])
-        return cls(frames, piece.minor, piece.shift, pitches.astype(np.int32), chords.astype(np.int32))
+        pitches = tokens.index_of(frames).reshape(-1, BEAT, 4)[..., 1:].astype(np.int32)
+        chords = vocabulary.classes(frames[::BEAT]).astype(np.int32)
+        heard = encoding.heard(votes.voices, votes.match)
+        return cls(frames, piece.minor, piece.shift, pitches, chords, heard)
 
     def rows(self) -> NDArray[np.int32]:
         """As encoding.encode has them, of the soprano alone."""
@@ -40,11 +43,12 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Of b pieces, n beats of each: ``rows`` int32[b, n, N_FEATURES], ``present`` float32[b, n] (0 past the end),
-    ``hidden`` float32[b, n, 4, 3] (1 where a note is to be found), ``pitches`` int32[b, n, 4, 3], ``chords``
-    int32[b, n], ``begun`` int32[b, n, 3]: the class of a known first note, else -1."""
+    """Of b pieces, n beats of each: ``rows`` int32[b, n, N_FEATURES], ``votes`` float32[b, n, N_VOTES], ``present``
+    float32[b, n] (0 past the end), ``hidden`` float32[b, n, 4, 3] (1 where a note is to be found), ``pitches``
+    int32[b, n, 4, 3], ``chords`` int32[b, n], ``begun`` int32[b, n, 3]: the class of a known first note, else -1."""
 
     rows: NDArray[np.int32]
+    votes: NDArray[np.float32]
     present: NDArray[np.float32]
     hidden: NDArray[np.float32]
     pitches: NDArray[np.int32]
@@ -52,11 +56,15 @@ class Batch:
     begun: NDArray[np.int32]
 
     @classmethod
-    def of(cls, lessons: Sequence[Lesson], beats: int, anonymous: float, rng: np.random.Generator) -> Batch:
-        """Runs of ``beats`` beats; ``anonymous``: the share of pieces whose true height is not told."""
+    def of(
+        cls, lessons: Sequence[Lesson], beats: int, anonymous: float, alone: float, rng: np.random.Generator
+    ) -> Batch:
+        """Runs of ``beats`` beats; ``anonymous``: the share of pieces whose true height is not told; ``alone``: of
+        those for which the memory is not asked."""
         b = len(lessons)
         batch = cls(
             np.zeros((b, beats, encoding.N_FEATURES), np.int32),
+            np.zeros((b, beats, encoding.N_VOTES), np.float32),
             np.zeros((b, beats), np.float32),
             np.zeros((b, beats, BEAT, 3), np.float32),
             np.zeros((b, beats, BEAT, 3), np.int32),
@@ -70,6 +78,8 @@ class Batch:
             known = masks.hide(lesson.frames, rng)
             rows = encoding.encode(known, lesson.minor, None if rng.random() < anonymous else lesson.shift)
             hidden = known.reshape(n, BEAT, 4)[..., 1:] == UNKNOWN
+            if rng.random() >= alone:
+                batch.votes[at, kept] = lesson.votes[run]
             batch.rows[at, kept], batch.present[at, kept] = rows[run], 1
             batch.hidden[at, kept], batch.pitches[at, kept] = hidden[run], lesson.pitches[run]
             batch.chords[at, kept] = lesson.chords[run]
@@ -77,4 +87,24 @@ class Batch:
         return batch
 
     def arrays(self) -> tuple[NDArray[np.int32] | NDArray[np.float32], ...]:
-        return self.rows, self.present, self.hidden, self.pitches, self.chords, self.begun
+        return self.rows, self.votes, self.present, self.hidden, self.pitches, self.chords, self.begun
+
+
+def lessons_of(
+    pieces: Sequence[Chorale],
+    memory: Memory,
+    vocabulary: tokens.ChordVocabulary,
+    kernel: Kernel,
+    *,
+    remembered: bool,
+) -> list[Lesson]:
+    """Of pieces, with what the memory votes; ``remembered``: they are the memory's own, one after the other, and each
+    is kept out of its own votes."""
+    chords, made, at = vocabulary.classes(memory.frames[:, 0]), [], 0
+    for piece in pieces:
+        soprano, apart = piece.relative[:, 0], slice(at, at + piece.n_beats) if remembered else None
+        runs = memory.runs(soprano, piece.minor, kernel)
+        votes = memory.votes(runs, soprano, chords, len(vocabulary), kernel, apart=apart)
+        made.append(Lesson.of(piece, vocabulary, votes))
+        at += piece.n_beats
+    return made

@@ -17,6 +17,7 @@ from pipelines.composing.encoding import lengths
 from pipelines.composing.tokens import BEAT, N_PITCHES
 
 _LONG = 4  # beats of a note that are told apart
+_NOBODY, _TRACE = np.float32(-1e9), 1e-12  # so that votes of nobody but the apart are shared out evenly
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Kernel:
     sharp: float = 0.7  # a vote is exp(sharp * run)
     known: float = 1.5  # what a known pitch that agrees is worth, in beats
     minor: float = 2.0  # taken off a run, in beats, when the modes differ
-    voters: int = 48  # how many vote for a beat
+    voters: int = 48  # how many vote for a beat, and those that are as alike as the last of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,34 +107,40 @@ class Memory:
 
     def votes(
         self,
+        runs: NDArray[np.float32],
         soprano: NDArray[np.int64],
-        minor: bool,
-        known: NDArray[np.int64],
         chords: NDArray[np.int64],
-        kernel: Kernel,
         n_chords: int,
+        kernel: Kernel,
+        *,
+        known: NDArray[np.int64] | None = None,
+        apart: slice | None = None,
     ) -> Votes:
-        """What the memory would have sung below int64[T], where ``known`` int64[T / 4, 3] (-2 unknown) is sung.
+        """What the memory would have sung below int64[T], of its ``runs``, where ``known`` int64[T / 4, 3] (-2 unknown)
+        is sung.
 
-        ``chords`` int64[M]: the class, of ``n_chords``, of each of the memory's beats.
+        ``chords`` int64[M]: the class, of ``n_chords``, of each of the memory's beats. ``apart``: beats that do not
+        vote, such as those of the very piece that is asked for.
         """
-        runs = self.runs(soprano, minor, kernel)
+        n = len(runs)
+        if apart is not None:
+            runs = runs.copy()
+            runs[:, apart] = -np.inf
         match = runs.max(1)
-        runs += self._agreement(known, kernel)
-        beat, voter, weight = self._voters(soprano[::BEAT], runs, kernel)
+        together = runs if known is None else runs + self._agreement(known, kernel)
+        beat, voter, weight = self._voters(soprano[::BEAT], together, kernel)
         sung = tokens.index_of(self._pitches[voter, 1:].astype(np.int64))
-        voices = np.stack([_counted(beat, sung[:, voice], weight, len(known), N_PITCHES) for voice in range(3)], 1)
-        return Votes(voices, _counted(beat, chords[voter], weight, len(known), n_chords), match)
+        voices = np.stack([_counted(beat, sung[:, voice], weight, n, N_PITCHES) for voice in range(3)], 1)
+        return Votes(voices, _counted(beat, chords[voter], weight, n, n_chords), match)
 
     def moves(
-        self, beats: NDArray[np.int64], minor: bool, kernel: Kernel
+        self, runs: NDArray[np.float32], beats: NDArray[np.int64], kernel: Kernel
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """float32[B, 3 frames, 3 voices, N_PITCHES], what the memory would sing inside beats int64[B, 4, 4] whose
         first frames are decided, moving as it moved from its own first frames; and float32[B], the match of each."""
         known = beats[:, 0, 1:]
-        runs = self.runs(np.ascontiguousarray(beats[:, :, 0]).reshape(-1), minor, kernel)
-        runs += self._agreement(known, kernel)
-        beat, voter, weight = self._voters(beats[:, 0, 0], runs, kernel)
+        together = runs + self._agreement(known, kernel)
+        beat, voter, weight = self._voters(beats[:, 0, 0], together, kernel)
         begun, after = self.frames[voter, :1, 1:], self.frames[voter, 1:, 1:]
         moved = np.where((begun >= 0) & (after >= 0), after - begun, 0)
         sung = known[beat][:, None]
@@ -143,7 +150,7 @@ class Memory:
             for frame in range(BEAT - 1)
             for voice in range(3)
         ]
-        return np.stack(found, 1).reshape(len(beats), BEAT - 1, 3, N_PITCHES), runs.max(1)
+        return np.stack(found, 1).reshape(len(beats), BEAT - 1, 3, N_PITCHES), together.max(1)
 
     def _agreement(self, known: NDArray[np.int64], kernel: Kernel) -> NDArray[np.float32]:
         """float32[B, M]: how many of the ``known`` pitches of a beat, and half of its neighbours', the memory sang."""
@@ -170,9 +177,10 @@ class Memory:
             asked = self._by_pitch.get(int(pitch), self._everywhere)
             strength = np.float32(kernel.sharp) * runs[beat, asked] + self.weight[asked]
             if len(asked) > kernel.voters:
-                kept = np.argpartition(strength, -kernel.voters)[-kernel.voters :]
+                # with those as strong as the last, so that it is no matter in which order they are remembered
+                kept = strength >= np.partition(strength, -kernel.voters)[-kernel.voters]
                 asked, strength = asked[kept], strength[kept]
-            weight = np.exp((strength - strength.max()).astype(float))
+            weight = np.exp((strength - max(strength.max(), _NOBODY)).astype(float)) + _TRACE
             beats.append(np.full(len(asked), beat))
             voters.append(asked)
             weights.append(weight / weight.sum())

@@ -35,7 +35,8 @@ class Sizes:
 
 
 def build(sizes: Sizes, seed: int) -> Any:
-    """Keras model: rows int32[b, n, N_FEATURES] and padding float32[b, n] (1 where there is music) ->
+    """Keras model: rows int32[b, n, N_FEATURES], what the memory votes float32[b, n, N_VOTES] (zeros: there is none)
+    and float32[b, n], 1 where there is music ->
     float32[b, n, pitch_outputs + 9 + chords]: logits of the voices' pitches, a beat's first frames before the others
     (``[first: 3, P] [others: 3 voices, 3 frames, P]``), nine gates (how much rather a voice stays, for each of the
     other frames), logits of chords."""
@@ -44,10 +45,12 @@ def build(sizes: Sizes, seed: int) -> Any:
 
     keras.utils.set_random_seed(seed)
     rows = keras.Input((None, encoding.N_FEATURES), dtype="int32", name="rows")
+    votes = keras.Input((None, encoding.N_VOTES), name="votes")
     present = keras.Input((None,), name="present")
     start = initializers.RandomNormal(stddev=0.02 * 4)
     table = layers.Embedding(encoding.N_ROWS, sizes.width, embeddings_initializer=start, name="table")
-    state = layers.Dropout(sizes.dropout / 2)(keras.ops.sum(table(rows), axis=2))
+    state = keras.ops.sum(table(rows), axis=2) + layers.Dense(sizes.width, name="votes_in")(votes)
+    state = layers.Dropout(sizes.dropout / 2)(state)
     for at in range(sizes.layers):
         heard = layers.LayerNormalization(epsilon=1e-5, name=f"norm_a{at}")(state)
         heard = _attention(sizes)(name=f"attention_{at}")(heard, present)
@@ -61,7 +64,7 @@ def build(sizes: Sizes, seed: int) -> Any:
         state = state + layers.Dropout(sizes.dropout)(layers.Dense(sizes.width, name=f"dense_{at}")(worked))
     state = layers.LayerNormalization(epsilon=1e-5, name="norm")(state)
     out = layers.Dense(sizes.pitch_outputs + N_VOICES * (BEAT - 1) + sizes.chords, name="out")(state)
-    return keras.Model([rows, present], out)
+    return keras.Model([rows, votes, present], out)
 
 
 def _attention(sizes: Sizes) -> Callable[..., Any]:

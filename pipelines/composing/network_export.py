@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from pipelines.composing import encoding
 from pipelines.composing.network import Sizes
 
-ROWS, BETWEEN, OUTPUT = "rows", "between", "outputs"
+ROWS, VOTES, BETWEEN, OUTPUT = "rows", "votes", "between", "outputs"
 _OPSET, _IR = 17, 8  # what onnxruntime 1.12 and newer reads
 _EPSILON = 1e-5
 
 
 def to_onnx(models: Sequence[Any], sizes: Sizes) -> bytes:
-    """One file of several networks of one size: "rows" int32[n, N_FEATURES] and "between" int64[n, n] (`between`) ->
-    "outputs" float32[members, n, outputs], each as network.build's for one piece without padding."""
+    """One file of several networks of one size.
+
+    "rows" int32[n, N_FEATURES], "votes" float32[n, N_VOTES] and "between" int64[n, n] (`between`) -> "outputs"
+    float32[members, n, outputs], each as network.build's for one piece without padding.
+    """
     graph = _Graph()
     outputs = [graph.add("Unsqueeze", _member(graph, model, sizes), graph.integers([0])) for model in models]
     joined = graph.add("Concat", *outputs, axis=0)
@@ -42,13 +45,15 @@ def round_weights(model: Any) -> None:
         variable.assign(variable.numpy().astype(np.float16).astype(np.float32))
 
 
-def parity(models: Sequence[Any], network: bytes, sizes: Sizes, rows: NDArray[np.int32]) -> float:
-    """The largest difference of the file's answers to rows int32[n, N_FEATURES] from those of the Keras networks."""
+def parity(
+    models: Sequence[Any], network: bytes, sizes: Sizes, rows: NDArray[np.int32], votes: NDArray[np.float32]
+) -> float:
+    """The largest difference of the file's answers from those of the Keras networks to the same input."""
     import onnxruntime as ort
 
     session = ort.InferenceSession(network, providers=["CPUExecutionProvider"])
-    found = session.run([OUTPUT], {ROWS: rows, BETWEEN: between(len(rows), sizes.reach)})[0]
-    given = [rows[None], np.ones((1, len(rows)), np.float32)]
+    found = session.run([OUTPUT], {ROWS: rows, VOTES: votes, BETWEEN: between(len(rows), sizes.reach)})[0]
+    given = [rows[None], votes[None], np.ones((1, len(rows)), np.float32)]
     return max(
         float(np.abs(model(given, training=False).numpy()[0] - answer).max())
         for model, answer in zip(models, found, strict=True)
@@ -59,6 +64,7 @@ def _member(graph: _Graph, model: Any, sizes: Sizes) -> str:
     weights = _Weights(model)
     table = graph.array(weights.of("table", "embeddings"))
     state = graph.add("ReduceSum", graph.add("Gather", table, ROWS, axis=0), graph.integers([1]), keepdims=0)
+    state = graph.add("Add", state, _dense(graph, weights, "votes_in", VOTES))
     for at in range(sizes.layers):
         heard = _norm(graph, weights, f"norm_a{at}", state)
         state = graph.add("Add", state, _attention(graph, weights, f"attention_{at}", heard, sizes))
@@ -162,6 +168,7 @@ class _Graph:
             "harmonizer",
             [
                 helper.make_tensor_value_info(ROWS, TensorProto.INT32, ["n", encoding.N_FEATURES]),
+                helper.make_tensor_value_info(VOTES, TensorProto.FLOAT, ["n", encoding.N_VOTES]),
                 helper.make_tensor_value_info(BETWEEN, TensorProto.INT64, ["n", "n"]),
             ],
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [members, "n", width])],

@@ -20,8 +20,8 @@ from pipelines.composing import corpus as corpora
 from pipelines.composing import network, network_export, tokens
 from pipelines.composing.corpus import Corpus
 from pipelines.composing.harmonizer import SHIPPED, Harmonizer
-from pipelines.composing.lessons import Batch, Lesson
-from pipelines.composing.memory import Memory
+from pipelines.composing.lessons import Batch, Lesson, lessons_of
+from pipelines.composing.memory import Kernel, Memory
 from pipelines.composing.tokens import N_PITCHES
 from pipelines.errors import BadInput
 
@@ -51,6 +51,7 @@ class Recipe:
     warm_up: int = 100  # steps
     chord: float = 0.3  # the chord's weight in the loss beside a voice's
     anonymous: float = 0.2  # share of pieces whose true height is not told
+    alone: float = 0.3  # share of pieces for which the memory is not asked
     threads: int = 2
 
 
@@ -98,8 +99,9 @@ def train(
     _limit_threads(recipe.threads)
     vocabulary = tokens.ChordVocabulary.of([piece.relative for piece in corpus.train])
     sizes = network.Sizes(len(vocabulary), width=recipe.width, layers=recipe.layers, dropout=recipe.dropout)
-    pieces = [Lesson.of(piece, vocabulary) for piece in corpus.train]
-    checked = [Lesson.of(piece, vocabulary) for piece in corpus.valid]
+    memory, kernel = Memory.of(corpus.train), Kernel()
+    pieces = lessons_of(corpus.train, memory, vocabulary, kernel, remembered=True)
+    checked = lessons_of(corpus.valid, memory, vocabulary, kernel, remembered=False)
     models, curves = [], []
     for member in range(recipe.members):
         pupil = _Pupil(
@@ -115,10 +117,8 @@ def train(
                 said(curves[-1])
         pupil.finish()
         models.append(pupil.model)
-    harmonizer = Harmonizer(
-        network_export.to_onnx(models, sizes), sizes.reach, Memory.of(corpus.train), vocabulary, version
-    )
-    parity = network_export.parity(models, harmonizer.network, sizes, pieces[0].rows())
+    harmonizer = Harmonizer(network_export.to_onnx(models, sizes), sizes.reach, memory, vocabulary, version, kernel)
+    parity = network_export.parity(models, harmonizer.network, sizes, pieces[0].rows(), pieces[0].votes)
     if not parity < _PARITY:
         raise BadInput("the network", f"differs by {parity:.2g} between ONNX and Keras", "train it again")
     spent = time.perf_counter() - began, time.process_time() - cpu
@@ -139,7 +139,7 @@ class _Pupil:
         self.optimizer.build(model.trainable_variables)
         self.averages = [tf.Variable(variable) for variable in model.trainable_variables]
         self._step = tf.function(self._learn)
-        self._answer = tf.function(lambda rows, present: model([rows, present], training=False), reduce_retracing=True)
+        self._answer = tf.function(lambda *given: model(list(given), training=False), reduce_retracing=True)
 
     def epoch(self, lessons: Sequence[Lesson], rng: np.random.Generator) -> float:
         """Nats a hidden first note, over all pieces once."""
@@ -148,7 +148,8 @@ class _Pupil:
         order, lost = rng.permutation(len(lessons)), []
         for start in range(0, len(lessons), self.recipe.batch):
             chosen = np.resize(order[start:], min(self.recipe.batch, len(lessons)))
-            batch = Batch.of([lessons[int(at)] for at in chosen], self.recipe.crop, self.recipe.anonymous, rng)
+            recipe = self.recipe
+            batch = Batch.of([lessons[int(at)] for at in chosen], recipe.crop, recipe.anonymous, recipe.alone, rng)
             # young averages forget faster, so that they do not remember the draw they began with
             average = min(self.recipe.average, (1 + self.done) / (10 + self.done))
             given = [tf.constant(array) for array in batch.arrays()]
@@ -167,7 +168,9 @@ class _Pupil:
         nats, notes = 0.0, 0
         for lesson in lessons:
             n = len(lesson.chords)
-            out = self._answer(tf.constant(lesson.rows()[None]), tf.ones((1, n))).numpy()
+            out = self._answer(
+                tf.constant(lesson.rows()[None]), tf.constant(lesson.votes[None]), tf.ones((1, n))
+            ).numpy()
             first = out[0, :, : 3 * N_PITCHES].reshape(n, 3, N_PITCHES)
             true = np.take_along_axis(first, lesson.pitches[:, 0, :, None].astype(np.int64), -1)[..., 0]
             nats, notes = nats + float((np.logaddexp.reduce(first, -1) - true).sum()), notes + true.size
@@ -186,12 +189,21 @@ class _Pupil:
         return self.recipe.rate * warm * float(0.51 + 0.49 * np.cos(np.pi * self.done / self.steps))
 
     def _learn(
-        self, rows: Any, present: Any, hidden: Any, pitches: Any, chords: Any, begun: Any, rate: Any, average: Any
+        self,
+        rows: Any,
+        votes: Any,
+        present: Any,
+        hidden: Any,
+        pitches: Any,
+        chords: Any,
+        begun: Any,
+        rate: Any,
+        average: Any,
     ) -> Any:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
-            out = self.model([rows, present], training=True)
+            out = self.model([rows, votes, present], training=True)
             first, whole = _lost(out, hidden, pitches, chords, begun, self.recipe.chord)
             loss = whole / tf.reduce_sum(present)
         learned = self.model.trainable_variables

@@ -23,8 +23,9 @@ def _votes(
     memory: Memory, piece: corpus.Chorale, vocabulary: tokens.ChordVocabulary, known: np.ndarray | None = None
 ) -> Votes:
     chords = vocabulary.classes(memory.frames[:, 0])
-    known = _unknown(piece) if known is None else known
-    return memory.votes(piece.relative[:, 0], piece.minor, known, chords, Kernel(), len(vocabulary))
+    soprano, kernel = piece.relative[:, 0], Kernel()
+    runs = memory.runs(soprano, piece.minor, kernel)
+    return memory.votes(runs, soprano, chords, len(vocabulary), kernel, known=known)
 
 
 def _unknown(piece: corpus.Chorale) -> np.ndarray:
@@ -74,7 +75,8 @@ def test_ornaments_move_from_what_was_decided(pieces: tuple[corpus.Chorale, ...]
     beats = piece.relative.reshape(-1, 4, 4).copy()
     true = beats[:, 1:, 1:].copy()
     beats[:, 1:, 1:] = tokens.UNKNOWN
-    votes, _ = memory.moves(beats, piece.minor, Kernel())
+    runs = memory.runs(piece.relative[:, 0], piece.minor, Kernel())
+    votes, _ = memory.moves(runs, beats, Kernel())
     assert (tokens.pitch_of(votes.argmax(-1)) == true).mean() > 0.9
 
 
@@ -101,3 +103,16 @@ def test_pieces_do_not_run_into_one_another(pieces: tuple[corpus.Chorale, ...]) 
     start = pieces[0].n_beats
     assert runs[8, start] == pytest.approx(alone[0, start])
     assert runs[7, start - 1] < 6
+
+
+def test_a_piece_kept_apart_does_not_vote_for_itself(
+    pieces: tuple[corpus.Chorale, ...], vocabulary: tokens.ChordVocabulary
+) -> None:
+    whole, others, piece, kernel = Memory.of(pieces[:20]), Memory.of(pieces[:19]), pieces[19], Kernel()
+    soprano, start = piece.relative[:, 0], sum(other.n_beats for other in pieces[:19])
+    found = []
+    for memory, apart in ((whole, slice(start, None)), (others, None)):
+        runs, chords = memory.runs(soprano, piece.minor, kernel), vocabulary.classes(memory.frames[:, 0])
+        found.append(memory.votes(runs, soprano, chords, len(vocabulary), kernel, apart=apart))
+    np.testing.assert_allclose(found[0].match, found[1].match)
+    np.testing.assert_allclose(found[0].voices, found[1].voices, atol=1e-6)

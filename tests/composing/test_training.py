@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.composing import corpus, lessons, masks, tokens, training
 from pipelines.composing.harmonizer import MEMBERS, Harmonizer, orderless_nll
+from pipelines.composing.memory import Kernel, Memory
 from pipelines.errors import BadInput
 
 SMALL = training.Recipe(members=2, epochs=3, width=32, layers=1, batch=4, crop=32, rate=5e-3, warm_up=2, average=0.5)
@@ -97,8 +98,9 @@ def test_hidden_notes_are_hidden_and_the_soprano_never(few: corpus.Corpus) -> No
 
 def test_batches_point_at_what_was_hidden(few: corpus.Corpus) -> None:
     vocabulary = tokens.ChordVocabulary.of([piece.relative for piece in few.train])
-    taken = [lessons.Lesson.of(piece, vocabulary) for piece in few.train[:3]]
-    batch = lessons.Batch.of(taken, 500, 0.0, np.random.default_rng(0))
+    memory = Memory.of(few.train)
+    taken = lessons.lessons_of(few.train[:3], memory, vocabulary, Kernel(), remembered=True)
+    batch = lessons.Batch.of(taken, 500, 0.0, 0.5, np.random.default_rng(0))
     for at, piece in enumerate(few.train[:3]):
         n = piece.n_beats
         assert batch.present[at].sum() == n
