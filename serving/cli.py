@@ -193,7 +193,9 @@ def _add_composing(command: Command) -> None:
     harmonize.add_argument("--keep-bars", help="of --earlier, in every voice: 1-4,9")
     harmonize.add_argument("--bars", help="of --earlier, the only ones to make anew: 5-8")
     harmonize.add_argument("--owner", help="whose style and taste count; candidates are recorded under that name")
-    harmonize.add_argument("--silent", action="store_true", help="render nothing to listen to")
+    sound = harmonize.add_mutually_exclusive_group()
+    sound.add_argument("--silent", action="store_true", help="render nothing to listen to")
+    sound.add_argument("--wav", action="store_true", help="the whole sound as WAV, too, beside the preview")
 
     choose = command("choose", "tells which candidate was taken, so that the next ones are ranked accordingly")
     choose.add_argument("file", help="as `orimono harmonize --owner` wrote it")

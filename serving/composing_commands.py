@@ -55,8 +55,10 @@ def harmonize(arguments: Namespace, settings: Settings) -> Answer:
         made, ids = commissions.arrange(studio, about, piece, wishes)
         with studio.database.session() as session:
             suggested = commissions.suggestions(session, made, wishes.style, owner)
-    listening = not arguments.silent
-    delivered = delivering.deliver(made, out, settings, style=wishes.style, suggestions=suggested, listening=listening)
+    listening = arguments.wav or not arguments.silent
+    delivered = delivering.deliver(
+        made, out, settings, style=wishes.style, suggestions=suggested, listening=listening, wav=arguments.wav
+    )
     return _told(made, wishes.style, delivered, ids)
 
 
@@ -155,6 +157,7 @@ def _told(made: Arranged, style: str, delivered: Delivered, ids: Sequence[int]) 
                 "project": str(files.project),
                 "piano_roll": str(files.piano_roll),
                 "preview": str(files.preview) if delivered.font else None,
+                "wav": str(files.wav) if files.wav.is_file() else None,
                 "arrangement": ids[i] if ids else None,
                 "rating": candidate.rating,
                 "reasons": list(candidate.reasons),

@@ -5,7 +5,6 @@ What they hold is arranging.py's; how each is written, midi_writing.py's, rpp.py
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Of one candidate. ``preview``: where the sound lies, once it was rendered."""
+    """Of one candidate. ``preview`` and ``wav``: where the sound lies, when it was asked for."""
 
     midi: Path
     project: Path
     piano_roll: Path
     preview: Path
+    wav: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,10 @@ def deliver(
     style: str,
     suggestions: Mapping[Role, Sequence[Suggestion]] | None = None,
     listening: bool = True,
+    wav: bool = False,
 ) -> Delivered:
     """Writes the best candidate to ``out``, the others beside it as NAME-2.mid, NAME-3.mid ...; of each a REAPER
-    project, a piano roll and, with ``listening``, a preview; and one report, NAME.html.
+    project, a piano roll and, with ``listening``, a preview and with ``wav`` the whole sound; and one report, NAME.html.
 
     Each file is written whole or not at all. BadInput when the folder cannot be written to.
     """
@@ -61,9 +62,9 @@ def deliver(
     title = made.candidates[0].piece.name or out.stem
     try:
         font = sound_font.find(settings) if listening else None
-        files = tuple(_write(one, files_of(out, one.number), font, title) for one in made.candidates)
+        files = tuple(_write(one, files_of(out, one.number), font, title, wav=wav) for one in made.candidates)
         page = out.with_suffix(".html")
-        links = [_links(one, heard=listening) for one in files]
+        links = [_links(one, heard=listening, wav=wav) for one in files]
         notice = font.notice if font is not None else "Nothing was rendered to listen to."
         report.write(made, page, links, title=title, style=style, notice=notice, suggestions=suggestions)
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
@@ -71,31 +72,35 @@ def deliver(
     return Delivered(files, page, font.name if font is not None else None)
 
 
-def _write(candidate: Candidate, files: Files, font: Font | None, title: str) -> Files:
+def _write(candidate: Candidate, files: Files, font: Font | None, title: str, *, wav: bool) -> Files:
     from pipelines.composing import midi_writing, piano_roll, rendering, rpp
 
     piece = candidate.piece
     midi_writing.write(piece, files.midi)
     replace_bytes(files.project, rpp.to_rpp(piece, files.midi.name).encode())
     replace_bytes(files.piano_roll, piano_roll.draw(piece, title=f"{title} · {candidate.number}"))
-    if font is None:
-        files.preview.unlink(missing_ok=True)  # of an earlier arrangement under this name
-    else:
-        with tempfile.TemporaryDirectory(dir=files.midi.parent, prefix=".rendering-") as folder:
-            rendering.write(piece, Path(folder) / "whole.wav", font.open(), preview=files.preview)
+    for sound, wanted in ((files.preview, font is not None), (files.wav, wav)):
+        if not wanted:
+            sound.unlink(missing_ok=True)  # of an earlier arrangement under this name
+    if font is not None:
+        rendering.write(piece, files.wav if wav else None, font.open(), preview=files.preview)
     return files
 
 
-def _links(files: Files, *, heard: bool) -> Links:
+def _links(files: Files, *, heard: bool, wav: bool) -> Links:
     from pipelines.composing.report import Links
 
-    return Links(files.midi.name, files.project.name, files.preview.name if heard else None)
+    return Links(
+        files.midi.name, files.project.name, files.preview.name if heard else None, files.wav.name if wav else None
+    )
 
 
 def files_of(out: Path, number: int) -> Files:
     """Where the candidate of this number (from 1) lies when the first one is ``out``."""
     midi = out if number == 1 else out.with_name(f"{out.stem}-{number}{out.suffix}")
-    return Files(midi, midi.with_suffix(".rpp"), midi.with_suffix(".png"), midi.with_suffix(".m4a"))
+    return Files(
+        midi, midi.with_suffix(".rpp"), midi.with_suffix(".png"), midi.with_suffix(".m4a"), midi.with_suffix(".wav")
+    )
 
 
 def whole(out: Path, n: int) -> bool:

@@ -104,8 +104,9 @@ def test_given_chords_key_and_instruments(tmp_path: Path, capsys: pytest.Capture
 def test_it_can_be_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path) -> None:
     import av
 
-    told = run(capsys, "harmonize", str(GRACE), "--out", str(tmp_path / "a.mid"))
+    told = run(capsys, "harmonize", str(GRACE), "--out", str(tmp_path / "a.mid"), "--wav")
     assert told["font"]
+    assert Path(told["candidates"][0]["wav"]).read_bytes().startswith(b"RIFF")
     with av.open(told["candidates"][0]["preview"]) as sound:
         seconds = sound.duration / 1e6
     piece = midi_reading.read(tmp_path / "a.mid")
