@@ -56,9 +56,8 @@ def harmonize(arguments: Namespace, settings: Settings) -> Answer:
         with studio.database.session() as session:
             suggested = commissions.suggestions(session, made, wishes.style, owner)
     listening = arguments.wav or not arguments.silent
-    delivered = delivering.deliver(
-        made, out, settings, style=wishes.style, suggestions=suggested, listening=listening, wav=arguments.wav
-    )
+    wanted = {"listening": listening, "wav": arguments.wav}
+    delivered = delivering.deliver(made, out, settings, style=wishes.style, suggestions=suggested, **wanted)
     return _told(made, wishes.style, delivered, ids)
 
 

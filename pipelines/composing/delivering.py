@@ -53,7 +53,7 @@ def deliver(
     wav: bool = False,
 ) -> Delivered:
     """Writes the best candidate to ``out``, the others beside it as NAME-2.mid, NAME-3.mid ...; of each a REAPER
-    project, a piano roll and, with ``listening``, a preview and with ``wav`` the whole sound; and one report, NAME.html.
+    project, a piano roll, with ``listening`` a preview, with ``wav`` the whole sound; and one report, NAME.html.
 
     Each file is written whole or not at all. BadInput when the folder cannot be written to.
     """
