@@ -150,7 +150,7 @@ def decode(
         return np.zeros(0, np.int64)
     allowed = observed.copy()
     if given is not None:
-        for place in np.flatnonzero(given != FREE):
+        for place in np.flatnonzero(given != FREE).tolist():
             allowed[place] = np.where(np.arange(allowed.shape[1]) == given[place], 0.0, -np.inf)
     stay, move = np.log1p(-np.array(change)), np.log(np.array(change))
     best = allowed[0]
