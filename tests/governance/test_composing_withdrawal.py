@@ -125,7 +125,7 @@ def test_nothing_composed_for_a_person_is_left_and_nothing_of_others_is_lost(any
 
 
 def test_nothing_is_left_of_real_work(studio: Studio, tmp_path: Path) -> None:
-    full = dataclasses.replace(studio.settings, workers="1", storage_budget_gb="0.00001")
+    full = dataclasses.replace(studio.settings, workers="1", storage_budget_gb="0.0000001")
     studio = dataclasses.replace(studio, settings=full)
     tune = TUNE.read_bytes()
     give(studio, "rens", REN, {"melody-ren.mid": tune}, cached=False, settle=False)
