@@ -20,8 +20,7 @@ def consents(arguments: Namespace, settings: Settings) -> Answer:
     the job of --job."""
     from dataclasses import asdict
 
-    from pipelines.governance import consent
-    from pipelines.models import snapshots
+    from pipelines.governance import consent, withdrawal
     from pipelines.studio import Studio
     from serving.people import operator
 
@@ -42,7 +41,7 @@ def consents(arguments: Namespace, settings: Settings) -> Answer:
             consent.give_viewer(session, operator(), arguments.owner, training=arguments.training == "yes")
             watched = consent.show_viewer(session, arguments.owner)
     if arguments.training == "no":
-        snapshots.erase_taken_back(studio, clock.now())
+        withdrawal.erase_learned(studio, clock.now())
     rows = [
         asdict(g)
         | {

@@ -43,8 +43,8 @@ class GivenByViewer:
 
 def give(session: Session, actor: Actor, job_id: int, *, quality: bool, training: bool) -> None:
     """Sets both consents of a job; the owner's or, on their behalf, an operator's to do. What is taken back counts from
-    this moment (what was learned goes with models/snapshots.erase_taken_back, to be called once this is committed, or
-    with the hourly run), what is given is dated by it. BadInput for a job that has none, and after a withdrawal."""
+    this moment (what was learned goes with withdrawal.erase_learned, to be called once this is committed, or with the
+    hourly run), what is given is dated by it. BadInput for a job that has none, and after a withdrawal."""
     row = consents.of_job(session, job_id)
     if row is None:
         raise BadInput(f"job {job_id}", "does not exist or names no owner", "see `orimono consents` for the jobs")

@@ -106,18 +106,24 @@ def foresee(studio: Studio, owner: str, *, keep_originals: bool = False) -> Plan
     return _planned(studio, trace, traces.look(studio, trace))
 
 
+def erase_learned(studio: Studio, now: datetime) -> None:
+    """What was learned from those who have taken training back since: snapshots with what was trained of them, and
+    composers' styles. Where nothing is left to erase, nothing is done."""
+    from pipelines.composing import personal
+    from pipelines.models import snapshots as training
+
+    training.erase_taken_back(studio, now)
+    personal.erase_taken_back(studio)
+
+
 def carry_out(studio: Studio, now: datetime | None = None) -> list[Report]:
     """Deletes for every unfinished withdrawal, the oldest first. Empty when there is none, or another process is at it.
 
     A batch that runs may still write of a job it began with, so the last look waits for it, but not beyond six hours
     before the withdrawal is due.
     """
-    from pipelines.composing import personal
-    from pipelines.models import snapshots as training
-
     now = now or clock.now()
-    training.erase_taken_back(studio, now)  # where whoever took it back was cut off before
-    personal.erase_taken_back(studio)
+    erase_learned(studio, now)  # where whoever took it back was cut off before
     reports = []
     with studio.database.session() as guard:  # its lock lasts as long as this process, or its connection, lives
         if not withdrawals.lock(guard):

@@ -280,10 +280,10 @@ class _Look:
             report.new.append(new.name)
             report.bad_files += [f"{new.name}/{item.error}" for item in files if item.error]
         if taken_back:
-            from pipelines.models import snapshots
+            from pipelines.governance import withdrawal
 
             studio = Studio(self.settings, self.database, self.objects, Cache(self.objects))
-            snapshots.erase_taken_back(studio, clock.now())
+            withdrawal.erase_learned(studio, clock.now())
 
 
 def _allowed(job: JobFile) -> dict[str, bool]:
