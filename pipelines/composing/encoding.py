@@ -18,6 +18,7 @@ _CLASSES = 14  # pitch classes, rest, hidden: what the four voices' first frames
 _EDGE = 12  # beats from the start or the end that are told apart
 _SHIFTS = 26  # shifts of -4..20, and unknown
 _PLACES = (("from the start", _EDGE), ("from the end", _EDGE), ("in fours", 4), ("in threes", 3), ("back in fours", 4))
+_STEP = 12  # semitones to the next beat's first note, up or down, that are told apart; or not known
 _LONG = 9  # beats that the melody's note lasts, 0..8
 
 _classes_at = _SLOTS * _SLOT
@@ -25,10 +26,13 @@ _places_at = _classes_at + len(tokens.VOICES) * _CLASSES
 _long_at = _places_at + sum(size for _, size in _PLACES)
 _minor_at = _long_at + _LONG
 _shift_at = _minor_at + 2
-N_ROWS = _shift_at + _SHIFTS
+_steps_at = _shift_at + _SHIFTS
+N_ROWS = _steps_at + len(tokens.VOICES) * (2 * _STEP + 2)
 N_VOTES = 3 * N_PITCHES + 2
 _LOUD, _FAR = 3.0, 20.0  # scales near those of the embeddings; a match of more beats says no more
-N_FEATURES = _SLOTS + len(tokens.VOICES) + len(_PLACES) + 3
+N_FEATURES = _SLOTS + 2 * len(tokens.VOICES) + len(_PLACES) + 3
+MOVE = 13  # semitones from a beat's first note, up or down, that the network tells apart inside the beat
+N_MOVES = 2 * MOVE + 1
 
 
 def encode(frames: NDArray[np.int64], minor: bool, shift: int | None = None) -> NDArray[np.int32]:
@@ -58,7 +62,19 @@ def encode(frames: NDArray[np.int64], minor: bool, shift: int | None = None) -> 
     rows[:, at] = _long_at + np.minimum(lengths(frames[:, 0]), _LONG - 1)
     rows[:, at + 1] = _minor_at + int(minor)
     rows[:, at + 2] = _shift_at + (_SHIFTS - 1 if shift is None else int(np.clip(shift + 4, 0, _SHIFTS - 2)))
+    steps = np.full((n, len(tokens.VOICES)), 2 * _STEP + 1)
+    between = (first[1:] >= 0) & (first[:-1] >= 0)
+    steps[:-1][between] = np.clip(first[1:] - first[:-1], -_STEP, _STEP)[between] + _STEP
+    rows[:, at + 3 :] = _steps_at + steps + np.arange(len(tokens.VOICES)) * (2 * _STEP + 2)
     return rows.astype(np.int32)
+
+
+def moves_of(beats: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[n, 3 frames, voices], 0..N_MOVES - 1: how far from its first note each voice of int64[n, 4, voices] is in a
+    beat's other frames; MOVE is not at all, as from and to a rest."""
+    first, others = beats[:, :1], beats[:, 1:]
+    moved = np.where((first >= 0) & (others >= 0), others - first, 0)
+    return np.clip(moved, -MOVE, MOVE) + MOVE
 
 
 def heard(voices: NDArray[np.float32], match: NDArray[np.float32]) -> NDArray[np.float32]:

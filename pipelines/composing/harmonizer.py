@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipelines.composing import encoding, tokens
 from pipelines.composing.corpus import Chorale
+from pipelines.composing.encoding import N_MOVES
 from pipelines.composing.memory import Kernel, Memory, Votes
 from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS, VOTES, between
 from pipelines.composing.tokens import BEAT, N_PITCHES, REST, UNKNOWN
@@ -48,9 +49,10 @@ class Mixing:
     """The memory's share: ``most`` when its match is far above ``half`` beats, half of that at ``half``, ``slope``
     steep. Chosen on valid."""
 
-    most: float = 0.8
+    most: float = 0.5
     half: float = 4.0
     slope: float = 1.0
+    inside: float = 0.6  # the share inside beats, whatever the match
 
     def share(self, match: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(self.most / (1 + np.exp(-self.slope * (match - self.half))), np.float32)
@@ -191,9 +193,8 @@ class Harmonizer:
         runs, votes = self._asked(frames[:, 0], minor)
         _, found[:, 1:], _ = self._network(frames, minor, shift, votes)
         if votes is not None:
-            moves, match = self.memory.moves(runs, beats, self.kernel)
-            share = self.mixing.share(match)
-            found[:, 1:] += share[:, None, None, None] * (moves - found[:, 1:])
+            moves = self.memory.moves(runs, beats, self.kernel)
+            found[:, 1:] += np.float32(self.mixing.inside) * (moves - found[:, 1:])
         decided = beats[..., 1:] != UNKNOWN
         sung = tokens.index_of(np.where(decided, beats[..., 1:], REST))
         found[decided] = np.eye(N_PITCHES, dtype=np.float32)[sung[decided]]
@@ -213,22 +214,18 @@ class Harmonizer:
     def _network(
         self, frames: NDArray[np.int64], minor: bool, shift: int | None, votes: Votes | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities: of first frames [B, 3, P], of the others [B, 3 frames, 3 voices, P], of chords [B, C]."""
+        """Probabilities: of first frames [B, 3, P], of the others [B, 3 frames, 3 voices, P] (all
+        alike where the first is not known), of chords [B, C]."""
         rows = encoding.encode(frames, minor, shift)
         n = len(rows)
-        given = {ROWS: rows, BETWEEN: between(n, self.reach)}
-        if VOTES in {each.name for each in self._session.get_inputs()}:
-            heard = None if votes is None else encoding.heard(votes.voices, votes.match)
-            given[VOTES] = np.zeros((n, encoding.N_VOTES), np.float32) if heard is None else heard
-        out = self._session.run([OUTPUT], given)[0]
-        ends = 3 * N_PITCHES, 12 * N_PITCHES, 12 * N_PITCHES + 9
-        first = out[..., : ends[0]].reshape(-1, n, 3, N_PITCHES)
-        others = out[..., ends[0] : ends[1]].reshape(-1, n, 3, 3, N_PITCHES)
-        stays = out[..., ends[1] : ends[2]].reshape(-1, n, 3, 3)
+        silence = np.zeros((n, encoding.N_VOTES), np.float32)
+        heard = silence if votes is None else encoding.heard(votes.voices, votes.match)
+        out = self._session.run([OUTPUT], {ROWS: rows, VOTES: heard, BETWEEN: between(n, self.reach)})[0]
+        ends = 3 * N_PITCHES, 3 * N_PITCHES + 9 * N_MOVES
+        first = _mean(out[..., : ends[0]].reshape(-1, n, 3, N_PITCHES))
+        moves = _mean(out[..., ends[0] : ends[1]].reshape(-1, n, 3, 3, N_MOVES))
         begun = frames.reshape(n, BEAT, 4)[:, 0, 1:]
-        at = np.nonzero(begun != UNKNOWN)
-        others[:, at[0], at[1], :, tokens.index_of(begun[at])] += np.moveaxis(stays[:, at[0], at[1]], 0, 1)
-        return _mean(first), _mean(others).transpose(0, 2, 1, 3), _mean(out[..., ends[2] :])
+        return first, _moved(begun, moves), _mean(out[..., ends[1] :])
 
 
 def orderless_nll(harmonizer: Harmonizer, pieces: tuple[Chorale, ...], seed: int = 0, rounds: int = 4) -> float:
@@ -246,6 +243,19 @@ def orderless_nll(harmonizer: Harmonizer, pieces: tuple[Chorale, ...], seed: int
             nats = np.take_along_axis(opinion.voices, true[..., None], -1)[..., 0]
             lost, count = lost - float(nats[hidden].sum()), count + int(hidden.sum())
     return lost / max(count, 1)
+
+
+def _moved(begun: NDArray[np.int64], moves: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of probabilities of moves [B, 3 frames, 3 voices, N_MOVES] those of pitches, from int64[B, 3] first notes; all
+    alike where these are not known."""
+    beat, frame, voice, move = np.indices(moves.shape)
+    begun_there = begun[beat, voice]
+    pitches = np.where(begun_there >= 0, np.maximum(begun_there + move - encoding.MOVE, 0), REST)
+    found = np.zeros((*moves.shape[:3], N_PITCHES), np.float32)
+    np.add.at(found, (beat, frame, voice, tokens.index_of(pitches)), moves)
+    unknown = np.broadcast_to((begun == UNKNOWN)[:, None], moves.shape[:3])
+    found[unknown] = 1 / N_PITCHES
+    return found
 
 
 def _mean(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,22 +17,25 @@ from pipelines.composing.tokens import BEAT, UNKNOWN
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """A piece: ``frames`` int64[T, 4] relative pitches, and as classes what is to be found in them: ``pitches``
-    int32[n, 4 frames, 3 voices] and ``chords`` int32[n]; ``votes`` float32[n, N_VOTES]: encoding.heard."""
+    int32[n, 3 voices] of first frames, ``moves`` int32[n, 3 frames, 3 voices] from there, ``chords`` int32[n];
+    ``votes`` float32[n, N_VOTES]: encoding.heard."""
 
     frames: NDArray[np.int64]
     minor: bool
     shift: int
     pitches: NDArray[np.int32]
+    moves: NDArray[np.int32]
     chords: NDArray[np.int32]
     votes: NDArray[np.float32]
 
     @classmethod
     def of(cls, piece: Chorale, vocabulary: tokens.ChordVocabulary, votes: Votes) -> Lesson:
         frames = piece.relative
-        pitches = tokens.index_of(frames).reshape(-1, BEAT, 4)[..., 1:].astype(np.int32)
+        beats = frames.reshape(-1, BEAT, 4)[..., 1:]
+        pitches, moves = tokens.index_of(beats[:, 0]).astype(np.int32), encoding.moves_of(beats).astype(np.int32)
         chords = vocabulary.classes(frames[::BEAT]).astype(np.int32)
         heard = encoding.heard(votes.voices, votes.match)
-        return cls(frames, piece.minor, piece.shift, pitches, chords, heard)
+        return cls(frames, piece.minor, piece.shift, pitches, moves, chords, heard)
 
     def rows(self) -> NDArray[np.int32]:
         """As encoding.encode has them, of the soprano alone."""
@@ -44,16 +47,17 @@ class Lesson:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Of b pieces, n beats of each: ``rows`` int32[b, n, N_FEATURES], ``votes`` float32[b, n, N_VOTES], ``present``
-    float32[b, n] (0 past the end), ``hidden`` float32[b, n, 4, 3] (1 where a note is to be found), ``pitches``
-    int32[b, n, 4, 3], ``chords`` int32[b, n], ``begun`` int32[b, n, 3]: the class of a known first note, else -1."""
+    float32[b, n] (0 past the end); what is to be found: ``pitches`` int32[b, n, 3] where ``hidden`` float32[b, n, 3] is
+    1, ``moves`` int32[b, n, 3, 3] where ``moving`` float32[b, n, 3, 3] is 1, ``chords`` int32[b, n]."""
 
     rows: NDArray[np.int32]
     votes: NDArray[np.float32]
     present: NDArray[np.float32]
     hidden: NDArray[np.float32]
     pitches: NDArray[np.int32]
+    moving: NDArray[np.float32]
+    moves: NDArray[np.int32]
     chords: NDArray[np.int32]
-    begun: NDArray[np.int32]
 
     @classmethod
     def of(
@@ -66,10 +70,11 @@ class Batch:
             np.zeros((b, beats, encoding.N_FEATURES), np.int32),
             np.zeros((b, beats, encoding.N_VOTES), np.float32),
             np.zeros((b, beats), np.float32),
-            np.zeros((b, beats, BEAT, 3), np.float32),
-            np.zeros((b, beats, BEAT, 3), np.int32),
+            np.zeros((b, beats, 3), np.float32),
+            np.zeros((b, beats, 3), np.int32),
+            np.zeros((b, beats, BEAT - 1, 3), np.float32),
+            np.zeros((b, beats, BEAT - 1, 3), np.int32),
             np.zeros((b, beats), np.int32),
-            np.full((b, beats, 3), -1, np.int32),
         )
         for at, lesson in enumerate(lessons):
             n = len(lesson.chords)
@@ -81,13 +86,15 @@ class Batch:
             if rng.random() >= alone:
                 batch.votes[at, kept] = lesson.votes[run]
             batch.rows[at, kept], batch.present[at, kept] = rows[run], 1
-            batch.hidden[at, kept], batch.pitches[at, kept] = hidden[run], lesson.pitches[run]
+            batch.hidden[at, kept], batch.pitches[at, kept] = hidden[run, 0], lesson.pitches[run]
+            # from where a voice moves is known
+            batch.moving[at, kept], batch.moves[at, kept] = (hidden[:, 1:] & ~hidden[:, :1])[run], lesson.moves[run]
             batch.chords[at, kept] = lesson.chords[run]
-            batch.begun[at, kept] = np.where(hidden[:, 0], -1, lesson.pitches[:, 0])[run]
         return batch
 
     def arrays(self) -> tuple[NDArray[np.int32] | NDArray[np.float32], ...]:
-        return self.rows, self.votes, self.present, self.hidden, self.pitches, self.chords, self.begun
+        first = self.rows, self.votes, self.present, self.hidden, self.pitches
+        return *first, self.moving, self.moves, self.chords
 
 
 def lessons_of(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipelines.composing.tokens import BEAT, UNKNOWN
 
-_SHARES = (0.45, 0.15, 0.25, 0.15)  # all voices, whole voices, notes at random, runs of beats
+_SHARES = (0.42, 0.1, 0.2, 0.1, 0.18)  # all voices, whole voices, notes at random, runs of beats, none
 
 
 def hide(frames: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -25,6 +25,8 @@ def hide(frames: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int6
         for _ in range(rng.integers(1, 5)):
             start, length = rng.integers(0, n), rng.integers(1, 17)
             hidden[start : start + length] = True
+    elif kind == 4:
+        hidden[:] = False
     inside = rng.random((n, BEAT, 3)) < (1.0 if rng.random() < 0.6 else rng.random())
     inside[:, 0] = False
     result = frames.reshape(n, BEAT, 4).copy()

@@ -38,7 +38,7 @@ class Kernel:
     miss: float = 0.02  # of beats that differ
     decay: float = 0.8  # of a run's further beats
     sharp: float = 0.7  # a vote is exp(sharp * run)
-    known: float = 1.5  # what a known pitch that agrees is worth, in beats
+    known: float = 3.0  # what a known pitch that agrees is worth, in beats
     minor: float = 2.0  # taken off a run, in beats, when the modes differ
     voters: int = 48  # how many vote for a beat, and those that are as alike as the last of them
 
@@ -133,11 +133,9 @@ class Memory:
         voices = np.stack([_counted(beat, sung[:, voice], weight, n, N_PITCHES) for voice in range(3)], 1)
         return Votes(voices, _counted(beat, chords[voter], weight, n, n_chords), match)
 
-    def moves(
-        self, runs: NDArray[np.float32], beats: NDArray[np.int64], kernel: Kernel
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def moves(self, runs: NDArray[np.float32], beats: NDArray[np.int64], kernel: Kernel) -> NDArray[np.float32]:
         """float32[B, 3 frames, 3 voices, N_PITCHES], what the memory would sing inside beats int64[B, 4, 4] whose
-        first frames are decided, moving as it moved from its own first frames; and float32[B], the match of each."""
+        first frames are decided, moving as it moved from its own first frames."""
         known = beats[:, 0, 1:]
         together = runs + self._agreement(known, kernel)
         beat, voter, weight = self._voters(beats[:, 0, 0], together, kernel)
@@ -150,7 +148,7 @@ class Memory:
             for frame in range(BEAT - 1)
             for voice in range(3)
         ]
-        return np.stack(found, 1).reshape(len(beats), BEAT - 1, 3, N_PITCHES), together.max(1)
+        return np.stack(found, 1).reshape(len(beats), BEAT - 1, 3, N_PITCHES)
 
     def _agreement(self, known: NDArray[np.int64], kernel: Kernel) -> NDArray[np.float32]:
         """float32[B, M]: how many of the ``known`` pitches of a beat, and half of its neighbours', the memory sang."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.composing import encoding
+from pipelines.composing.encoding import N_MOVES
 from pipelines.composing.tokens import BEAT, N_PITCHES
 
 if TYPE_CHECKING:
@@ -31,15 +32,22 @@ class Sizes:
 
     @property
     def pitch_outputs(self) -> int:
-        return N_VOICES * BEAT * N_PITCHES
+        return N_VOICES * N_PITCHES
+
+    @property
+    def move_outputs(self) -> int:
+        return N_VOICES * (BEAT - 1) * N_MOVES
+
+    @property
+    def outputs(self) -> int:
+        return self.pitch_outputs + self.move_outputs + self.chords
 
 
 def build(sizes: Sizes, seed: int) -> Any:
     """Keras model: rows int32[b, n, N_FEATURES], what the memory votes float32[b, n, N_VOTES] (zeros: there is none)
     and float32[b, n], 1 where there is music ->
-    float32[b, n, pitch_outputs + 9 + chords]: logits of the voices' pitches, a beat's first frames before the others
-    (``[first: 3, P] [others: 3 voices, 3 frames, P]``), nine gates (how much rather a voice stays, for each of the
-    other frames), logits of chords."""
+    float32[b, n, outputs], logits: of the voices' pitches at each beat's first frame [3 voices, N_PITCHES], of how far
+    they have moved from there in its other frames [3 frames, 3 voices, N_MOVES], of the chord [chords]."""
     import keras
     from keras import initializers, layers
 
@@ -63,7 +71,7 @@ def build(sizes: Sizes, seed: int) -> Any:
         worked = layers.Dropout(sizes.dropout)(worked)
         state = state + layers.Dropout(sizes.dropout)(layers.Dense(sizes.width, name=f"dense_{at}")(worked))
     state = layers.LayerNormalization(epsilon=1e-5, name="norm")(state)
-    out = layers.Dense(sizes.pitch_outputs + N_VOICES * (BEAT - 1) + sizes.chords, name="out")(state)
+    out = layers.Dense(sizes.outputs, name="out")(state)
     return keras.Model([rows, votes, present], out)
 
 

@@ -28,8 +28,7 @@ def to_onnx(models: Sequence[Any], sizes: Sizes) -> bytes:
     graph = _Graph()
     outputs = [graph.add("Unsqueeze", _member(graph, model, sizes), graph.integers([0])) for model in models]
     joined = graph.add("Concat", *outputs, axis=0)
-    width = sizes.pitch_outputs + 9 + sizes.chords
-    return graph.bytes(joined, len(models), width)
+    return graph.bytes(joined, len(models), sizes.outputs)
 
 
 def between(n: int, reach: int) -> NDArray[np.int64]:

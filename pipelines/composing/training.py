@@ -19,6 +19,7 @@ import numpy as np
 from pipelines.composing import corpus as corpora
 from pipelines.composing import network, network_export, tokens
 from pipelines.composing.corpus import Corpus
+from pipelines.composing.encoding import N_MOVES
 from pipelines.composing.harmonizer import SHIPPED, Harmonizer
 from pipelines.composing.lessons import Batch, Lesson, lessons_of
 from pipelines.composing.memory import Kernel, Memory
@@ -153,9 +154,8 @@ class _Pupil:
             # young averages forget faster, so that they do not remember the draw they began with
             average = min(self.recipe.average, (1 + self.done) / (10 + self.done))
             given = [tf.constant(array) for array in batch.arrays()]
-            lost.append(
-                float(self._step(*given, tf.constant(self._rate(), tf.float32), tf.constant(average, tf.float32)))
-            )
+            rates = tf.constant(self._rate(), tf.float32), tf.constant(average, tf.float32)
+            lost.append(float(self._step(*rates, *given)))
             self.done += 1
         return float(np.mean(lost))
 
@@ -172,7 +172,7 @@ class _Pupil:
                 tf.constant(lesson.rows()[None]), tf.constant(lesson.votes[None]), tf.ones((1, n))
             ).numpy()
             first = out[0, :, : 3 * N_PITCHES].reshape(n, 3, N_PITCHES)
-            true = np.take_along_axis(first, lesson.pitches[:, 0, :, None].astype(np.int64), -1)[..., 0]
+            true = np.take_along_axis(first, lesson.pitches[..., None].astype(np.int64), -1)[..., 0]
             nats, notes = nats + float((np.logaddexp.reduce(first, -1) - true).sum()), notes + true.size
         for variable, value in zip(self.model.trainable_variables, held, strict=True):
             variable.assign(value)
@@ -188,23 +188,12 @@ class _Pupil:
         warm = min(1.0, (self.done + 1) / self.recipe.warm_up)
         return self.recipe.rate * warm * float(0.51 + 0.49 * np.cos(np.pi * self.done / self.steps))
 
-    def _learn(
-        self,
-        rows: Any,
-        votes: Any,
-        present: Any,
-        hidden: Any,
-        pitches: Any,
-        chords: Any,
-        begun: Any,
-        rate: Any,
-        average: Any,
-    ) -> Any:
+    def _learn(self, rate: Any, average: Any, rows: Any, votes: Any, present: Any, *wanted: Any) -> Any:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
             out = self.model([rows, votes, present], training=True)
-            first, whole = _lost(out, hidden, pitches, chords, begun, self.recipe.chord)
+            first, whole = _lost(self.recipe.chord, out, *wanted)
             loss = whole / tf.reduce_sum(present)
         learned = self.model.trainable_variables
         self.optimizer.learning_rate.assign(rate)
@@ -214,21 +203,18 @@ class _Pupil:
         return first
 
 
-def _lost(out: Any, hidden: Any, pitches: Any, chords: Any, begun: Any, chord: float) -> tuple[Any, Any]:
-    """Nats a hidden first note, and all of the loss: first notes, the beats' other frames, chords."""
+def _lost(chord: float, out: Any, hidden: Any, pitches: Any, moving: Any, moves: Any, chords: Any) -> tuple[Any, Any]:
+    """Nats a hidden first note, and all of the loss: first notes, moves inside the beats, chords."""
     import tensorflow as tf
 
-    b, n, ends = tf.shape(out)[0], tf.shape(out)[1], (3 * N_PITCHES, 12 * N_PITCHES, 12 * N_PITCHES + 9)
-    first = tf.reshape(out[..., : ends[0]], (b, n, 3, N_PITCHES))
-    others = tf.reshape(out[..., ends[0] : ends[1]], (b, n, 3, 3, N_PITCHES))
-    stays = tf.reshape(out[..., ends[1] : ends[2]], (b, n, 3, 3, 1))
-    others += stays * tf.one_hot(begun, N_PITCHES)[:, :, :, None]
-    firsts = _nats(first, pitches[:, :, 0]) * hidden[:, :, 0]
-    weight = tf.constant(_FRAMES) * tf.where(begun < 0, _EARLY, 1.0)[..., None]
-    later = _nats(others, tf.transpose(pitches[:, :, 1:], (0, 1, 3, 2))) * tf.transpose(hidden[:, :, 1:], (0, 1, 3, 2))
-    named = _nats(out[..., ends[2] :], chords) * tf.reduce_max(hidden[:, :, 0], -1)
+    b, n = tf.shape(out)[0], tf.shape(out)[1]
+    ends = 3 * N_PITCHES, 3 * N_PITCHES + 9 * N_MOVES
+    firsts = _nats(tf.reshape(out[..., : ends[0]], (b, n, 3, N_PITCHES)), pitches) * hidden
+    later = _nats(tf.reshape(out[..., ends[0] : ends[1]], (b, n, 3, 3, N_MOVES)), moves) * moving
+    named = _nats(out[..., ends[1] :], chords) * tf.reduce_max(hidden, -1)
+    weight = tf.constant(_FRAMES)[:, None]
     whole = tf.reduce_sum(firsts) + tf.reduce_sum(later * weight) + chord * tf.reduce_sum(named)
-    return tf.reduce_sum(firsts) / (tf.reduce_sum(hidden[:, :, 0]) + 1), whole
+    return tf.reduce_sum(firsts) / (tf.reduce_sum(hidden) + 1), whole
 
 
 def _nats(logits: Any, classes: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.composing import corpus, lessons, masks, tokens, training
+from pipelines.composing import corpus, encoding, lessons, masks, tokens, training
 from pipelines.composing.harmonizer import MEMBERS, Harmonizer, orderless_nll
 from pipelines.composing.memory import Kernel, Memory
 from pipelines.errors import BadInput
@@ -105,9 +105,14 @@ def test_batches_point_at_what_was_hidden(few: corpus.Corpus) -> None:
         n = piece.n_beats
         assert batch.present[at].sum() == n
         sung = tokens.pitch_of(batch.pitches[at, :n].astype(np.int64))
-        np.testing.assert_array_equal(sung.reshape(-1, 3), piece.relative[:, 1:])
-        np.testing.assert_array_equal(batch.begun[at, :n] == -1, batch.hidden[at, :n, 0] == 1)
+        np.testing.assert_array_equal(sung, piece.relative[::4, 1:])
+        moved = sung[:, None] + batch.moves[at, :n] - encoding.MOVE
+        assert (moved == piece.relative.reshape(-1, 4, 4)[:, 1:, 1:]).mean() > 0.99  # but for rests and wide leaps
+        # from a note that is not known nobody knows how far it goes
+        assert not (batch.moving[at] * batch.hidden[at, :, None]).any()
         assert not batch.hidden[at, n:].any()
+        assert not batch.moving[at, n:].any()
+    assert 0 < batch.hidden.sum() < batch.present.sum() * 3
 
 
 def test_opinions_are_probabilities_and_know_what_is_known(trained: training.Trained) -> None:
