@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from pipelines.composing.melody import Melody
 
 PHRASE_BARS, SECTION_BARS = 4, 8
+_ARCH, _HEIGHT = 6.0, 4.0  # steps of velocity
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """``first_bar`` and ``last_bar`` count from 1 without the pick-up, both included; density and energy 0..1."""
+    """``first_bar`` and ``last_bar``, both included, count as a page does and as Grid.bar: from 1, which an incomplete
+    first bar is, too. ``density`` and ``energy``: 0..1."""
 
     first_bar: int
     last_bar: int
@@ -36,8 +38,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class PlannedBar:
-    """``number`` counts from 1, 0 is the pick-up, in which nobody plays. ``groups``: ticks at which its groups of
-    beats begin. ``opens`` and ``closes`` a section; ``phrase_ends`` in it; ``last`` of the piece."""
+    """``number`` counts full bars from 1, as phrases do; 0 is the pick-up, in which nobody plays. What a page and a
+    Section count has the pick-up as bar 1. ``groups``: ticks at which its groups of beats begin. ``opens`` and
+    ``closes`` a section; ``phrase_ends`` in it; ``last`` of the piece. ``swell``: steps of velocity that the phrase
+    and the melody's height add."""
 
     number: int
     start: int  # ticks
@@ -51,6 +55,7 @@ class PlannedBar:
     closes: bool
     phrase_ends: bool
     last: bool
+    swell: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +74,18 @@ def plan(melody: Melody, sections: Sequence[Section], density: float, energy: fl
     fuller. Where none of ``sections`` holds a bar, ``density`` and ``energy`` do.
     """
     edges, pick_up = _edges(melody)
-    count = len(edges) - 1 - pick_up
-    named = tuple(sections) or _usual_sections(count, density, energy)
-    phrases = _phrase_ends(melody.part.notes, edges, melody.piece)
+    pages = _page_numbers(melody, edges)
+    named = tuple(sections) or _usual_sections(pages[pick_up:], density, energy)
+    ends = _phrase_ends(melody.part.notes, edges, melody.piece)
+    phrase_ends = [
+        place >= pick_up and ((place + 1 - pick_up) % PHRASE_BARS == 0 or end) for place, end in enumerate(ends)
+    ]
+    swells = _swells(melody.part.notes, edges, phrase_ends)
     bars = []
     for place, (start, end) in enumerate(pairwise(edges)):
-        number = place + 1 - pick_up
+        number, page = place + 1 - pick_up, pages[place]
         metre = metre_at(melody.piece, start)
-        held = next((one for one in named if one.first_bar <= number <= one.last_bar), None)
+        held = next((one for one in named if one.first_bar <= page <= one.last_bar), None)
         bars.append(
             PlannedBar(
                 number,
@@ -87,10 +96,11 @@ def plan(melody: Melody, sections: Sequence[Section], density: float, energy: fl
                 _group_starts(start, end, metre, melody.piece.ticks_per_quarter),
                 min(1.0, max(0.0, held.density if held else density)),
                 min(1.0, max(0.0, held.energy if held else energy)),
-                opens=number == 1 or any(one.first_bar == number for one in named),
-                closes=any(one.last_bar == number for one in named),
-                phrase_ends=number >= 1 and (number % PHRASE_BARS == 0 or phrases[place]),
+                opens=number == 1 or any(one.first_bar == page for one in named),
+                closes=any(one.last_bar == page for one in named),
+                phrase_ends=phrase_ends[place],
                 last=place == len(edges) - 2,
+                swell=swells[place],
             )
         )
     return tuple(bars)
@@ -131,7 +141,10 @@ def stretches(melody: Melody, bars: Sequence[PlannedBar], given: Sequence[ChordS
             if min(notes[place].end, end) > start
         )
         likeness = hash((sung, start - bar.start, end - start, bar.phrase_ends, bar.last))
-        found.append(Stretch(start, end, Slot(sung, level, likeness, bar.phrase_ends and end == bar.end)))
+        moves = any(notes[place].start >= start for place in range(first, until))
+        quarters = (end - start) / melody.piece.ticks_per_quarter if moves else 0.0
+        cadence = bar.phrase_ends and end == bar.end
+        found.append(Stretch(start, end, Slot(sung, level, likeness, cadence, bar.phrase_ends, quarters)))
     return tuple(found)
 
 
@@ -185,18 +198,48 @@ def _group_starts(start: int, end: int, metre: Metre, ticks_per_quarter: int) ->
     return tuple(int(begin) for begin in begins if begin < end)
 
 
-def _usual_sections(count: int, density: float, energy: float) -> tuple[Section, ...]:
-    firsts = list(range(1, max(count, 1) + 1, SECTION_BARS))
-    if len(firsts) > 1 and count - firsts[-1] + 1 < PHRASE_BARS:  # a tail of 1 to 3 bars belongs to what came before
+def _page_numbers(melody: Melody, edges: Sequence[int]) -> list[int]:
+    """Of each bar, as Grid.bar counts."""
+    starts = melody.grid.beat_ticks[:-1]
+    places = np.searchsorted(starts, np.array(edges[:-1]), side="right") - 1
+    return [int(melody.grid.bar[max(0, place)]) for place in places]
+
+
+def _usual_sections(pages: Sequence[int], density: float, energy: float) -> tuple[Section, ...]:
+    """Of SECTION_BARS full bars each, whose numbers are ``pages``."""
+    firsts = list(range(0, max(len(pages), 1), SECTION_BARS))
+    if len(firsts) > 1 and len(pages) - firsts[-1] < PHRASE_BARS:  # a tail of 1 to 3 bars belongs to what came before
         firsts.pop()
     found = []
-    for place, (first, after) in enumerate(zip(firsts, [*firsts[1:], count + 1], strict=True)):
+    for place, (first, after) in enumerate(zip(firsts, [*firsts[1:], len(pages)], strict=True)):
         lift = 0.0
         if len(firsts) >= 3:
             lift = -0.12 if place == 0 else 0.1 if place == len(firsts) - 1 else 0.0
+        louder = lift if len(firsts) != 2 else (-0.06, 0.06)[place]
         name = chr(ord("A") + place % 26)
-        found.append(Section(first, after - 1, name, density + lift, energy + lift))
+        found.append(Section(pages[first], pages[max(first, after - 1)], name, density + lift, energy + louder))
     return tuple(found)
+
+
+def _swells(notes: Sequence[Note], edges: Sequence[int], phrase_ends: Sequence[bool]) -> list[int]:
+    """Steps of velocity for each bar: up to its phrase's third quarter and down to its end by _ARCH, and _HEIGHT more
+    or less as the melody is high or low for it."""
+    middle = np.array([note.pitch for note in notes])
+    weight = np.array([note.duration for note in notes])
+    mean = float(np.average(middle, weights=weight))
+    spread = max(2.0, float(np.sqrt(np.average((middle - mean) ** 2, weights=weight))))
+    found: list[int] = []
+    first = 0
+    for place, (start, end) in enumerate(pairwise(edges)):
+        if place and phrase_ends[place - 1] and not phrase_ends[place]:
+            first = place
+        last = next((n for n in range(place, len(phrase_ends)) if phrase_ends[n]), len(phrase_ends) - 1)
+        through = (place - first + 0.5) / (last - first + 1)
+        arch = through / 0.7 if through <= 0.7 else (1 - through) / 0.3
+        heard = sounding(notes, start, end)
+        height = np.mean([note.pitch for note in heard]) - mean if heard else 0.0
+        found.append(round(_ARCH * (2 * arch - 1.2) + _HEIGHT * float(np.clip(height / spread, -1, 1))))
+    return found
 
 
 def _phrase_ends(notes: Sequence[Note], edges: Sequence[int], piece: Piece) -> list[bool]:

@@ -12,7 +12,7 @@ from pipelines.composing.bar_plan import PlannedBar
 from pipelines.composing.chords import chord_at, within
 from pipelines.composing.grooves import Groove
 from pipelines.composing.piece import Chord, ChordSpan, Key, Note
-from pipelines.composing.strokes import strokes, velocity
+from pipelines.composing.strokes import accent, strokes, velocity
 
 LOWEST, HIGHEST, CENTRE = 28, 50, 38  # E1, the low string of a bass, to D3; about D2
 _ROOT_HIGHEST = 45
@@ -52,9 +52,10 @@ def bass_line(
             pitch = _pitch(event.letter.upper(), chord, following, root, ceiling, key)
             if event.letter.upper() == "R":
                 before = root
-            accent = 6 if event.start == bar.start else -8 if event.letter.upper() == "A" else 0
+            weight = accent(bar, event.start, ticks_per_quarter)
+            weight -= 3 if event.letter.upper() == "A" else 0
             length = max(1, event.end - event.start - (0 if bar.last else ticks_per_quarter // 16))
-            notes.append(Note(event.start, length, pitch, velocity(bar, accent)))
+            notes.append(Note(event.start, length, pitch, velocity(bar, weight)))
     return notes
 
 

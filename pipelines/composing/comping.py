@@ -17,20 +17,32 @@ from pipelines.composing.bar_plan import PlannedBar, sounding, weighty
 from pipelines.composing.chords import chord_at, within
 from pipelines.composing.grooves import Groove
 from pipelines.composing.piece import Chord, ChordSpan, Note
-from pipelines.composing.strokes import Stroke, strokes, velocity
+from pipelines.composing.strokes import Stroke, accent, strokes, velocity
 
 LOWEST, CENTRE, HIGHEST = 48, 62, 74  # C3, D4, D5: where chords neither growl nor glitter
 _SPREAD_LOWEST, _SPREAD_CENTRE = 45, 58  # A2, Bb3: of a pad in open position
 _TIGHT_BELOW = 53  # under F3 a third is the closest that does not growl
+_DOUBLED, _THIN = 4.0, 4.0  # semitones: of a pad's tone that the chords have, of a pad of two tones
 _QUIETER = {"chords": -8, "pad": -18, "arpeggio": -12}  # than the bass
 
 Voicing = tuple[int, ...]
 
 
-def voicings(spans: Sequence[ChordSpan], melody: Sequence[Note], spread: bool = False) -> list[Voicing]:
+def voicings(
+    spans: Sequence[ChordSpan],
+    melody: Sequence[Note],
+    *,
+    spread: bool = False,
+    beside: Sequence[Voicing] = (),
+    before: Voicing | None = None,
+) -> list[Voicing]:
     """Three or four pitches for each chord, from below: the path of least motion (Viterbi), each in the octave under
-    the melody's lowest note of its span, none above it where that leaves room. ``spread``: in open position, wider and
-    lower, as a pad has them."""
+    the melody's lowest note of its span, none above it where that leaves room.
+
+    ``spread``: in open position, wider and lower, as a pad has them, or two tones where there is no room for more.
+    ``beside``: another instrument's voicings of the same chords, whose pitches are left to it where that can be.
+    ``before``: what the first is led on from.
+    """
     if not spans:
         return []
     choices = [_choices(_tones(span.chord), spread) for span in spans]
@@ -38,6 +50,10 @@ def voicings(spans: Sequence[ChordSpan], melody: Sequence[Note], spread: bool = 
     costs = [
         np.array([_cost(one, ceiling, spread) for one in own]) for own, ceiling in zip(choices, ceilings, strict=True)
     ]
+    for place, theirs in enumerate(beside):
+        costs[place] += _DOUBLED * np.array([len(set(one) & set(theirs)) for one in choices[place]])
+    if before is not None:
+        costs[0] += _motions((before,), choices[0])[0]
     best, came = costs[0], []
     for place in range(1, len(spans)):
         ways = best[:, None] + _motions(choices[place - 1], choices[place])
@@ -69,9 +85,10 @@ def comp(
             if place is None:
                 continue
             end = max(stroke.start + 1, min(stroke.end, spans[place].end))
-            accent = _QUIETER["chords"] + (4 if stroke.start == bar.start else 0)
-            heard = clear_of(voiced[place], melody, stroke.start, end, ticks_per_quarter)
-            notes += [Note(stroke.start, end - stroke.start, pitch, velocity(bar, accent)) for pitch in heard]
+            loud = velocity(bar, _QUIETER["chords"] + accent(bar, stroke.start, ticks_per_quarter))
+            heard = below(voiced[place], melody, stroke.start, end, ticks_per_quarter)
+            heard = clear_of(heard, melody, stroke.start, end, ticks_per_quarter)
+            notes += [Note(stroke.start, end - stroke.start, pitch, loud) for pitch in heard]
     return notes
 
 
@@ -90,7 +107,8 @@ def pad(
     for bar in _playing(bars, groove.begins["pad"]):
         for place in within(spans, bar.start, bar.end):
             start, end = max(spans[place].start, bar.start), min(spans[place].end, bar.end)
-            heard = clear_of(voiced[place], melody, start, end, ticks_per_quarter)
+            heard = below(voiced[place], melody, start, end, ticks_per_quarter)
+            heard = clear_of(heard, melody, start, end, ticks_per_quarter)
             following: dict[int, Note] = {}
             for pitch in heard:
                 before = held.pop(pitch, None)
@@ -125,8 +143,8 @@ def arpeggio(
             ladder = _ladder(clear_of(voiced[place], melody, stroke.start, end, ticks_per_quarter))
             if ladder:
                 pitch = ladder[min(int(stroke.letter), len(ladder)) - 1]
-                accent = _QUIETER["arpeggio"] + (4 if stroke.start == bar.start else 0)
-                notes.append(Note(stroke.start, end - stroke.start, pitch, velocity(bar, accent)))
+                loud = velocity(bar, _QUIETER["arpeggio"] + accent(bar, stroke.start, ticks_per_quarter))
+                notes.append(Note(stroke.start, end - stroke.start, pitch, loud))
     return notes
 
 
@@ -137,10 +155,29 @@ def clear_of(voicing: Voicing, melody: Sequence[Note], start: int, end: int, tic
     return tuple(pitch for pitch in voicing if not {(pitch + 1) % 12, (pitch - 1) % 12} & sung)
 
 
+def below(voicing: Voicing, melody: Sequence[Note], start: int, end: int, ticks_per_quarter: int) -> Voicing:
+    """Without the tones above what the melody sings between two ticks, if two remain: under a melody as low as that
+    nobody can play below it."""
+    short = ticks_per_quarter // 16  # a hand lets go a little late
+    sung = [note.pitch for note in sounding(melody, start, end) if min(note.end, end) - max(note.start, start) > short]
+    under = tuple(pitch for pitch in voicing if pitch <= min(sung, default=127))
+    return under if len(under) >= 2 else voicing
+
+
 @lru_cache(maxsize=4096)
 def _choices(classes: tuple[int, ...], spread: bool) -> tuple[Voicing, ...]:
-    """Close positions, and with four tones drop-2; ``spread``: also with the second tone an octave higher instead."""
+    """Close positions, and with four tones drop-2; ``spread``: also with the second tone an octave higher instead, and
+    two tones, the third or the seventh one of them, a fourth to a tenth apart. ``classes`` begin with the root."""
     found: set[Voicing] = set()
+    if spread and len(classes) > 2:
+        telling = {tone for tone in classes if (tone - classes[0]) % 12 in (2, 3, 4, 5, 9, 10, 11)}
+        pitches = [pitch for pitch in range(_SPREAD_LOWEST, CENTRE + 20) if pitch % 12 in classes]
+        found = {
+            (low, high)
+            for low in pitches
+            for high in pitches
+            if 5 <= high - low <= 16 and {low % 12, high % 12} & telling
+        }
     for lowest in range(_SPREAD_LOWEST if spread else LOWEST, CENTRE + 8):
         if lowest % 12 not in classes:
             continue
@@ -182,9 +219,11 @@ def _cost(voicing: Voicing, ceiling: int, spread: bool) -> float:
     middle = min(_SPREAD_CENTRE if spread else CENTRE, ceiling - 5)
     wide = max(0, voicing[-1] - voicing[0] - 16)
     narrow = spread and voicing[-1] - voicing[0] <= 12
+    thin = spread and len(voicing) == 2
     return (
-        3.0 * over
-        + 4.0 * narrow
+        (6.0 if spread else 3.0) * over
+        + (4.0 - 2.0 * thin) * narrow
+        + _THIN * thin
         + 0.5 * abs(sum(voicing) / len(voicing) - middle)
         + 3.0 * growl
         + 3.0 * rub

@@ -75,7 +75,7 @@ class PopBand:
         bar = self._bar(situation, first)
         spans = self._spans(first, target, end)
         if changed or self._voiced is None:
-            self._voiced = _led(self._voiced, chord, melody, start)
+            [self._voiced] = comping.voicings((ChordSpan(start, end, chord),), melody, before=self._voiced)
         starts = self._notes(bar, spans, key, melody, start)
         held, begun = self._held_pad(bar, melody, start, changed)
         pad: Role = "pad"
@@ -244,25 +244,6 @@ class PopBand:
             here = [note for note in notes if start <= note.start < start + self.pulse.ticks]
             found += [(role, note) for note in performed(here, bars, quarter, self.seed * 8 + number)]
         return found
-
-
-def _led(before: comping.Voicing | None, chord: Chord, melody: list[Note], start: int) -> comping.Voicing:
-    """The close position that lies nearest to the voicing before, about the middle and under the melody."""
-    classes = chord.pitch_classes if len(chord.pitch_classes) <= 4 else chord.pitch_classes[:4]
-    sung = [note.pitch for note in melody if note.end > start]
-    ceiling = max(comping.LOWEST + 9, min([comping.HIGHEST, *(pitch - 1 for pitch in sung)]))
-    choices = [
-        tuple(lowest + interval for interval in sorted((one - lowest) % 12 for one in classes))
-        for lowest in range(comping.LOWEST, comping.CENTRE + 6)
-        if lowest % 12 in classes
-    ]
-
-    def cost(one: comping.Voicing) -> float:
-        away = abs(sum(one) / len(one) - min(comping.CENTRE, ceiling - 5))
-        moved = 0 if before is None else sum(min(abs(pitch - other) for other in before) for pitch in one)
-        return moved + 0.5 * away + 3.0 * max(0, one[-1] - ceiling)
-
-    return min(choices, key=cost)
 
 
 def _normal(nats: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -105,13 +105,16 @@ def draw(piece: Piece, *, title: str = "", width: int = WIDTH) -> bytes:
         axes = figure.add_axes(
             (left / width, bottom / height, (width - left - right) * share / width, tall / height), facecolor=PAPER
         )
-        _draw_system(axes, piece, row, low, high, _Lanes(tuple(lanes), lane, low - 0.5))
+        _draw_system(axes, piece, row, low, high, _Lanes(tuple(lanes), lane, low - 0.5), longest)
     out = io.BytesIO()
     figure.savefig(out, format="png", facecolor=PAPER, metadata={"Software": None})
     return out.getvalue()
 
 
-def _draw_system(axes: Axes, piece: Piece, row: Sequence[Bar], low: int, high: int, lanes: _Lanes) -> None:
+def _draw_system(
+    axes: Axes, piece: Piece, row: Sequence[Bar], low: int, high: int, lanes: _Lanes, longest: int
+) -> None:
+    """``longest``: ticks of the longest row, which all have the scale of."""
     start, end = row[0].start, row[-1].end
     axes.set_xlim(start, end)
     axes.set_ylim(lanes.top - lanes.height * len(lanes.names), high + 0.5)
@@ -123,7 +126,7 @@ def _draw_system(axes: Axes, piece: Piece, row: Sequence[Bar], low: int, high: i
         if len(row) <= 20:
             for beat in range(1, bar.numerator):
                 axes.axvline(bar.start + beat * bar.beat_ticks, color=GRID, lw=0.6, zorder=0.7)
-    _draw_notes(axes, piece, start, end, lanes)
+    _draw_notes(axes, piece, start, end, lanes, longest)
     if lanes.names:
         axes.axhline(lanes.top, color="#4a5060", lw=0.8)
     marks = [p for p in range(low, high + 1) if p % 12 == 0] or [low]
@@ -137,11 +140,11 @@ def _draw_system(axes: Axes, piece: Piece, row: Sequence[Bar], low: int, high: i
     _write_above(axes, piece, row, start, end)
 
 
-def _draw_notes(axes: Axes, piece: Piece, start: int, end: int, lanes: _Lanes) -> None:
+def _draw_notes(axes: Axes, piece: Piece, start: int, end: int, lanes: _Lanes, longest: int) -> None:
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import to_rgb
 
-    hair = (end - start) / 1400  # between notes that touch, so that repeated ones are seen
+    hair = longest / 1400  # between notes that touch, so that repeated ones are seen
     # The melody is drawn last: it is what everything else is heard against.
     for part in sorted(piece.parts, key=lambda part: part.role == "melody"):
         boxes, colours = [], []
@@ -150,7 +153,7 @@ def _draw_notes(axes: Axes, piece: Piece, start: int, end: int, lanes: _Lanes) -
             if note.end <= start or note.start >= end:
                 continue
             if part.drums:
-                shape = _hit(note.start, lanes.middle(lane_of(note.pitch)), (end - start) / 170, lanes.height * 0.36)
+                shape = _hit(note.start, lanes.middle(lane_of(note.pitch)), longest / 170, lanes.height * 0.36)
             else:
                 a, b = max(note.start, start), max(min(note.end, end) - hair, note.start + hair)
                 shape = [(a, note.pitch - 0.42), (b, note.pitch - 0.42), (b, note.pitch + 0.42), (a, note.pitch + 0.42)]

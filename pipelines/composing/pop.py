@@ -118,7 +118,8 @@ def accompany(
     groove, key = groove_for(melody, wishes), melody.key.key
     bars = plan(melody, wishes.sections, wishes.density, wishes.energy)
     notes, quarter = melody.part.notes, melody.piece.ticks_per_quarter
-    voiced, spread = voicings(chords, notes), voicings(chords, notes, spread=True)
+    voiced = voicings(chords, notes)
+    spread = voicings(chords, notes, spread=True, beside=voiced)
     played: dict[Role, Callable[[], list[Note]]] = {
         "bass": lambda: bass_line(bars, chords, groove, key, quarter, notes),
         "chords": lambda: comp(bars, chords, voiced, groove, quarter, notes),

@@ -9,10 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipelines.composing import measures
-from pipelines.composing.bar_plan import Section, plan
 from pipelines.composing.functions import shipped_transitions
 from pipelines.composing.keeping import Kept
 from pipelines.composing.melody import Melody
@@ -66,24 +63,10 @@ def _pop_wishes(found: Melody, wishes: Wishes, style: PersonalStyle | None) -> P
         groove=wishes.groove,
         density=USUAL if density is None else density,
         energy=USUAL if energy is None else energy,
-        sections=tuple(_counted(found, section) for section in wishes.sections),
+        sections=wishes.sections,
         given=wishes.chords,
         seed=wishes.seed,
     )
-
-
-def _counted(found: Melody, section: Section) -> Section:
-    """From bars as a wish has them, the pick-up's included, to bars as the plan has them, from the first full one."""
-    bars = plan(found, (), USUAL, USUAL)
-    starts = np.array([bar.start for bar in bars])
-    grid = found.grid
-
-    def number(bar: int) -> int:
-        beats = np.flatnonzero(grid.bar == bar)
-        tick = int(grid.beat_ticks[beats[0]]) if len(beats) else int(grid.beat_ticks[-1])
-        return bars[max(0, int(np.searchsorted(starts, tick, side="right")) - 1)].number
-
-    return replace(section, first_bar=number(section.first_bar), last_bar=number(section.last_bar))
 
 
 def _grooves(found: Melody, asked: PopWishes) -> list[str | None]:

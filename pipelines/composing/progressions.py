@@ -34,13 +34,16 @@ class Slot:
     """A stretch with one chord. ``level``: 2 begins a bar, 1 a half of it, 0 any other beat.
 
     ``likeness``: equal for slots whose notes and place are equal; candidates vary them alike. ``cadence``: a phrase
-    ends in it.
+    ends in it; ``closing``: it lies in a bar where one does. ``quarters``: how long it is to who waits for the next
+    chord, 0 where the melody does not move, either.
     """
 
     notes: tuple[SungNote, ...]
     level: int
     likeness: int
     cadence: bool = False
+    closing: bool = False
+    quarters: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,15 @@ class HarmonyWeights:
 
     change: tuple[float, float, float] = (0.03, 0.25, 0.8)
     melody: float = 1.3  # of the notes' log-probabilities
+    outside: float = 0.5  # against a chord for each note that begins on its strong beat and does not belong to it
     foreign: float = 0.9  # against each tone of a chord that the melody around contradicts
     home: float = 3.0  # the tonic in the first slot
     cadence: float = 0.8  # tonic or dominant at the end of a phrase
     ending: float = 6.0  # the tonic in the last slot, if the last note belongs to it
+    authentic: float = 2.0  # dominant to tonic where a phrase closes, twice that where the piece does
+    half: float = 1.0  # another chord to the dominant there
+    patience: float = 6.0  # quarters of a chord, from which on it becomes too long
+    tiring: float = 0.25  # each further one
     rarity: float = 0.35  # of the log-probability that a function has in the chorales
     parallels: float = 1.5  # against the melody and the roots going on from one octave, or fifth, to the next
     secondary: float = 1.0  # against dominants of other degrees than the tonic: chorales have them more than songs
@@ -63,6 +71,8 @@ _FLOOR = 0.008  # of a note's probability over a chord, before they are made to 
 _ALTERED = np.array([1, 2, 1, 4, 3, 6, 5, 7, 9, 8, 11, 10])  # the other form of the degree; tonic and fifth have none
 _FAR = 0.3  # what the whole melody counts beside that
 _UNFIT, _NOISE, _DIFFERENT = 2.0, 0.35, 0.12  # nats a quarter; nats; share of slots
+_HEARD = 0.5  # quarters from which on a note on a strong beat is one to be in the chord
+_AGES = 12  # slots; a chord may last longer
 _NEIGHBOURHOOD = 3  # slots either side that tell which scale the melody is in
 
 
@@ -109,12 +119,32 @@ def scores(slots: Sequence[Slot], minor: bool, weights: HarmonyWeights = CHOSEN)
                 interval = (note.degree - state.offset) % 12
                 off, on = table[quality, :, int(note.by_step), interval]
                 found[place, column] += weights.melody * note.weight * (off + note.strength * (on - off))
+                if slot.level and note.strength == 1 and note.weight >= _HEARD and note.degree not in state.intervals:
+                    found[place, column] -= weights.outside
             found[place, column] -= weights.foreign * _foreign(state, profiles[place])
         if slot.cadence:
             found[place] += weights.cadence * np.array([state.offset in (0, 7) for state in vocabulary])
     if slots:
         found[0, 0] += weights.home
-        found[-1, 0] += weights.ending * _ends_at_home(slots[-1], vocabulary[0])
+        found[-1] += weights.ending * _endings(slots[-1], minor)
+    return found
+
+
+def steps(slots: Sequence[Slot], minor: bool, weights: HarmonyWeights = CHOSEN) -> NDArray[np.float64]:
+    """float64[n, N_STATES, N_STATES]: what speaks for the step that leads to a slot, in nats: cadences where a phrase
+    closes, and no parallels."""
+    found = -weights.parallels * parallels(slots, minor)
+    vocabulary = states(minor)
+    tonic = np.array([state.offset == 0 and state.quality != "7" for state in vocabulary])
+    # With the leading tone: in minor V, not v.
+    dominant = np.array([state.offset == 7 and state.quality != "m" for state in vocabulary])
+    leading = np.array([1.0 if held else 0.5 * (state.numeral == "viio")
+                        for held, state in zip(dominant, vocabulary, strict=True)])  # fmt: skip
+    for place, slot in enumerate(slots):
+        if place and slot.closing:
+            last = place == len(slots) - 1
+            found[place] += (2 if last else 1) * weights.authentic * leading[:, None] * tonic
+            found[place] += weights.half * (~dominant)[:, None] * dominant
     return found
 
 
@@ -138,12 +168,17 @@ def decode(
     transitions: NDArray[np.float64],
     given: NDArray[np.int64] | None = None,
     change: tuple[float, float, float] = CHOSEN.change,
-    against: NDArray[np.float64] | None = None,
+    onwards: NDArray[np.float64] | None = None,
+    quarters: NDArray[np.float64] | None = None,
+    patience: float = CHOSEN.patience,
+    tiring: float = CHOSEN.tiring,
 ) -> NDArray[np.int64]:
     """int64[n]: the likeliest states (Viterbi) for ``observed`` float64[n, N_STATES] and ``transitions`` in nats.
 
     ``levels`` int64[n] say how easily the chord changes (``change``); ``given`` int64[n] holds states that must be,
-    FREE elsewhere. ``against`` float64[n, N_STATES, N_STATES] is taken off the step that leads to a slot.
+    FREE elsewhere. ``onwards`` float64[n, N_STATES, N_STATES] is added to the step that leads to a slot. A state that
+    lasts longer than ``patience`` of ``quarters`` float64[n] costs ``tiring`` for each more (how many slots it has
+    lasted, _AGES at most, belongs to the chain's state: an explicit-duration hidden Markov model).
     """
     count = len(observed)
     if not count:
@@ -153,20 +188,34 @@ def decode(
         for place in np.flatnonzero(given != FREE).tolist():
             allowed[place] = np.where(np.arange(allowed.shape[1]) == given[place], 0.0, -np.inf)
     stay, move = np.log1p(-np.array(change)), np.log(np.array(change))
-    best = allowed[0]
-    came = np.zeros((count, allowed.shape[1]), np.int64)
-    diagonal = np.eye(allowed.shape[1], dtype=bool)
+    moves = transitions.copy()
+    np.fill_diagonal(moves, -np.inf)
+    since = np.concatenate([[0.0], np.cumsum(np.zeros(count) if quarters is None else quarters)])
+    wide = allowed.shape[1]
+    best = np.full((_AGES, wide), -np.inf)
+    best[0] = allowed[0]
+    came, age_before = np.zeros((2, count, wide), np.int64)
+    capped = np.zeros((count, wide), bool)  # whether the oldest was the oldest before, too
     for place in range(1, count):
         level = levels[place]
-        ways = best[:, None] + np.where(diagonal, stay[level], move[level] + transitions)
-        if against is not None:
-            ways = ways - against[place]
+        further = np.zeros((wide, wide)) if onwards is None else onwards[place]
+        age_before[place] = best.argmax(axis=0)
+        ways = best.max(axis=0)[:, None] + move[level] + moves + further
+        begun = since[np.maximum(place - 1 - np.arange(_AGES), 0)]
+        longer = np.maximum(since[place + 1] - begun - patience, 0) - np.maximum(since[place] - begun - patience, 0)
+        stayed = best + stay[level] + np.diag(further) - tiring * longer[:, None]
         came[place] = ways.argmax(axis=0)
-        best = ways.max(axis=0) + allowed[place]
+        capped[place] = stayed[-1] > stayed[-2]
+        best = np.vstack([ways.max(axis=0), stayed[:-2], np.maximum(stayed[-2], stayed[-1])]) + allowed[place]
+    age, state = (int(part) for part in np.unravel_index(int(best.argmax()), best.shape))
     path = np.empty(count, np.int64)
-    path[-1] = int(best.argmax())
-    for place in range(count - 1, 0, -1):
-        path[place - 1] = came[place, path[place]]
+    for place in range(count - 1, -1, -1):
+        path[place] = state
+        if age == 0:
+            state = int(came[place, state])
+            age = int(age_before[place, state])
+        elif age < _AGES - 1 or not capped[place, state]:
+            age -= 1
     return path
 
 
@@ -190,8 +239,13 @@ def progressions(
     observed = scores(slots, minor, weights)
     levels = np.array([slot.level for slot in slots], np.int64)
     moves = transitions.log_probabilities(minor)
-    against = weights.parallels * parallels(slots, minor)
-    found = [decode(observed, levels, moves, given, weights.change, against)]
+    onwards = steps(slots, minor, weights)
+    quarters = np.array([slot.quarters for slot in slots])
+
+    def likeliest(said: NDArray[np.float64]) -> NDArray[np.int64]:
+        return decode(said, levels, moves, given, weights.change, onwards, quarters, weights.patience, weights.tiring)
+
+    found = [likeliest(observed)]
     if not slots:
         return found
     kinds = {likeness: place for place, likeness in enumerate(dict.fromkeys(slot.likeness for slot in slots))}
@@ -206,9 +260,7 @@ def progressions(
         if len(found) >= candidates:
             break
         noise = temperature * _NOISE * rng.gumbel(size=(len(kinds), N_STATES))
-        path = decode(
-            observed + unfit + (noise - dearer * used)[kind_of], levels, moves, given, weights.change, against
-        )
+        path = likeliest(observed + unfit + (noise - dearer * used)[kind_of])
         if all((path != other).mean() >= _DIFFERENT for other in found):
             found.append(path)
             used[kind_of, path] += 1
@@ -237,5 +289,14 @@ def _foreign(state: State, profile: NDArray[np.float64]) -> float:
     return float((np.maximum(other - own, 0) / (other + own + 0.5)).sum())
 
 
-def _ends_at_home(slot: Slot, tonic: State) -> bool:
-    return not slot.notes or slot.notes[-1].degree in tonic.intervals
+def _endings(slot: Slot, minor: bool) -> NDArray[np.float64]:
+    """float64[N_STATES], 0..1: how well each closes a melody whose last slot this is. The tonic, the better the closer
+    the last note is to the key's; and in minor, where it is the fifth, the dominant."""
+    vocabulary = states(minor)
+    last = slot.notes[-1].degree if slot.notes else 0
+    home = {0: 1.0, 7: 0.5}.get(last, 0.8) * (last in vocabulary[0].intervals)
+    found = np.zeros(len(vocabulary))
+    found[0] = home
+    if minor and last == 7:
+        found[[state.numeral for state in vocabulary].index("V")] = 1.0
+    return found

@@ -51,8 +51,18 @@ def strokes(
 
 
 def velocity(bar: PlannedBar, accent: int = 0) -> int:
-    """From 44 without any energy to 100 with all of it."""
-    return max(1, min(127, round(44 + 56 * bar.energy) + accent))
+    """From 44 without any energy to 100 with all of it, and what the phrase adds."""
+    return max(1, min(127, round(44 + 56 * bar.energy) + bar.swell + accent))
+
+
+def accent(bar: PlannedBar, tick: int, ticks_per_quarter: int) -> int:
+    """Steps of velocity by the beat's weight: the bar's first, that of a group or of the middle, any other, none."""
+    if tick == bar.start:
+        return 7
+    if tick in bar.groups or 2 * (tick - bar.start) == bar.end - bar.start:
+        return 2
+    beat = ticks_per_quarter * 4 // max(4, bar.denominator)
+    return -3 if (tick - bar.start) % max(1, beat) == 0 else -8
 
 
 def performed(
