@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipelines.composing import encoding, tokens
 from pipelines.composing.corpus import Chorale
 from pipelines.composing.encoding import N_MOVES
-from pipelines.composing.memory import Kernel, Memory, Votes
+from pipelines.composing.memory import Kernel, Memory, Passages, Votes
 from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS, VOTES, between
 from pipelines.composing.tokens import BEAT, N_PITCHES, REST, UNKNOWN
 from pipelines.errors import BadInput
@@ -170,11 +170,12 @@ class Harmonizer:
         frames[:, 0, 1:] = known
         if not n:
             return Opinion(np.empty((0, 3, N_PITCHES), np.float32), np.empty((0, len(self.vocabulary)), np.float32))
-        runs, votes = self._asked(soprano, minor)
-        voices, _, chords = self._network(frames.reshape(-1, 4), minor, shift, votes)
-        if votes is not None:
+        asked = self._asked(soprano, minor)
+        voices, _, chords = self._network(frames.reshape(-1, 4), minor, shift, asked and asked[1])
+        if asked is not None:
+            passages, votes = asked
             if (known != UNKNOWN).any():
-                votes = self._votes(runs, soprano, known)
+                votes = self._votes(passages, known)
             share = self.mixing.share(votes.match)
             voices += share[:, None, None] * (votes.voices - voices)
             chords += share[:, None] * (votes.chords - chords)
@@ -190,26 +191,25 @@ class Harmonizer:
         found = np.zeros((n, BEAT, 3, N_PITCHES), np.float32)
         if not n:
             return found.reshape(0, 3, N_PITCHES)
-        runs, votes = self._asked(frames[:, 0], minor)
-        _, found[:, 1:], _ = self._network(frames, minor, shift, votes)
-        if votes is not None:
-            moves = self.memory.moves(runs, beats, self.kernel)
+        asked = self._asked(frames[:, 0], minor)
+        _, found[:, 1:], _ = self._network(frames, minor, shift, asked and asked[1])
+        if asked is not None:
+            moves = self.memory.moves(asked[0], beats, self.kernel)
             found[:, 1:] += np.float32(self.mixing.inside) * (moves - found[:, 1:])
         decided = beats[..., 1:] != UNKNOWN
         sung = tokens.index_of(np.where(decided, beats[..., 1:], REST))
         found[decided] = np.eye(N_PITCHES, dtype=np.float32)[sung[decided]]
         return _logs(found).reshape(-1, 3, N_PITCHES)
 
-    def _asked(self, soprano: NDArray[np.int64], minor: bool) -> tuple[NDArray[np.float32], Votes | None]:
-        """The memory's runs (memory.py) and what it votes below the soprano alone; None when it is empty."""
+    def _asked(self, soprano: NDArray[np.int64], minor: bool) -> tuple[Passages, Votes] | None:
+        """Where the memory has heard it, and what it votes below the soprano alone; None when it is empty."""
         if not len(self.memory.first):
-            return np.empty((len(soprano) // BEAT, 0), np.float32), None
-        runs = self.memory.runs(soprano, minor, self.kernel)
-        return runs, self._votes(runs, soprano, None)
+            return None
+        passages = self.memory.passages(soprano, minor, self.kernel)
+        return passages, self._votes(passages, None)
 
-    def _votes(self, runs: NDArray[np.float32], soprano: NDArray[np.int64], known: NDArray[np.int64] | None) -> Votes:
-        n_chords = len(self.vocabulary)
-        return self.memory.votes(runs, soprano, self._remembered, n_chords, self.kernel, known=known)
+    def _votes(self, passages: Passages, known: NDArray[np.int64] | None) -> Votes:
+        return self.memory.votes(passages, self._remembered, len(self.vocabulary), self.kernel, known)
 
     def _network(
         self, frames: NDArray[np.int64], minor: bool, shift: int | None, votes: Votes | None

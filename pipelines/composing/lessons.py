@@ -109,9 +109,9 @@ def lessons_of(
     is kept out of its own votes."""
     chords, made, at = vocabulary.classes(memory.frames[:, 0]), [], 0
     for piece in pieces:
-        soprano, apart = piece.relative[:, 0], slice(at, at + piece.n_beats) if remembered else None
-        runs = memory.runs(soprano, piece.minor, kernel)
-        votes = memory.votes(runs, soprano, chords, len(vocabulary), kernel, apart=apart)
+        apart = slice(at, at + piece.n_beats) if remembered else None
+        passages = memory.passages(piece.relative[:, 0], piece.minor, kernel, apart)
+        votes = memory.votes(passages, chords, len(vocabulary), kernel)
         made.append(Lesson.of(piece, vocabulary, votes))
         at += piece.n_beats
     return made

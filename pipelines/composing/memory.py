@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from pipelines.composing.encoding import lengths
 from pipelines.composing.tokens import BEAT, N_PITCHES
 
 _LONG = 4  # beats of a note that are told apart
-_NOBODY, _TRACE = np.float32(-1e9), 1e-12  # so that votes of nobody but the apart are shared out evenly
+_NONE = -3  # what is sung before the first beat and after the last: unlike any pitch, rest or unknown one
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,27 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
+class Passages:
+    """Where a melody's beats were heard before: of each of K places, the melody's ``beat`` int64[K] (rising, each of
+    0..n - 1 there), the memory's beat ``place`` int64[K], and for how many beats, about, both melodies run alike there,
+    ``run`` float32[K]."""
+
+    n: int
+    beat: NDArray[np.int64]
+    place: NDArray[np.int64]
+    run: NDArray[np.float32]
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """int64[n + 1]: where each beat's places begin."""
+        return np.searchsorted(self.beat, np.arange(self.n + 1))
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """How alike beats are, and how much more a longer run counts; chosen on valid (weights in harmonizer.py)."""
 
-    near: float = 0.5  # likeness of beats whose first pitch alone agrees
-    miss: float = 0.02  # of beats that differ
+    near: float = 0.5  # likeness of beats whose first pitch alone agrees; without that it is none
     decay: float = 0.8  # of a run's further beats
     sharp: float = 0.7  # a vote is exp(sharp * run)
     known: float = 3.0  # what a known pitch that agrees is worth, in beats
@@ -54,19 +71,20 @@ class Memory:
     weight: NDArray[np.float32]
     _pitches: NDArray[np.int16] = field(init=False, repr=False, compare=False)  # [M, 4], of the first frames
     _words: NDArray[np.int64] = field(init=False, repr=False, compare=False)  # [M], what the melody does in the beat
-    _last: NDArray[np.bool_] = field(init=False, repr=False, compare=False)
+    _begins: NDArray[np.float32] = field(init=False, repr=False, compare=False)  # [M], 0 where a piece does, else 1
+    _ends: NDArray[np.float32] = field(init=False, repr=False, compare=False)
     _by_pitch: dict[int, NDArray[np.int64]] = field(init=False, repr=False, compare=False)  # which beats begin on it
-    _everywhere: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         last = np.append(self.first[1:], True)[: len(self.first)]
         melody = np.ascontiguousarray(self.frames[:, :, 0]).reshape(-1)
-        object.__setattr__(self, "_pitches", self.frames[:, 0].astype(np.int16))
+        pitches = self.frames[:, 0].astype(np.int16)
+        by_pitch = {int(pitch): np.flatnonzero(pitches[:, 0] == pitch) for pitch in np.unique(pitches[:, 0])}
+        object.__setattr__(self, "_pitches", pitches)
         object.__setattr__(self, "_words", _words(melody, last))
-        object.__setattr__(self, "_last", last)
-        sung = self._pitches[:, 0]
-        object.__setattr__(self, "_by_pitch", {int(pitch): np.flatnonzero(sung == pitch) for pitch in np.unique(sung)})
-        object.__setattr__(self, "_everywhere", np.arange(len(self.first)))
+        object.__setattr__(self, "_begins", (~self.first).astype(np.float32))
+        object.__setattr__(self, "_ends", (~last).astype(np.float32))
+        object.__setattr__(self, "_by_pitch", by_pitch)
 
     @classmethod
     def of(cls, pieces: Sequence[Chorale], weight: float = 1.0) -> Memory:
@@ -88,57 +106,74 @@ class Memory:
             np.concatenate([self.weight, other.weight]),
         )
 
-    def runs(self, soprano: NDArray[np.int64], minor: bool, kernel: Kernel) -> NDArray[np.float32]:
-        """float32[T / 4, M]: for how many beats, left and right of each, int64[T] runs as the memory's melodies."""
-        pitches, words = soprano[::BEAT].astype(np.int16), _words(soprano)
-        same = pitches[:, None] == self._pitches[:, 0]
-        alike = np.where(same, np.float32(kernel.near), np.float32(kernel.miss))
-        alike[words[:, None] == self._words] = 1.0
-        begins, ends = np.float32(kernel.decay) * ~self.first[1:], np.float32(kernel.decay) * ~self._last[:-1]
-        left, right = alike.copy(), alike.copy()
-        for beat in range(1, len(words)):
-            left[beat, 1:] *= 1 + begins * left[beat - 1, :-1]
-        for beat in range(len(words) - 2, -1, -1):
-            right[beat, :-1] *= 1 + ends * right[beat + 1, 1:]
-        left += right
-        left -= alike
-        left -= np.float32(kernel.minor) * (self.minor != minor)
-        return left
+    def passages(self, soprano: NDArray[np.int64], minor: bool, kernel: Kernel, apart: slice | None = None) -> Passages:
+        """Where the beats of int64[T] were heard: those that begin on the same pitch, all where there is none.
+
+        ``apart``: beats that are left out, such as those of the very piece that is asked for.
+        """
+        everywhere = np.arange(len(self.first))
+        asked = [self._by_pitch.get(int(pitch), everywhere) for pitch in soprano[::BEAT]]
+        if apart is not None:
+            outside = np.ones(len(self.first), bool)
+            outside[apart] = False
+            asked = [places[outside[places]] if outside[places].any() else everywhere[outside] for places in asked]
+        alike = []
+        for places, pitch, word in zip(asked, soprano[::BEAT], _words(soprano), strict=True):
+            likeness = np.float32(kernel.near) * (self._pitches[places, 0] == pitch)
+            likeness[self._words[places] == word] = 1.0
+            alike.append(likeness)
+        left = self._runs(asked, alike, -1, np.float32(kernel.decay) * self._begins)
+        right = self._runs(asked[::-1], alike[::-1], 1, np.float32(kernel.decay) * self._ends)[::-1]
+        place = np.concatenate([*asked, np.empty(0, np.int64)])
+        run = np.concatenate([*left, np.empty(0, np.float32)]) + np.concatenate([*right, np.empty(0, np.float32)])
+        run -= np.concatenate([*alike, np.empty(0, np.float32)])
+        run -= np.float32(kernel.minor) * (self.minor[place] != minor)
+        beat = np.repeat(np.arange(len(asked)), [len(places) for places in asked])
+        return Passages(len(asked), beat, place, run.astype(np.float32))
+
+    def _runs(
+        self,
+        asked: Sequence[NDArray[np.int64]],
+        alike: Sequence[NDArray[np.float32]],
+        way: int,
+        goes_on: NDArray[np.float32],
+    ) -> list[NDArray[np.float32]]:
+        """For each place how long the run is that it ends, coming from the place that lies ``way`` of it."""
+        before = np.zeros(
+            len(self.first) + 1, np.float32
+        )  # one more, which the last beat's next and the first's last is
+        found: list[NDArray[np.float32]] = []
+        for at, (places, likeness) in enumerate(zip(asked, alike, strict=True)):
+            found.append(likeness * (1 + goes_on[places] * before[places + way]))
+            if at:
+                before[asked[at - 1]] = 0
+            before[places] = found[-1]
+        return found
 
     def votes(
         self,
-        runs: NDArray[np.float32],
-        soprano: NDArray[np.int64],
+        passages: Passages,
         chords: NDArray[np.int64],
         n_chords: int,
         kernel: Kernel,
-        *,
         known: NDArray[np.int64] | None = None,
-        apart: slice | None = None,
     ) -> Votes:
-        """What the memory would have sung below int64[T], of its ``runs``, where ``known`` int64[T / 4, 3] (-2 unknown)
-        is sung.
-
-        ``chords`` int64[M]: the class, of ``n_chords``, of each of the memory's beats. ``apart``: beats that do not
-        vote, such as those of the very piece that is asked for.
-        """
-        n = len(runs)
-        if apart is not None:
-            runs = runs.copy()
-            runs[:, apart] = -np.inf
-        match = runs.max(1)
-        together = runs if known is None else runs + self._agreement(known, kernel)
-        beat, voter, weight = self._voters(soprano[::BEAT], together, kernel)
+        """What the memory would have sung below a melody of these passages, where ``known`` int64[n, 3] (-2 unknown)
+        is sung. ``chords`` int64[M]: the class, of ``n_chords``, of each of the memory's beats."""
+        run = passages.run if known is None else passages.run + self._agreement(passages, known, kernel)
+        beat, voter, weight = self._voters(passages, run, kernel)
         sung = tokens.index_of(self._pitches[voter, 1:].astype(np.int64))
-        voices = np.stack([_counted(beat, sung[:, voice], weight, n, N_PITCHES) for voice in range(3)], 1)
-        return Votes(voices, _counted(beat, chords[voter], weight, n, n_chords), match)
+        voices = [_counted(beat, sung[:, voice], weight, passages.n, N_PITCHES) for voice in range(3)]
+        match = np.maximum.reduceat(passages.run, passages.starts[:-1]) if len(passages.run) else np.zeros(passages.n)
+        said = _counted(beat, chords[voter], weight, passages.n, n_chords)
+        return Votes(np.stack(voices, 1), said, match.astype(np.float32))
 
-    def moves(self, runs: NDArray[np.float32], beats: NDArray[np.int64], kernel: Kernel) -> NDArray[np.float32]:
+    def moves(self, passages: Passages, beats: NDArray[np.int64], kernel: Kernel) -> NDArray[np.float32]:
         """float32[B, 3 frames, 3 voices, N_PITCHES], what the memory would sing inside beats int64[B, 4, 4] whose
         first frames are decided, moving as it moved from its own first frames."""
         known = beats[:, 0, 1:]
-        together = runs + self._agreement(known, kernel)
-        beat, voter, weight = self._voters(beats[:, 0, 0], together, kernel)
+        run = passages.run + self._agreement(passages, known, kernel)
+        beat, voter, weight = self._voters(passages, run, kernel)
         begun, after = self.frames[voter, :1, 1:], self.frames[voter, 1:, 1:]
         moved = np.where((begun >= 0) & (after >= 0), after - begun, 0)
         sung = known[beat][:, None]
@@ -150,39 +185,34 @@ class Memory:
         ]
         return np.stack(found, 1).reshape(len(beats), BEAT - 1, 3, N_PITCHES)
 
-    def _agreement(self, known: NDArray[np.int64], kernel: Kernel) -> NDArray[np.float32]:
-        """float32[B, M]: how many of the ``known`` pitches of a beat, and half of its neighbours', the memory sang."""
-        same = np.zeros((len(known), len(self.first)), np.float32)
-        if not (known != tokens.UNKNOWN).any():
-            return same
+    def _agreement(self, passages: Passages, known: NDArray[np.int64], kernel: Kernel) -> NDArray[np.float32]:
+        """float32[K]: what it is worth, in beats, that the memory sang ``known`` pitches: those of a beat, and half as
+        much those of its neighbours."""
+        agreeing = np.zeros(len(passages.run), np.int16)  # in halves
+        counts = np.diff(passages.starts)
         for voice in range(3):
-            same += known[:, voice, None].astype(np.int16) == self._pitches[:, voice + 1]
-        same *= np.float32(kernel.known)
-        agreement = same.copy()
-        agreement[1:, 1:] += same[:-1, :-1] / 2
-        agreement[:-1, :-1] += same[1:, 1:] / 2
-        return agreement
+            wanted = np.pad(known[:, voice].astype(np.int16), 1, constant_values=tokens.UNKNOWN)
+            sung = np.pad(self._pitches[:, voice + 1], 1, constant_values=_NONE)
+            for way, halves in ((0, 2), (-1, 1), (1, 1)):
+                there = np.repeat(wanted[1 + way :][: passages.n], counts)
+                agreeing += np.int16(halves) * (there == sung[1 + way :][passages.place])
+        return agreeing * np.float32(kernel.known / 2)
 
     def _voters(
-        self, pitches: NDArray[np.int64], runs: NDArray[np.float32], kernel: Kernel
+        self, passages: Passages, run: NDArray[np.float32], kernel: Kernel
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Who votes: of each vote, the beat, the memory's beat and its weight; a beat's weights are 1 in all.
-
-        Beats of another first pitch than those of ``pitches`` int64[B] are not asked, unless there is no other.
-        """
-        beats, voters, weights = [], [], []
-        for beat, pitch in enumerate(pitches):
-            asked = self._by_pitch.get(int(pitch), self._everywhere)
-            strength = np.float32(kernel.sharp) * runs[beat, asked] + self.weight[asked]
-            if len(asked) > kernel.voters:
-                # with those as strong as the last, so that it is no matter in which order they are remembered
-                kept = strength >= np.partition(strength, -kernel.voters)[-kernel.voters]
-                asked, strength = asked[kept], strength[kept]
-            weight = np.exp((strength - max(strength.max(), _NOBODY)).astype(float)) + _TRACE
-            beats.append(np.full(len(asked), beat))
-            voters.append(asked)
-            weights.append(weight / weight.sum())
-        return np.concatenate(beats), np.concatenate(voters), np.concatenate(weights)
+        """Who votes: of each vote, the beat, the memory's beat and its weight; a beat's weights are 1 in all."""
+        strength = np.float32(kernel.sharp) * run + self.weight[passages.place]
+        least = np.empty(passages.n, np.float32)
+        for at, (start, end) in enumerate(pairwise(passages.starts)):
+            # those as strong as the last vote, too, so that it is no matter in which order they are remembered
+            voters = min(kernel.voters, end - start)
+            least[at] = np.partition(strength[start:end], -voters)[-voters]
+        kept = np.flatnonzero(strength >= least[passages.beat])
+        beat, strength = passages.beat[kept], strength[kept]
+        first = np.flatnonzero(np.diff(beat, prepend=-1))
+        weight = np.exp((strength - np.maximum.reduceat(strength, first)[beat]).astype(float))
+        return beat, passages.place[kept], weight / np.bincount(beat, weight, passages.n)[beat]
 
 
 def _counted(

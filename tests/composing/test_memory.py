@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.composing import corpus, tokens
-from pipelines.composing.memory import Kernel, Memory, Votes
+from pipelines.composing.memory import Kernel, Memory, Passages, Votes
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,8 @@ def _votes(
     memory: Memory, piece: corpus.Chorale, vocabulary: tokens.ChordVocabulary, known: np.ndarray | None = None
 ) -> Votes:
     chords = vocabulary.classes(memory.frames[:, 0])
-    soprano, kernel = piece.relative[:, 0], Kernel()
-    runs = memory.runs(soprano, piece.minor, kernel)
-    return memory.votes(runs, soprano, chords, len(vocabulary), kernel, known=known)
+    passages = memory.passages(piece.relative[:, 0], piece.minor, Kernel())
+    return memory.votes(passages, chords, len(vocabulary), Kernel(), known)
 
 
 def _unknown(piece: corpus.Chorale) -> np.ndarray:
@@ -75,8 +74,8 @@ def test_ornaments_move_from_what_was_decided(pieces: tuple[corpus.Chorale, ...]
     beats = piece.relative.reshape(-1, 4, 4).copy()
     true = beats[:, 1:, 1:].copy()
     beats[:, 1:, 1:] = tokens.UNKNOWN
-    runs = memory.runs(piece.relative[:, 0], piece.minor, Kernel())
-    votes = memory.moves(runs, beats, Kernel())
+    passages = memory.passages(piece.relative[:, 0], piece.minor, Kernel())
+    votes = memory.moves(passages, beats, Kernel())
     assert (tokens.pitch_of(votes.argmax(-1)) == true).mean() > 0.9
 
 
@@ -98,21 +97,32 @@ def test_a_composers_own_pieces_count_by_their_weight(
 def test_pieces_do_not_run_into_one_another(pieces: tuple[corpus.Chorale, ...]) -> None:
     memory = Memory.of(pieces[:2])
     melody = np.concatenate([pieces[0].relative[-32:, 0], pieces[1].relative[:32, 0]])
-    runs = memory.runs(melody, pieces[0].minor, Kernel())
-    alone = memory.runs(melody[32:], pieces[0].minor, Kernel())
+    found, alone = (memory.passages(part, pieces[0].minor, Kernel()) for part in (melody, melody[32:]))
     start = pieces[0].n_beats
-    assert runs[8, start] == pytest.approx(alone[0, start])
-    assert runs[7, start - 1] < 6
+
+    def run(passages: Passages, beat: int, place: int) -> float:
+        (length,) = passages.run[(passages.beat == beat) & (passages.place == place)]
+        return float(length)
+
+    assert run(found, 8, start) == pytest.approx(run(alone, 0, start))
+    assert run(found, 7, start - 1) < 6
+
+
+def test_a_melody_that_was_never_heard_is_voted_on_by_all(pieces: tuple[corpus.Chorale, ...]) -> None:
+    memory = Memory.of(pieces[:2])
+    passages = memory.passages(np.full(12, 89), False, Kernel())
+    assert len(passages.run) == 3 * len(memory.first)
+    assert passages.run.max() <= 0
 
 
 def test_a_piece_kept_apart_does_not_vote_for_itself(
     pieces: tuple[corpus.Chorale, ...], vocabulary: tokens.ChordVocabulary
 ) -> None:
     whole, others, piece, kernel = Memory.of(pieces[:20]), Memory.of(pieces[:19]), pieces[19], Kernel()
-    soprano, start = piece.relative[:, 0], sum(other.n_beats for other in pieces[:19])
-    found = []
+    start, found = sum(other.n_beats for other in pieces[:19]), []
     for memory, apart in ((whole, slice(start, None)), (others, None)):
-        runs, chords = memory.runs(soprano, piece.minor, kernel), vocabulary.classes(memory.frames[:, 0])
-        found.append(memory.votes(runs, soprano, chords, len(vocabulary), kernel, apart=apart))
+        passages = memory.passages(piece.relative[:, 0], piece.minor, kernel, apart)
+        chords = vocabulary.classes(memory.frames[:, 0])
+        found.append(memory.votes(passages, chords, len(vocabulary), kernel))
     np.testing.assert_allclose(found[0].match, found[1].match)
     np.testing.assert_allclose(found[0].voices, found[1].voices, atol=1e-6)
