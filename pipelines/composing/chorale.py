@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.composing import decoding, ties, tokens
+from pipelines.composing import decoding, sonorities, ties, tokens
 from pipelines.composing.chords import identify
 from pipelines.composing.key import of_frames
 from pipelines.composing.piece import Chord, Key
 from pipelines.composing.tokens import BEAT, REST, UNKNOWN
-from pipelines.composing.voicings import FREE, Bounds
+from pipelines.composing.voicings import FREE, Around, Bounds
 from pipelines.composing.weights import CHOSEN, Weights
 from pipelines.errors import BadInput
 
@@ -113,9 +113,9 @@ def harmonize(
     def inside(frames: NDArray[np.int64]) -> NDArray[np.float32]:
         return model.inside(np.concatenate([line[:, None], frames[:, 1:]], axis=1), key.minor, shift)
 
-    task = decoding.Task(
-        tokens.relative(sung, shift), opinion.voices, opinion.chords, model.vocabulary, fixed, bounds, shift, inside
-    )
+    heard = tokens.relative(sung, shift)
+    around = Around(heard.reshape(-1, BEAT), sonorities.places(heard, level), key.minor)
+    task = decoding.Task(heard, opinion.voices, opinion.chords, model.vocabulary, fixed, bounds, shift, around, inside)
     made = []
     for setting in decoding.decode(task, weights, candidates, seed, float(np.clip(temperature, _COLDEST, _HOTTEST))):
         frames = setting.frames[:n_frames] + shift - lowered
@@ -206,7 +206,24 @@ def _bounds(fixed: NDArray[np.int64], given: Sequence[Chord | None], shift: int)
 
 @functools.lru_cache(maxsize=4096)
 def _named(pitch_classes: tuple[int, ...], bass: int, key: Key) -> Chord:
-    return identify(pitch_classes, bass, key)
+    if len(pitch_classes) == 1:
+        third = (pitch_classes[0] + (3 if key.minor and pitch_classes[0] == key.tonic else 4)) % 12
+        return identify((*pitch_classes, third), bass, key)
+    return identify(pitch_classes, bass, key, sixths=False)
+
+
+def _heard(beat: NDArray[np.int64]) -> list[int]:
+    """The pitches that name a beat int64[1..4, 4]: its first chord's, where one sounds; a chord without a third takes
+    in what follows in the beat."""
+    found: list[int] = []
+    for frame in beat[(beat >= 0).any(axis=1)]:
+        found = found or [int(pitch) for pitch in frame if pitch >= 0]
+        classes = {pitch % 12 for pitch in found}
+        if len(classes) > 2 or any((a - b) % 12 in (3, 4) for a in classes for b in classes):
+            break
+        lowest = min(found)
+        found += [int(pitch) for pitch in frame if pitch > lowest]
+    return found
 
 
 def _voiced(
@@ -220,7 +237,7 @@ def _voiced(
 ) -> Voiced:
     names: list[Chord] = []
     for beat, chord in enumerate(given):
-        sounding = [int(pitch) for pitch in frames[beat * BEAT] if pitch >= 0]
+        sounding = _heard(frames[beat * BEAT : (beat + 1) * BEAT])
         if chord is not None:
             names.append(chord)
         elif sounding:

@@ -18,6 +18,7 @@ from pipelines.composing.keeping import Kept
 from pipelines.composing.melody import Melody
 from pipelines.composing.piece import Chord, ChordSpan, Key, Note, Part, Piece, Role
 from pipelines.composing.tokens import UNKNOWN
+from pipelines.composing.weights import ARRANGED
 from pipelines.composing.wishes import VOICES, Wishes
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Task:
             seed=seed,
             temperature=TEMPERATURE,
             harmonizer=self.model,
+            weights=ARRANGED,
         )
 
 

@@ -93,6 +93,7 @@ _MAJOR_SCALE, _MINOR_SCALE = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 _SYMBOL = re.compile(r"([A-G])([#b♯♭]?)(.*)", re.DOTALL)
 _ROMAN = re.compile(r"([b#]?)([iv]+|[IV]+)(.*)", re.DOTALL)
 _LONGEST = 24  # characters; a symbol is never longer, whatever a file's markers hold
+_WITH_SIXTH = frozenset({"6", "m6", "6/9"})
 C_MAJOR = Key(0)
 
 
@@ -116,8 +117,21 @@ def make_chord(root: int, quality: str = "", bass: int | None = None, key: Key =
     root %= 12
     low = root if bass is None else bass % 12
     classes = {(root + interval) % 12 for interval in QUALITIES[quality]} | {low}
-    slash = "" if low == root else "/" + note_name(low, key)
-    return Chord(root, tuple(sorted(classes)), low, note_name(root, key) + quality + slash)
+    name = note_name(root, key)
+    slash = "" if low == root else "/" + _above(name, root, low, key)
+    return Chord(root, tuple(sorted(classes)), low, name + quality + slash)
+
+
+def _above(name: str, root: int, low: int, key: Key) -> str:
+    """The name of ``low`` in a chord whose root has ``name``: thirds, fifths and sevenths take every other letter, so
+    that the third of A is C# in any key; others, and what would need a double accidental, have the key's name."""
+    step = {3: 2, 4: 2, 6: 4, 7: 4, 8: 4, 10: 6, 11: 6}.get((low - root) % 12)
+    if step is None:
+        return note_name(low, key)
+    letters = "CDEFGAB"
+    letter = letters[(letters.index(name[0]) + step) % 7]
+    off = (low - _LETTERS[letter] + 6) % 12 - 6
+    return letter + {-1: "b", 0: "", 1: "#"}[off] if abs(off) <= 1 else note_name(low, key)
 
 
 def parse_chord(text: str) -> Chord:
@@ -203,8 +217,11 @@ def quality_of(chord: Chord) -> str:
     return max(QUALITIES, key=lambda quality: _likeness(set(QUALITIES[quality]), intervals))
 
 
-def identify(pitch_classes: Sequence[int], bass: int, key: Key = C_MAJOR) -> Chord:
+def identify(pitch_classes: Sequence[int], bass: int, key: Key = C_MAJOR, *, sixths: bool = True) -> Chord:
     """The simplest chord that holds the sounding pitch classes, roots in the bass before inversions.
+
+    C E G A upon C is C6 in a song; in four-part harmony it is Am7/C, for chords are piled up in thirds and no sixth is
+    added to them: that is how it is named, and Dm6 as Bm7b5/D, with ``sixths`` False.
 
     ``pitch_classes``: any pitches or classes, at least one, ``bass`` among them. Nothing is added but what the symbol
     needs: two notes C and E are C, and the fifth is understood.
@@ -214,6 +231,8 @@ def identify(pitch_classes: Sequence[int], bass: int, key: Key = C_MAJOR) -> Cho
     for root in sorted(heard):
         intervals = {(pitch - root) % 12 for pitch in heard}
         for place, (quality, template) in enumerate(QUALITIES.items()):
+            if quality in _WITH_SIXTH and not sixths:
+                continue
             score = _likeness(set(template), intervals) + (0.6 if root == bass % 12 else 0.0) - place * 0.02
             if best is None or score > best[0]:
                 best = (score, root, quality)

@@ -15,7 +15,7 @@ from pipelines.composing import motion, tokens, voice_leading
 from pipelines.composing.crf import Chain
 from pipelines.composing.ornaments import ornament
 from pipelines.composing.tokens import BEAT
-from pipelines.composing.voicings import IMPOSSIBLE, Bounds, Voicings, voicings
+from pipelines.composing.voicings import IMPOSSIBLE, Around, Bounds, Voicings, voicings
 from pipelines.composing.weights import Weights
 
 _TRIES = 6  # draws for a candidate that differs
@@ -26,7 +26,8 @@ _DIFFERENT = 0.25  # of the beats that can: another chord or another bass than i
 class Task:
     """``soprano`` int64[T] (T = 4 B), -1 where it rests; ``voices`` and ``chords``: harmonizer.Opinion's; ``locked``
     int64[T, 3]: -2 where the voice is free; ``bounds``: the same and the given chords at beats; ``shift``: relative
-    to absolute; ``inside``: frames int64[T, 4] with only beats known -> log-probabilities float[T, 3, P]."""
+    to absolute; ``around``: the melody's; ``inside``: frames int64[T, 4] with only beats known -> log-probabilities
+    float[T, 3, P]."""
 
     soprano: NDArray[np.int64]
     voices: NDArray[np.float32]
@@ -35,6 +36,7 @@ class Task:
     locked: NDArray[np.int64]
     bounds: Bounds
     shift: int
+    around: Around
     inside: Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
@@ -48,10 +50,19 @@ class Setting:
 
 def decode(task: Task, weights: Weights, candidates: int, seed: int, temperature: float) -> list[Setting]:
     """The setting with the most expected right notes, then others drawn from the chain by ``seed``, which differ."""
-    found = voicings(task.soprano[::BEAT], task.voices, task.chords, task.vocabulary, task.bounds, task.shift, weights)
+    found = voicings(
+        task.soprano[::BEAT],
+        task.voices,
+        task.chords,
+        task.vocabulary,
+        task.bounds,
+        task.shift,
+        weights,
+        task.around,
+    )
     leaving = task.soprano.reshape(-1, BEAT)[:, BEAT // 2]
     between = motion.steps(found.chords, leaving, weights)
-    costs = weights.parallel * between.parallel + weights.contrary * between.contrary
+    costs = weights.parallel * between.parallel + weights.contrary * between.contrary + weights.turned * between.turned
     chain = Chain(found.scores, between.interval - costs)
     shares, log_z = chain.marginals()
     paths = [expected_best(found, between, shares, weights)]
@@ -79,8 +90,10 @@ def expected_best(
     sets = tokens.pitch_class_set(found.chords)
     worth += weights.gain_chord * ((sets[:, :, None] == sets[:, None, :]) * shares[:, None, :]).sum(axis=2)
     worth -= weights.gain_crossing * voice_leading.crossings(found.chords).sum(axis=2)
+    worth -= weights.gain_fault * found.faults
     worth = np.where(found.scores > found.scores.max(axis=1, keepdims=True) - IMPOSSIBLE, worth, -np.inf)
     rules = weights.gain_parallel * between.parallel + weights.gain_contrary * between.contrary
+    rules = rules + weights.gain_fault * weights.turned * between.turned.astype(np.float64)
     return Chain(worth, weights.gain_motion * between.interval - rules).best()[0]
 
 
@@ -118,6 +131,6 @@ def _setting(
     known[:, 1:] = task.locked
     known[::BEAT] = skeleton
     known[:, 0] = task.soprano
-    frames = ornament(skeleton, task.soprano, task.inside(known), task.locked, weights)
+    frames = ornament(skeleton, task.soprano, task.inside(known), task.locked, weights, task.shift, task.around)
     notes = 3 * max(len(path), 1)
     return Setting(frames, (chain.score(path) - log_z) / notes)

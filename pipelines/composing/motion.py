@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.composing import tokens, voice_leading
+from pipelines.composing import sonorities, tokens, voice_leading
 from pipelines.composing.voice_leading import LOWER, UPPER
 from pipelines.composing.weights import REACH, Weights
 
@@ -19,11 +19,13 @@ from pipelines.composing.weights import REACH, Weights
 class Steps:
     """Between the voicings of neighbouring beats, [B - 1, K, K] each: ``interval`` float32 (log-odds of the three
     voices' intervals), and how many ``parallel`` (similar motion) and ``contrary`` consecutive fifths and octaves
-    uint8 there are, seen at beats and from the soprano's last eighth of a beat."""
+    uint8 there are, seen at beats and from the soprano's last eighth of a beat; ``turned`` bool: the root stays and its
+    third changes between minor and major."""
 
     interval: NDArray[np.float32]
     parallel: NDArray[np.uint8]
     contrary: NDArray[np.uint8]
+    turned: NDArray[np.bool_]
 
 
 def steps(chords: NDArray[np.int64], leaving: NDArray[np.int64], weights: Weights) -> Steps:
@@ -33,7 +35,7 @@ def steps(chords: NDArray[np.int64], leaving: NDArray[np.int64], weights: Weight
     interval = np.zeros(shape, np.float32)
     parallel, contrary = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     if not n_steps:
-        return Steps(interval, parallel, contrary)
+        return Steps(interval, parallel, contrary, np.zeros(shape, bool))
     table = np.asarray(weights.intervals, np.float32)
     directions = []
     for voice in range(3):
@@ -60,7 +62,9 @@ def steps(chords: NDArray[np.int64], leaving: NDArray[np.int64], weights: Weight
         if passes[:-1].any():
             upward = np.sign(soprano[1:] - leaving[:-1]).astype(np.int8)[:, None, None]
             _count(passed[:-1, :, pair], perfect[1:, :, pair], upward, low, parallel, contrary)
-    return Steps(interval, parallel, contrary)
+    third = sonorities.thirds()[tokens.pitch_class_set(chords)]
+    turned = (third[:-1, :, None] ^ 1) == third[1:, None, :]  # -1 becomes -2, which is none
+    return Steps(interval, parallel, contrary, turned)
 
 
 def _count(

@@ -88,6 +88,10 @@ class ChordVocabulary:
         """Of [..., 4] pitches of soprano, alto, tenor and bass, the chord's class [...]."""
         return self._table[_keys(voices)]
 
+    def classes_of(self, chords: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same of chords given as 13 times the pitch-class set plus the bass's pitch class (12: it rests)."""
+        return self._table[chords]
+
     @classmethod
     def of(cls, pieces: Iterable[NDArray[np.int64]], least: int = 3) -> ChordVocabulary:
         """Those heard ``least`` times and more at beats of pieces int64[T, 4] of relative pitches."""

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.composing import chorale, corpus, voice_leading
+from pipelines.composing import chorale, corpus, sonorities, tokens, voice_leading
 from pipelines.composing.chords import parse_chord
 from pipelines.composing.piece import Key
+from pipelines.composing.weights import ARRANGED
 from pipelines.errors import BadInput
 
 _SCALE = [60, 62, 64, 65, 67, 69, 71, 72, 74, 76]
@@ -32,6 +33,27 @@ def test_any_melody_keeps_its_notes_and_gets_three_voices(melody: np.ndarray) ->
     sung = melody >= 0
     assert (made[sung] >= 0).all()
     assert (chorale.complete(melody) == made).all()
+
+
+_quick = st.lists(
+    st.tuples(st.integers(60, 77), st.sampled_from([1, 2, 4, 4, 8])),
+    min_size=1,
+    max_size=10,
+).map(lambda notes: np.array([pitch for pitch, length in notes for _ in range(length)], np.int64))
+
+
+@_few
+@given(_quick, st.booleans(), st.integers(0, 11))
+def test_no_chord_holds_a_false_relation_and_no_voice_sings_above_the_melody(
+    melody: np.ndarray, minor: bool, tonic: int
+) -> None:
+    (voiced,) = chorale.harmonize(melody, key=Key(tonic, minor))
+
+    relative = tokens.pitch_class_set((voiced.pitches - tonic) % 12)
+    # A chromatic melody's sixteenths come faster than the voices move.
+    sung = np.arange(len(melody)) % 2 == 0
+    assert not sonorities.false_relations(minor)[relative][sung].any()
+    assert (voiced.pitches[sung, 1:].max(axis=1) <= melody[sung]).all()
 
 
 @pytest.mark.parametrize("number", [0, 7, 20])
@@ -167,3 +189,27 @@ def test_what_is_no_melody_is_said_in_a_sentence(soprano: np.ndarray, wishes: di
 
 def test_nothing_in_nothing_out() -> None:
     assert chorale.complete(np.empty(0, np.int64)).shape == (0, 4)
+
+
+def test_a_tune_begins_and_ends_at_home() -> None:
+    (voiced,) = chorale.harmonize(_TUNE, key=Key(7))
+
+    assert (voiced.chords[0].symbol, voiced.chords[-1].symbol) == ("G", "G")
+    assert voiced.chords[-2].symbol in ("D", "D7", "D/F#", "D7/F#")
+    assert voiced.pitches[:, 3].min() >= 40
+
+
+def test_arrangements_end_in_minor_what_is_in_minor() -> None:
+    tune = np.repeat([69, 71, 72, 74, 76, 74, 72, 71, 69, 72, 71, 68, 69, 69, 69, 69], 4)
+    (voiced,) = chorale.harmonize(tune, key=Key(9, True), weights=ARRANGED)
+
+    assert voiced.chords[-1].symbol == "Am"
+    assert 1 not in voiced.pitches[48:] % 12
+
+
+def test_a_chord_that_is_heard_late_in_its_beat_is_named_by_what_sounds() -> None:
+    melody = np.concatenate([[-1, -1, -1], [69], _TUNE[:32]])
+    (voiced,) = chorale.harmonize(melody, key=Key(7))
+
+    assert (voiced.pitches[:3] == -1).all()
+    assert set(voiced.chords[0].pitch_classes) >= {int(pitch) % 12 for pitch in voiced.pitches[3]}

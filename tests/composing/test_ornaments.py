@@ -63,7 +63,8 @@ def test_a_locked_half_beat_stays() -> None:
 @given(st.integers(0, 10**6))
 def test_no_parallels_arise_that_standing_still_would_not_have(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    skeleton = np.sort(rng.integers(45, 75, (6, 4)), axis=1)[:, ::-1].copy()
+    white = np.array([pitch for pitch in range(45, 75) if pitch % 12 in (0, 2, 4, 5, 7, 9, 11)])
+    skeleton = np.sort(rng.choice(white, (6, 4)), axis=1)[:, ::-1].copy()  # nothing in it asks to be left
     soprano = np.repeat(skeleton[:, 0], 4)
     inside = np.log(rng.dirichlet(np.full(tokens.N_PITCHES, 0.05), (24, 3)) + 1e-6).astype(np.float32)
 
