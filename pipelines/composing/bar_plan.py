@@ -96,7 +96,7 @@ def plan(melody: Melody, sections: Sequence[Section], density: float, energy: fl
                 _group_starts(start, end, metre, melody.piece.ticks_per_quarter),
                 min(1.0, max(0.0, held.density if held else density)),
                 min(1.0, max(0.0, held.energy if held else energy)),
-                opens=number == 1 or any(one.first_bar == page for one in named),
+                opens=number == 1 or (number > 1 and any(one.first_bar == page for one in named)),
                 closes=any(one.last_bar == page for one in named),
                 phrase_ends=phrase_ends[place],
                 last=place == len(edges) - 2,

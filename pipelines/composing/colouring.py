@@ -16,7 +16,7 @@ from pipelines.composing.chords import QUALITIES, chord_at, make_chord, quality_
 from pipelines.composing.piece import Chord, ChordSpan, Key, Note
 
 _INVERSION = 5.0  # what a third in the bass costs, in semitones of a bass's motion, at a worth of 1
-_PARALLEL = 4.0
+_PARALLEL = 9.0
 
 
 def coloured(

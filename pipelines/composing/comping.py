@@ -22,7 +22,7 @@ from pipelines.composing.strokes import Stroke, accent, strokes, velocity
 LOWEST, CENTRE, HIGHEST = 48, 62, 74  # C3, D4, D5: where chords neither growl nor glitter
 _SPREAD_LOWEST, _SPREAD_CENTRE = 45, 58  # A2, Bb3: of a pad in open position
 _TIGHT_BELOW = 53  # under F3 a third is the closest that does not growl
-_DOUBLED, _THIN = 4.0, 4.0  # semitones: of a pad's tone that the chords have, of a pad of two tones
+_DOUBLED, _THIN = 8.0, 4.0  # semitones: of a pad's tone that the chords have, of a pad of two tones
 _QUIETER = {"chords": -8, "pad": -18, "arpeggio": -12}  # than the bass
 
 Voicing = tuple[int, ...]
@@ -156,12 +156,12 @@ def clear_of(voicing: Voicing, melody: Sequence[Note], start: int, end: int, tic
 
 
 def below(voicing: Voicing, melody: Sequence[Note], start: int, end: int, ticks_per_quarter: int) -> Voicing:
-    """Without the tones above what the melody sings between two ticks, if two remain: under a melody as low as that
-    nobody can play below it."""
+    """Without the tones above what the melody sings between two ticks, if two remain, or one of two: under a melody
+    as low as that nobody can play below it."""
     short = ticks_per_quarter // 16  # a hand lets go a little late
     sung = [note.pitch for note in sounding(melody, start, end) if min(note.end, end) - max(note.start, start) > short]
     under = tuple(pitch for pitch in voicing if pitch <= min(sung, default=127))
-    return under if len(under) >= 2 else voicing
+    return under if len(under) >= min(2, len(voicing) - 1) else voicing
 
 
 @lru_cache(maxsize=4096)
@@ -221,7 +221,7 @@ def _cost(voicing: Voicing, ceiling: int, spread: bool) -> float:
     narrow = spread and voicing[-1] - voicing[0] <= 12
     thin = spread and len(voicing) == 2
     return (
-        (6.0 if spread else 3.0) * over
+        (10.0 if spread else 3.0) * over
         + (4.0 - 2.0 * thin) * narrow
         + _THIN * thin
         + 0.5 * abs(sum(voicing) / len(voicing) - middle)

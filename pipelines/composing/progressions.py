@@ -50,20 +50,20 @@ class Slot:
 class HarmonyWeights:
     """``change``: probability of a new chord at a slot of level 0, 1, 2. The others are nats."""
 
-    change: tuple[float, float, float] = (0.03, 0.25, 0.8)
-    melody: float = 1.3  # of the notes' log-probabilities
-    outside: float = 0.5  # against a chord for each note that begins on its strong beat and does not belong to it
+    change: tuple[float, float, float] = (0.05, 0.25, 0.8)
+    melody: float = 1.5  # of the notes' log-probabilities
+    outside: float = 1.8  # against a chord for each note that is heard against it
     foreign: float = 0.9  # against each tone of a chord that the melody around contradicts
     home: float = 3.0  # the tonic in the first slot
     cadence: float = 0.8  # tonic or dominant at the end of a phrase
     ending: float = 6.0  # the tonic in the last slot, if the last note belongs to it
-    authentic: float = 2.0  # dominant to tonic where a phrase closes, twice that where the piece does
-    half: float = 1.0  # another chord to the dominant there
+    authentic: float = 3.0  # dominant to tonic with the leading tone, where a phrase closes
     patience: float = 6.0  # quarters of a chord, from which on it becomes too long
-    tiring: float = 0.25  # each further one
-    rarity: float = 0.35  # of the log-probability that a function has in the chorales
-    parallels: float = 1.5  # against the melody and the roots going on from one octave, or fifth, to the next
-    secondary: float = 1.0  # against dominants of other degrees than the tonic: chorales have them more than songs
+    tiring: float = 0.7  # each further one
+    rarity: float = 0.5  # of the log-probability that a function has in the chorales
+    parallels: float = 2.5  # against the melody and the roots going on from one octave, or fifth, to the next
+    secondary: float = 1.5  # against dominants of other degrees than the tonic: chorales have them more than songs
+    diminished: float = 2.0  # against diminished triads, for the same reason
 
 
 CHOSEN = HarmonyWeights()
@@ -71,7 +71,8 @@ _FLOOR = 0.008  # of a note's probability over a chord, before they are made to 
 _ALTERED = np.array([1, 2, 1, 4, 3, 6, 5, 7, 9, 8, 11, 10])  # the other form of the degree; tonic and fifth have none
 _FAR = 0.3  # what the whole melody counts beside that
 _UNFIT, _NOISE, _DIFFERENT = 2.0, 0.35, 0.12  # nats a quarter; nats; share of slots
-_HEARD = 0.5  # quarters from which on a note on a strong beat is one to be in the chord
+_HEARD = 0.5  # quarters from which on a note is heard against a chord
+_FINAL = 1.25  # how much more a cadence is worth where the piece closes
 _AGES = 12  # slots; a chord may last longer
 _NEIGHBOURHOOD = 3  # slots either side that tell which scale the melody is in
 
@@ -111,6 +112,7 @@ def scores(slots: Sequence[Slot], minor: bool, weights: HarmonyWeights = CHOSEN)
     seen = shipped_counts().states[int(minor)] + 5
     found = np.tile(weights.rarity * np.log(seen / seen.sum()), (len(slots), 1))
     found -= weights.secondary * np.array([state.quality == "7" and state.offset != 7 for state in vocabulary])
+    found -= weights.diminished * np.array([state.quality == "dim" for state in vocabulary])
     profiles = _profiles(slots)
     for place, slot in enumerate(slots):
         for column, state in enumerate(vocabulary):
@@ -119,8 +121,7 @@ def scores(slots: Sequence[Slot], minor: bool, weights: HarmonyWeights = CHOSEN)
                 interval = (note.degree - state.offset) % 12
                 off, on = table[quality, :, int(note.by_step), interval]
                 found[place, column] += weights.melody * note.weight * (off + note.strength * (on - off))
-                if slot.level and note.strength == 1 and note.weight >= _HEARD and note.degree not in state.intervals:
-                    found[place, column] -= weights.outside
+                found[place, column] -= weights.outside * _outside(note, state, slot.level)
             found[place, column] -= weights.foreign * _foreign(state, profiles[place])
         if slot.cadence:
             found[place] += weights.cadence * np.array([state.offset in (0, 7) for state in vocabulary])
@@ -137,14 +138,14 @@ def steps(slots: Sequence[Slot], minor: bool, weights: HarmonyWeights = CHOSEN) 
     vocabulary = states(minor)
     tonic = np.array([state.offset == 0 and state.quality != "7" for state in vocabulary])
     # With the leading tone: in minor V, not v.
-    dominant = np.array([state.offset == 7 and state.quality != "m" for state in vocabulary])
-    leading = np.array([1.0 if held else 0.5 * (state.numeral == "viio")
-                        for held, state in zip(dominant, vocabulary, strict=True)])  # fmt: skip
+    dominant = [(state.offset == 7 and state.quality != "m") + 0.5 * (state.numeral == "viio") for state in vocabulary]
+    cadence = weights.authentic * np.array(dominant)[:, None] * tonic
+    final = max((place + 1 for place, slot in enumerate(slots) if not slot.closing), default=0)
     for place, slot in enumerate(slots):
-        if place and slot.closing:
-            last = place == len(slots) - 1
-            found[place] += (2 if last else 1) * weights.authentic * leading[:, None] * tonic
-            found[place] += weights.half * (~dominant)[:, None] * dominant
+        # A close on a weak beat would only anticipate the next phrase.
+        if place and slot.closing and slot.level:
+            rest = _settled(slot.notes[0].degree if slot.notes else 0, minor)
+            found[place] += (_FINAL if place >= final else 1) * rest * cadence
     return found
 
 
@@ -289,14 +290,26 @@ def _foreign(state: State, profile: NDArray[np.float64]) -> float:
     return float((np.maximum(other - own, 0) / (other + own + 0.5)).sum())
 
 
+def _outside(note: SungNote, state: State, level: int) -> bool:
+    """Whether a note is heard against a chord that it does not belong to: on its strong beat, or because it is the
+    other form of one of the chord's tones, as G sharp is against G."""
+    if note.degree in state.intervals or note.weight < _HEARD:
+        return False
+    return (level > 0 and note.strength == 1) or int(_ALTERED[note.degree]) in state.intervals
+
+
 def _endings(slot: Slot, minor: bool) -> NDArray[np.float64]:
     """float64[N_STATES], 0..1: how well each closes a melody whose last slot this is. The tonic, the better the closer
     the last note is to the key's; and in minor, where it is the fifth, the dominant."""
     vocabulary = states(minor)
     last = slot.notes[-1].degree if slot.notes else 0
-    home = {0: 1.0, 7: 0.5}.get(last, 0.8) * (last in vocabulary[0].intervals)
     found = np.zeros(len(vocabulary))
-    found[0] = home
+    found[0] = _settled(last, minor)
     if minor and last == 7:
         found[[state.numeral for state in vocabulary].index("V")] = 1.0
     return found
+
+
+def _settled(degree: int, minor: bool) -> float:
+    """0..1: how much at rest a melody is over the tonic on its degrees; on the fifth, in minor, it rather waits."""
+    return {0: 1.0, 3 if minor else 4: 0.8, 7: 0.2 if minor else 0.5}.get(degree, 0.0)

@@ -57,6 +57,19 @@ def test_a_piano_roll_is_as_wide_as_asked_and_shows_every_part() -> None:
         assert share_of(picture, piano_roll.COLOURS[part.role]) > faint, part.name
 
 
+def test_a_row_of_one_bar_shows_its_drums_as_large_as_the_others() -> None:
+    bar = 16 * 480
+    hits = Part("kit", "drums", (Note(bar // 2, 60, 36, 127), Note(5 * bar // 2, 60, 36, 127)))
+    song = replace(hand.empty(), parts=(hits,), length=3 * bar, metres=(Metre(0, 16, 4),))
+    rows = bars.systems(bars.bars(song), quarters=32, ticks_per_quarter=song.ticks_per_quarter, most=10)
+    assert [len(row) for row in rows] == [2, 1]
+    picture = pixels(piano_roll.draw(replace(song, name="")))
+    rgb = [int(piano_roll.COLOURS["drums"][i : i + 2], 16) for i in (1, 3, 5)]
+    lines = (np.abs(picture - rgb).sum(axis=2) < 70).sum(axis=1)[110:]
+    halves = lines[: len(lines) // 2].sum(), lines[len(lines) // 2 :].sum()
+    assert halves[1] > 0.7 * halves[0] > 0
+
+
 def test_equal_pieces_give_equal_bytes() -> None:
     assert piano_roll.draw(hand.waltz()) == piano_roll.draw(hand.waltz())
     assert chord_chart.draw(hand.waltz()) == chord_chart.draw(hand.waltz())

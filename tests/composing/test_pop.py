@@ -15,6 +15,7 @@ from pipelines.composing import midi_reading, midi_writing
 from pipelines.composing.bar_plan import Section, plan
 from pipelines.composing.bass_line import HIGHEST, LOWEST
 from pipelines.composing.chords import chord_at, parse_chord, quality_of
+from pipelines.composing.comping import voicings
 from pipelines.composing.corpus import load
 from pipelines.composing.functions import shipped_transitions
 from pipelines.composing.grooves import grooves
@@ -50,7 +51,7 @@ def test_chords_cover_the_full_bars_and_fit_the_tune(path: Path) -> None:
         assert chords[-1].end == bars[-1].end
         assert all(before.end == after.start for before, after in pairwise(chords))
     measures = measure(sung, found[0], accompany(sung, found[0], PopWishes(density=0.9)))
-    assert measures.chord_tones >= 0.5  # of Promenade, which is no tune over chords
+    assert measures.chord_tones >= 0.8
     assert measures.clashes == 0
     assert 0.3 <= measures.chords <= 2
 
@@ -62,8 +63,8 @@ def test_nearly_every_note_on_a_strong_beat_belongs_to_its_chord() -> None:
         chords = harmonize(sung)[0]
         measures.append(measure(sung, chords, accompany(sung, chords)))
     counts = [each.strong_notes for each in measures]
-    assert np.average([each.chord_tones for each in measures], weights=counts) >= 0.93
-    assert np.mean([each.parallels for each in measures]) <= 14
+    assert np.average([each.chord_tones for each in measures], weights=counts) >= 0.97
+    assert np.mean([each.parallels for each in measures]) <= 11
 
 
 @pytest.mark.parametrize("path", TUNES, ids=lambda path: path.stem)
@@ -141,6 +142,87 @@ def test_sections_have_their_own_density_and_energy() -> None:
     assert len(chorus) > len(verse)
     assert np.mean([note.velocity for note in chorus]) > np.mean([note.velocity for note in verse]) + 15
     assert any(note.pitch == 49 and note.start == middle for note in drums)
+
+
+@pytest.mark.parametrize("name", ["ode_to_joy", "auld_lang_syne", "greensleeves"])
+def test_sections_count_bars_as_the_page_does(name: str) -> None:
+    """With the pick-up as bar 1, whether it is written as a short bar or as a whole one with rests."""
+    sung = tune(name)
+    pages = sung.grid.bar[np.searchsorted(sung.grid.beat_ticks, [bar.start for bar in plan(sung, (), 0.5, 0.5)])]
+    sections = (Section(1, 9, "A", 0.2, 0.3), Section(10, 99, "B", 0.8, 0.9))
+    for page, bar in zip(pages, plan(sung, sections, 0.5, 0.5), strict=True):
+        assert bar.energy == (0.3 if page <= 9 else 0.9)
+        assert bar.opens == (page == 10 or bar.number == 1)
+        assert bar.closes == (page == 9)
+
+
+@pytest.mark.parametrize("path", TUNES, ids=lambda path: path.stem)
+def test_no_chord_stays_too_long_under_a_moving_melody(path: Path) -> None:
+    sung = find(midi_reading.read(path))
+    quarter = sung.piece.ticks_per_quarter
+    for span in harmonize(sung)[0]:
+        last = max(note.start for note in sung.part.notes if note.start < span.end)
+        assert last - span.start < 12 * quarter, span
+
+
+def test_minor_closes_with_its_leading_tone() -> None:
+    sung = tune("korobeiniki")
+    chords = harmonize(sung)[0]
+    for bar in (4, 8):
+        place = next(n for n, span in enumerate(chords) if span.start <= (bar - 1) * 1920 < span.end)
+        assert chords[place].chord.symbol == "Am"
+        assert chords[place - 1].chord.root == 4 and 8 in chords[place - 1].chord.pitch_classes
+
+
+@pytest.mark.parametrize("name", ["ode_to_joy", "amazing_grace", "old_hundredth", "lullaby"])
+def test_a_tune_in_major_closes_from_its_dominant(name: str) -> None:
+    sung = tune(name)
+    chords = harmonize(sung)[0]
+    degrees = [(span.chord.root - sung.key.key.tonic) % 12 for span in chords]
+    assert degrees[-1] == 0
+    assert 7 in degrees[-3:]
+
+
+def test_a_melody_that_closes_on_the_fifth_in_minor_closes_on_the_dominant() -> None:
+    assert harmonize(tune("sakura"))[0][-1].chord.symbol == "E"
+
+
+@pytest.mark.parametrize("path", TUNES, ids=lambda path: path.stem)
+def test_chords_and_pad_stay_under_the_melody_and_apart(path: Path) -> None:
+    sung = find(midi_reading.read(path))
+    parts = {part.role: part.notes for part in accompany(sung, harmonize(sung)[0], PopWishes("ballad", 0.6))}
+    short = sung.piece.ticks_per_quarter // 8
+    for note in (*parts["chords"], *parts["pad"]):
+        heard = [one for one in sung.part.notes if min(note.end, one.end) - max(note.start, one.start) > short]
+        assert all(note.pitch <= one.pitch for one in heard), note
+    shared = sum(
+        max(0, min(note.end, other.end) - max(note.start, other.start))
+        for note in parts["pad"]
+        for other in parts["chords"]
+        if other.pitch == note.pitch
+    )
+    assert shared <= 0.6 * sum(note.duration for note in parts["pad"])
+
+
+def test_a_phrase_swells_and_its_beats_have_weight() -> None:
+    sung = tune("auld_lang_syne")
+    bars = {bar.number: bar for bar in plan(sung, (), 0.5, 0.5)}
+    assert bars[3].swell > bars[1].swell and bars[3].swell > bars[8].swell
+    parts = accompany(sung, harmonize(sung)[0])
+    for part in parts:
+        loud = [note.velocity for note in part.notes]
+        assert max(loud) - min(loud) >= 18, part.name
+    chords = next(part.notes for part in parts if part.role == "chords")
+    first = [note.velocity for note in chords if any(note.start == bar.start for bar in bars.values())]
+    assert np.mean(first) > np.mean([note.velocity for note in chords]) + 5
+
+
+def test_voicings_go_on_from_the_one_before() -> None:
+    spans = (ChordSpan(0, 480, parse_chord("F")),)
+    sung = (Note(0, 480, 79),)
+    for before in ((55, 60, 64), (64, 67, 72)):
+        [found] = voicings(spans, sung, before=before)
+        assert np.mean([min(abs(one - other) for other in before) for one in found]) <= 2
 
 
 def test_the_same_wish_makes_the_same_notes_and_another_seed_others() -> None:

@@ -107,16 +107,17 @@ def test_notes_are_likelier_as_chord_tones_on_the_beat() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 5), st.booleans())
-def test_decoding_finds_what_brute_force_finds(seed: int, count: int, some_given: bool) -> None:
+@given(st.integers(0, 2**31), st.integers(1, 5), st.booleans(), st.booleans())
+def test_decoding_finds_what_brute_force_finds(seed: int, count: int, some_given: bool, tires: bool) -> None:
     rng = np.random.default_rng(seed)
     observed, moves = rng.normal(size=(count, 3)), np.log(rng.dirichlet(np.ones(3), size=3))
     levels = rng.integers(0, 3, count)
     known = np.where(rng.random(count) < 0.3, rng.integers(0, 3, count), FREE) if some_given else None
-    change = (0.1, 0.3, 0.6)
+    onwards, quarters = rng.normal(size=(count, 3, 3)), rng.integers(0, 4, count).astype(float) * tires
+    change, patience, tiring = (0.1, 0.3, 0.6), 3.0, 0.8
 
     def worth(path: tuple[int, ...]) -> float:
-        total = 0.0
+        total, lasted = 0.0, 0.0
         for place, state in enumerate(path):
             if known is None or known[place] == FREE:
                 total += observed[place, state]
@@ -125,11 +126,24 @@ def test_decoding_finds_what_brute_force_finds(seed: int, count: int, some_given
             if place:
                 before, chance = path[place - 1], change[levels[place]]
                 total += np.log(1 - chance) if before == state else np.log(chance) + moves[before, state]
+                total += onwards[place, before, state]
+                if before != state:
+                    lasted = 0.0
+            if lasted:  # what the first slot itself has is nobody's choice
+                total -= tiring * (max(0, lasted + quarters[place] - patience) - max(0, lasted - patience))
+            lasted += quarters[place]
         return total
 
-    found = decode(observed, levels, moves, known, change)
+    found = decode(observed, levels, moves, known, change, onwards, quarters, patience, tiring)
     best = max(itertools.product(range(3), repeat=count), key=worth)
     assert worth(tuple(found)) == pytest.approx(worth(best))
+
+
+def test_a_chord_may_last_longer_than_its_age_is_counted() -> None:
+    observed = np.zeros((40, 3))
+    observed[:, 1] = 50
+    found = decode(observed, np.full(40, 2), np.log(np.full((3, 3), 1 / 3)), quarters=np.full(40, 4.0))
+    assert (found == 1).all()
 
 
 def test_no_slots_have_no_chords() -> None:
