@@ -46,16 +46,20 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    """The memory's share: ``most`` when its match is far above ``half`` beats, half of that at ``half``, ``slope``
-    steep. Chosen on valid."""
+    """The memory's share: ``most``, or ``known`` where all around is known, when its match is far above ``half`` beats;
+    half of that at ``half``. ``inside``: its share inside beats. Chosen on valid."""
 
     most: float = 0.5
+    known: float = 0.9
     half: float = 4.0
     slope: float = 1.0
-    inside: float = 0.6  # the share inside beats, whatever the match
+    inside: float = 0.3
 
-    def share(self, match: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(self.most / (1 + np.exp(-self.slope * (match - self.half))), np.float32)
+    def share(self, match: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Of float32[n] matches and what is known of bool[n, 3] notes."""
+        here = np.pad(known.mean(1), 1)
+        most = self.most + (self.known - self.most) * (here[:-2] + here[1:-1] + here[2:]) / 3
+        return np.asarray(most / (1 + np.exp(-self.slope * (match - self.half))), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ class Harmonizer:
             passages, votes = asked
             if (known != UNKNOWN).any():
                 votes = self._votes(passages, known)
-            share = self.mixing.share(votes.match)
+            share = self.mixing.share(votes.match, known != UNKNOWN)
             voices += share[:, None, None] * (votes.voices - voices)
             chords += share[:, None] * (votes.chords - chords)
         decided = known != UNKNOWN

@@ -55,7 +55,7 @@ class Kernel:
     near: float = 0.5  # likeness of beats whose first pitch alone agrees; without that it is none
     decay: float = 0.8  # of a run's further beats
     sharp: float = 0.7  # a vote is exp(sharp * run)
-    known: float = 3.0  # what a known pitch that agrees is worth, in beats
+    known: float = 5.0  # what a known pitch that agrees is worth, in beats
     minor: float = 2.0  # taken off a run, in beats, when the modes differ
     voters: int = 48  # how many vote for a beat, and those that are as alike as the last of them
 
