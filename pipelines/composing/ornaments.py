@@ -95,9 +95,8 @@ def _second_eighths(
         score += worth[:, each].take(_COMBINED[:, each], axis=1)
     before = skeleton[:, None, :]
     after = np.concatenate([skeleton[1:], skeleton[-1:]])[:, None, :]
-    for one, other in ((before, chords), (chords, after)):
-        similar, apart = voice_leading.consecutive_counts(one, other)
-        score -= weights.ornament_parallel * similar + weights.ornament_contrary * apart
+    similar, apart = voice_leading.passing_counts(before, chords, after)
+    score -= weights.ornament_parallel * similar + weights.ornament_contrary * apart
     score -= weights.ornament_crossing * voice_leading.crossings(chords).sum(axis=2)
     moves = [chords[..., each] != before[..., each] for each in range(4)]
     for upper, lower in zip(voice_leading.UPPER, voice_leading.LOWER, strict=True):

@@ -12,8 +12,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.composing.chords import note_name
-from pipelines.composing.piece import Key
 from pipelines.composing.tokens import BEAT, REST
 from pipelines.composing.weights import Weights
 
@@ -22,6 +20,8 @@ NO_BASS: Final = 12  # the bass that rests, among pitch classes
 _LONG_CLOSE = 8  # beats: a last pitch that is longer is a pedal, and what leads to it no cadence
 _CLOSING_BEATS = 4
 _STRONG = 3  # a bar's first beat, among grid.py's levels
+# The letters of the twelve notes of C major and C minor: five flats or sharps that Bach needs there, D flat in minor.
+_LETTERS: Final = {False: "CCDEEFFGAABB", True: "CDDEEFFGAABB"}
 _ALL: Final = np.arange(1 << 12)
 _HEARD: Final = (_ALL[:, None] >> np.arange(12)) & 1 == 1  # bool[4096, 12]
 
@@ -62,13 +62,12 @@ def places(
 
 @functools.lru_cache(maxsize=2)
 def false_relations(minor: bool) -> NDArray[np.bool_]:
-    """bool[4096]: two notes of one letter sound together (B and B flat; letters as the key has them), or a root with
+    """bool[4096]: two notes of one letter sound together (B and B flat), or a root with
     its major and its minor third. Of the beats of the training chorales 2 in 1,000 are so."""
-    names = [note_name(pitch_class, Key(0, minor)) for pitch_class in range(12)]
     found = np.zeros(len(_ALL), bool)
     for low in range(12):
         high = (low + 1) % 12
-        if names[low][0] == names[high][0]:
+        if _LETTERS[minor][low] == _LETTERS[minor][high]:
             found |= _HEARD[:, low] & _HEARD[:, high]
         found |= _HEARD[:, low] & _HEARD[:, (low + 3) % 12] & _HEARD[:, (low + 4) % 12]
     return found
@@ -77,8 +76,8 @@ def false_relations(minor: bool) -> NDArray[np.bool_]:
 @functools.lru_cache(maxsize=2)
 def against(minor: bool) -> NDArray[np.int64]:
     """int64[12]: as bits, the pitch classes that have the letter of each and are not it."""
-    names = [note_name(pitch_class, Key(0, minor)) for pitch_class in range(12)]
-    return np.array([sum(1 << b for b in range(12) if b != a and names[a][0] == names[b][0]) for a in range(12)])
+    letters = _LETTERS[minor]
+    return np.array([sum(1 << b for b in range(12) if b != a and letters[a] == letters[b]) for a in range(12)])
 
 
 @functools.lru_cache(maxsize=1)
@@ -121,6 +120,8 @@ def costs(weights: Weights, minor: bool) -> NDArray[np.float32]:
     found += (weights.false_relation * false_relations(minor))[:, None]
     found += (weights.cluster * np.maximum(seconds() - 1, 0))[:, None]
     found += (weights.hollow * hollow())[:, None]
+    for root in range(12):  # a second in the third's place falls to no third: it is the bass that would have to move
+        found[:, 1 << root | 1 << (root + 2) % 12 | 1 << (root + 7) % 12, root] += weights.hollow
     tonic = _within(0, 3 if minor else 4, 7)
     dominant = _within(7, 11, 2)
     seventh = _within(7, 11, 2, 5) & _HEARD[:, 11]
@@ -132,7 +133,7 @@ def costs(weights: Weights, minor: bool) -> NDArray[np.float32]:
     near = (tonic | dominant)[:, None] | half
     far = np.where(_within(*((0, 2, 3, 5, 7, 8, 10, 11) if minor else (0, 2, 4, 5, 7, 9, 11))), 0.8, 1.0)[:, None]
     found[OPENING] += weights.opening * np.where(home, 0.0, np.where(near, 0.5, far))
-    found[PICKUP] += weights.opening * np.where(home | half, 0.0, np.where(near, 0.3, far))
+    found[PICKUP] += weights.opening * np.where(home | half, 0.0, np.where(near, 0.5, far))
 
     leading = seventh[:, None] & np.isin(bass, (7, 11, 2))
     modal = (_within(7, 10, 2, 5) & _HEARD[:, 10])[:, None] & np.isin(bass, (7, 10)) & minor

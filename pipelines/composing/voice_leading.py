@@ -40,7 +40,7 @@ def consecutives(before: NDArray[np.int64], after: NDArray[np.int64], *, contrar
     or from a twelfth to a fifth, which theory calls consecutives by contrary motion). A rest (-1) is no interval.
     """
     was, now = perfect_intervals(before), perfect_intervals(after)
-    same = (was > 0) & (was == now)
+    same: NDArray[np.bool_] = (was > 0) & (was == now)
     motion = [np.sign(after[..., voice] - before[..., voice]) for voice in range(4)]
     for pair, (upper, lower) in enumerate(zip(UPPER, LOWER, strict=True)):
         together = motion[upper] * motion[lower]
@@ -52,8 +52,23 @@ def consecutive_counts(
     before: NDArray[np.int64], after: NDArray[np.int64]
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """How many pairs of voices of chords [..., 4] move in consecutives: in one direction, and apart (see above)."""
-    was, now = perfect_intervals(before), perfect_intervals(after)
-    motion = [np.sign(after[..., voice] - before[..., voice]) for voice in range(4)]
+    return _counted(before, after, perfect_intervals(before), perfect_intervals(after))
+
+
+def passing_counts(
+    before: NDArray[np.int64], between: NDArray[np.int64], after: NDArray[np.int64]
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """`consecutive_counts` of the way from chords to others and on to a third, together."""
+    middle = perfect_intervals(between)
+    there = _counted(before, between, perfect_intervals(before), middle)
+    on = _counted(between, after, middle, perfect_intervals(after))
+    return there[0] + on[0], there[1] + on[1]
+
+
+def _counted(
+    before: NDArray[np.int64], after: NDArray[np.int64], was: NDArray[np.int8], now: NDArray[np.int8]
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    motion = [np.sign(after[..., voice] - before[..., voice]).astype(np.int8) for voice in range(4)]
     shape = np.broadcast_shapes(before.shape[:-1], after.shape[:-1])
     similar, apart = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
     for pair, (upper, lower) in enumerate(zip(UPPER, LOWER, strict=True)):
@@ -70,7 +85,8 @@ def hidden(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.bo
     heard = (outer_before >= 0).all(-1) & (outer_after >= 0).all(-1)
     step = outer_after - outer_before
     perfect = PERFECT[(outer_after[..., 0] - outer_after[..., 1]) % 12] > 0
-    return heard & perfect & (step[..., 0] * step[..., 1] > 0) & (np.abs(step[..., 0]) > 2)
+    found: NDArray[np.bool_] = heard & perfect & (step[..., 0] * step[..., 1] > 0) & (np.abs(step[..., 0]) > 2)
+    return found
 
 
 def parallels(frames: NDArray[np.int64], step: int, *, contrary: bool = False) -> NDArray[np.bool_]:
@@ -109,4 +125,5 @@ def out_of_range(chords: NDArray[np.int64]) -> NDArray[np.bool_]:
 def awkward_leaps(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.bool_]:
     """[..., 4] to [..., 4]: a tritone, a seventh, or more than an octave in one voice."""
     leap = np.where((before >= 0) & (after >= 0), np.abs(after - before), 0)
-    return (leap == 6) | (leap == 10) | (leap == 11) | (leap > 12)
+    found: NDArray[np.bool_] = (leap == 6) | (leap == 10) | (leap == 11) | (leap > 12)
+    return found

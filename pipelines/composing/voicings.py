@@ -7,6 +7,7 @@ chords; which of them are sung is decided along the whole piece by crf.py and ch
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from itertools import product
 
@@ -84,7 +85,7 @@ def voicings(
     n = weights.pitches
     likeliest = np.argpartition(-single, n - 1, axis=2)[:, :, :n]
     worth = np.take_along_axis(single, likeliest, axis=2)
-    combined = np.array(list(product(range(n), repeat=3)))
+    combined = _combinations(n)
     # A plane a voice, as views [B, n^3, 4]: numpy adds up planes ten times faster than rows of four.
     sung = np.moveaxis(np.empty((4, len(soprano), len(combined)), np.int64), 0, -1)
     sung[:, :, 0] = soprano[:, None]
@@ -121,6 +122,12 @@ def voicings(
     return Voicings(
         np.moveaxis(chosen, 0, -1), np.take_along_axis(scores, best, axis=1), np.take_along_axis(faults, best, axis=1)
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _combinations(n: int) -> NDArray[np.int64]:
+    """int64[n^3, 3]"""
+    return np.array(list(product(range(n), repeat=3)))
 
 
 def _above_melody(soprano: NDArray[np.int64], inside: NDArray[np.int64], weights: Weights) -> NDArray[np.float32]:
