@@ -97,6 +97,6 @@ class Weights:
 
 CHOSEN = Weights()
 # For arrangements of a composer's melody. Bach ends 84 of the 108 minor chorales of train in major, and so does what is
-# chosen for `complete`, where the model is sure of it; at the end of a folk tune that surprises. On valid 1 nat keeps all
-# 28 such ends, 4 nats 20, 8 one and 12 none, at .002 of frame accuracy and .011 of chords on beats.
+# chosen for `complete`, where the model is sure of it; at the end of a folk tune that surprises. On valid 1 nat keeps
+# all 28 such ends, 4 nats 20, 8 one and 12 none, at .002 of frame accuracy and .011 of chords on beats.
 ARRANGED = replace(CHOSEN, picardy=12.0)

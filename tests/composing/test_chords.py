@@ -147,3 +147,23 @@ def test_the_chord_at_a_moment() -> None:
 def test_the_quality_of_a_chord_with_another_bass() -> None:
     assert quality_of(parse_chord("F/G")) == ""
     assert quality_of(parse_chord("Cm7/Bb")) == "m7"
+
+
+@pytest.mark.parametrize(
+    ("pitch_classes", "bass", "song", "chorale"),
+    [
+        pytest.param((0, 4, 7, 9), 0, "C6", "Am7/C", id="minor-seventh-upon-its-third"),
+        pytest.param((2, 5, 9, 11), 2, "Dm6", "Bm7b5/D", id="half-diminished-upon-its-third"),
+        pytest.param((9, 0, 4, 7), 9, "Am7", "Am7", id="upon-its-root"),
+        pytest.param((0, 4, 9), 0, "C6", "Am/C", id="triad-upon-its-third"),
+    ],
+)
+def test_no_sixth_is_added_in_four_parts(pitch_classes: tuple[int, ...], bass: int, song: str, chorale: str) -> None:
+    assert identify(pitch_classes, bass).symbol == song
+    assert identify(pitch_classes, bass, sixths=False).symbol == chorale
+
+
+@pytest.mark.parametrize("tonic", range(12))
+def test_a_bass_is_spelt_from_the_root_above_it(tonic: int) -> None:
+    assert make_chord(9, "", 1, Key(tonic)).symbol in ("A/C#", "Bbb/Db")
+    assert make_chord(2, "7", 6, Key(tonic)).symbol == "D7/F#"

@@ -38,3 +38,11 @@ def test_edges_hold_what_the_detectors_find(seed: int, n_beats: int, n_candidate
                 sings = (before[1:] >= 0) & (after[1:] >= 0)
                 step = np.where(sings, np.clip(after[1:] - before[1:], -REACH, REACH), 0)
                 assert found.interval[beat, one, other] == (step + REACH + 100 * np.arange(3)).sum()
+
+
+def test_a_root_that_stays_while_its_third_turns_is_seen() -> None:
+    chords = np.array([[[69, 64, 60, 45], [69, 64, 61, 45]], [[69, 64, 61, 45], [69, 65, 60, 53]]])
+
+    turned = motion.steps(chords, chords[:, 0, 0], Weights()).turned
+
+    assert turned.tolist() == [[[True, False], [False, False]]]
