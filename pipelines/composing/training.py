@@ -6,11 +6,14 @@ evaluation.py and learning.py. ``python -m pipelines.composing.training FOLDER``
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,8 @@ from pipelines.errors import BadInput
 
 # What a beat's other frames weigh in the loss beside its first: about how often voices move there.
 _FRAMES = (0.1, 0.5, 0.2)
+VERSION = "1"  # of how it is learned, where Recipe does not say it: two of one version make the same model
+SHIPPED_FACTS = SHIPPED / "training.json"
 _PARITY = 2e-3  # of logits; float32 sums in another order
 
 
@@ -125,6 +130,32 @@ def train(
         raise BadInput("the network", f"differs by {parity:.2g} between ONNX and Keras", "train it again")
     spent = time.perf_counter() - began, time.process_time() - cpu
     return Trained(harmonizer, tuple(curves), *spent, parity, int(models[0].count_params()) * len(models))
+
+
+def facts_of(made: Trained) -> dict[str, Any]:
+    """seconds, cpu_seconds, parity, parameters and curves, as JSON can say them."""
+    curves = [
+        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(epoch).items()}
+        for epoch in made.curves
+    ]
+    seconds, cpu = round(made.seconds, 2), round(made.cpu_seconds, 2)
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "parity": made.parity,
+        "parameters": made.parameters,
+        "curves": curves,
+    }
+
+
+def shipped_facts(corpus_sha256: str, seed: int = 0) -> dict[str, Any] | None:
+    """``facts_of`` the model that ships, when it is what ``train`` would make of these chorales by now; else None."""
+    kept = json.loads(SHIPPED_FACTS.read_text(encoding="utf-8"))
+    return kept["facts"] if kept["made_of"] == _made_of(corpus_sha256, seed) else None
+
+
+def _made_of(corpus_sha256: str, seed: int) -> dict[str, Any]:
+    return {"corpus": corpus_sha256, "seed": seed, "version": VERSION, "recipe": asdict(Recipe())}
 
 
 class _Pupil:
@@ -244,6 +275,9 @@ def main(arguments: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in trained.harmonizer.members().items():
         (folder / name).write_bytes(data)
+    made_of = _made_of(hashlib.sha256(corpora.SHIPPED.read_bytes()).hexdigest(), 0)
+    kept = json.dumps({"made_of": made_of, "facts": facts_of(trained)}, indent=1)
+    (folder / SHIPPED_FACTS.name).write_text(kept + "\n", encoding="utf-8")
     log.info("%d parameters in %.0f s, %.0f s of CPU", trained.parameters, trained.seconds, trained.cpu_seconds)
 
 
