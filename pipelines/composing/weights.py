@@ -85,7 +85,7 @@ class Weights:
     gain_parallel: float = 3.0
     gain_contrary: float = 1.0
     gain_crossing: float = 0.3
-    gain_fault: float = 0.1  # a nat of the voicings' rules
+    gain_fault: float = 0.25  # a nat of the voicings' rules
     # Ornaments inside the beat.
     move: float = -0.4  # what leaving the note costs, in right sixteenths: less than nothing, or nothing would move
     clash: float = 0.1  # a second or a tritone between two voices that move at once
