@@ -119,7 +119,7 @@ def learning(pieces: Corpus) -> Iterator[tuple[str, Figure]]:
     yield "training_cpu", Figure(made.cpu_seconds, "s", at_most=300, note="all threads")
     yield "training", Figure(made.seconds, "s", note="by the clock")
     yield "training_parameters", Figure(made.parameters, "weights")
-    yield "training_parity", Figure(made.parity, "logits", at_most=2e-3)
+    yield "training_parity", Figure(made.parity, "logits", at_most=training.PARITY)
     truth = [piece.frames for piece in pieces.valid]
     complete = evaluation.of_harmonizer(made.harmonizer)
     anew = metrics.judge(truth, [complete(frames[:, 0]) for frames in truth])["frames"]

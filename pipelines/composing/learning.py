@@ -38,7 +38,6 @@ from pipelines.studio import Studio
 Summary = dict[str, float | int | str]
 LICENCES = ("public domain (J. S. Bach; JSB-Chorales-dataset)",)
 BY = "training"
-PARITY = 2e-3  # of logits, between Keras and the ONNX file, whose weights have 16 bits
 _WATCHED_INPUTS = (0, 16, -3, -2)  # the melody's pitch and pitch class, how long its note lasts, the mode
 _WATCHED_OUTPUTS = 12  # of the commonest chords
 
@@ -183,8 +182,10 @@ def corpus_problems(studio: Studio) -> list[str]:
 
 def parity_problems(studio: Studio) -> list[str]:
     """Whether the candidate's ONNX file answers otherwise than Keras did."""
+    from pipelines.composing import training
+
     parity = candidate_models.trained(studio).facts["parity"]
-    return [] if parity <= PARITY else [f"{NAME}: the ONNX network and Keras differ by {parity:.2g}"]
+    return [] if parity <= training.PARITY else [f"{NAME}: the ONNX network and Keras differ by {parity:.2g}"]
 
 
 def release_problems(studio: Studio) -> list[str]:
