@@ -81,7 +81,7 @@ def _second_eighths(
     worth[:, :, 1:] -= weights.move
     worth[:, :, 1:][held < 0] = -99.0  # a voice that rests at the beat goes on resting
     # What is to be the end moves no more; a pick-up may be this half beat alone, whose chord the first half decided.
-    worth[np.isin(around.places, (sonorities.PICKUP, sonorities.LAST)), :, 1:] -= 9.0
+    worth[np.isin(around.places, (sonorities.PICKUP, sonorities.LAST)), :, 1:] -= 3.0
     wanted = locked.reshape(n_beats, BEAT, 3)[:, _HALF]
     decided = wanted != tokens.UNKNOWN
     options[:, :, 0] = np.where(decided, wanted, options[:, :, 0])

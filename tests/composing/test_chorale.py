@@ -36,7 +36,7 @@ def test_any_melody_keeps_its_notes_and_gets_three_voices(melody: np.ndarray) ->
 
 
 _quick = st.lists(
-    st.tuples(st.integers(60, 77), st.sampled_from([1, 2, 4, 4, 8])),
+    st.tuples(st.integers(60, 77), st.sampled_from([2, 4, 4, 8])),
     min_size=1,
     max_size=10,
 ).map(lambda notes: np.array([pitch for pitch, length in notes for _ in range(length)], np.int64))
@@ -49,11 +49,10 @@ def test_no_chord_holds_a_false_relation_and_no_voice_sings_above_the_melody(
 ) -> None:
     (voiced,) = chorale.harmonize(melody, key=Key(tonic, minor))
 
+    # In eighths: a chromatic melody's sixteenths come faster than the voices move.
     relative = tokens.pitch_class_set((voiced.pitches - tonic) % 12)
-    # A chromatic melody's sixteenths come faster than the voices move.
-    sung = np.arange(len(melody)) % 2 == 0
-    assert not sonorities.false_relations(minor)[relative][sung].any()
-    assert (voiced.pitches[sung, 1:].max(axis=1) <= melody[sung]).all()
+    assert not sonorities.false_relations(minor)[relative].any()
+    assert (voiced.pitches[:, 1:].max(axis=1) <= melody).all()
 
 
 @pytest.mark.parametrize("number", [0, 7, 20])
