@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipelines.composing import encoding, tokens
 from pipelines.composing.corpus import Chorale
 from pipelines.composing.encoding import N_MOVES
-from pipelines.composing.memory import Kernel, Memory, Passages, Votes
+from pipelines.composing.memory import Kernel, Memory, Mixing, Passages, Votes
 from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS, VOTES, between
 from pipelines.composing.tokens import BEAT, N_PITCHES, REST, UNKNOWN
 from pipelines.errors import BadInput
@@ -45,26 +45,18 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
-class Mixing:
-    """The memory's share: ``most``, or ``known`` where all around is known, when its match is far above ``half`` beats;
-    half of that at ``half``. ``inside``: its share inside beats. Chosen on valid."""
+class _Asked:
+    """Passages that run alike over a few beats and over whole phrases, and what the former vote."""
 
-    most: float = 0.5
-    known: float = 0.9
-    half: float = 4.0
-    slope: float = 1.0
-    inside: float = 0.3
-
-    def share(self, match: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Of float32[n] matches and what is known of bool[n, 3] notes."""
-        here = np.pad(known.mean(1), 1)
-        most = self.most + (self.known - self.most) * (here[:-2] + here[1:-1] + here[2:]) / 3
-        return np.asarray(most / (1 + np.exp(-self.slope * (match - self.half))), np.float32)
+    near: Passages
+    far: Passages
+    heard: Votes
 
 
 @dataclass(frozen=True, slots=True)
 class Harmonizer:
-    """``network``: ONNX bytes; ``reach``: its attention's; ``version``: what it is called."""
+    """``network``: ONNX bytes; ``reach``: its attention's; ``version``: what it is called. The memory votes twice: by
+    ``kernel``, which the network hears, and by ``far``, which counts long runs for more; both are mixed in."""
 
     network: bytes
     reach: int
@@ -72,6 +64,7 @@ class Harmonizer:
     vocabulary: tokens.ChordVocabulary
     version: str
     kernel: Kernel = field(default_factory=Kernel)
+    far: Kernel = field(default_factory=lambda: Kernel(decay=0.95))
     mixing: Mixing = field(default_factory=Mixing)
     _session: Any = field(init=False, repr=False, compare=False)
     _remembered: NDArray[np.int64] = field(init=False, repr=False, compare=False)  # [M], the memory's chords
@@ -128,6 +121,7 @@ class Harmonizer:
             "rows": [encoding.N_ROWS, encoding.N_FEATURES],
             "reach": self.reach,
             "kernel": asdict(self.kernel),
+            "far": asdict(self.far),
             "mixing": asdict(self.mixing),
             "sha256": {"memory.safetensors": _hash(arrays), "network.onnx": _hash(self.network)},
         }
@@ -145,7 +139,7 @@ class Harmonizer:
             meant = [facts["format"], facts["pitches"], facts["rows"]]
             arrays = load(members["memory.safetensors"])
             reach, version = int(facts["reach"]), str(facts["version"])
-            kernel, mixing = Kernel(**facts["kernel"]), Mixing(**facts["mixing"])
+            kernel, far, mixing = Kernel(**facts["kernel"]), Kernel(**facts["far"]), Mixing(**facts["mixing"])
             frames, weight = arrays["frames"].astype(np.int64), arrays["weight"]
             memory = Memory(frames, arrays["first"], arrays["minor"], weight)
             vocabulary = tokens.ChordVocabulary(
@@ -157,7 +151,7 @@ class Harmonizer:
             raise BadInput(_WHAT, "its file is damaged (the hashes differ)", _REMEDY)
         if meant != [_FORMAT, [tokens.LOWEST, tokens.HIGHEST], [encoding.N_ROWS, encoding.N_FEATURES]]:
             raise BadInput(_WHAT, "was made by another version of this program", _REMEDY)
-        return cls(members["network.onnx"], reach, memory, vocabulary, version, kernel, mixing)
+        return cls(members["network.onnx"], reach, memory, vocabulary, version, kernel, far, mixing)
 
     def skeleton(
         self, soprano: NDArray[np.int64], minor: bool, known: NDArray[np.int64] | None = None, shift: int | None = None
@@ -175,14 +169,14 @@ class Harmonizer:
         if not n:
             return Opinion(np.empty((0, 3, N_PITCHES), np.float32), np.empty((0, len(self.vocabulary)), np.float32))
         asked = self._asked(soprano, minor)
-        voices, _, chords = self._network(frames.reshape(-1, 4), minor, shift, asked and asked[1])
+        voices, _, chords = self._network(frames.reshape(-1, 4), minor, shift, None if asked is None else asked.heard)
         if asked is not None:
-            passages, votes = asked
-            if (known != UNKNOWN).any():
-                votes = self._votes(passages, known)
-            share = self.mixing.share(votes.match, known != UNKNOWN)
-            voices += share[:, None, None] * (votes.voices - voices)
-            chords += share[:, None] * (votes.chords - chords)
+            near = self._votes(asked.near, self.kernel, known) if (known != UNKNOWN).any() else asked.heard
+            far = self._votes(asked.far, self.far, known)
+            both = self.mixing.both(near, far, known != UNKNOWN)
+            share = self.mixing.share(near.match, known != UNKNOWN)
+            voices += share[:, None, None] * (both.voices - voices)
+            chords += share[:, None] * (both.chords - chords)
         decided = known != UNKNOWN
         voices[decided] = np.eye(N_PITCHES, dtype=np.float32)[tokens.index_of(known[decided])]
         return Opinion(_logs(voices), _logs(chords))
@@ -196,24 +190,25 @@ class Harmonizer:
         if not n:
             return found.reshape(0, 3, N_PITCHES)
         asked = self._asked(frames[:, 0], minor)
-        _, found[:, 1:], _ = self._network(frames, minor, shift, asked and asked[1])
+        _, found[:, 1:], _ = self._network(frames, minor, shift, None if asked is None else asked.heard)
         if asked is not None:
-            moves = self.memory.moves(asked[0], beats, self.kernel)
+            moves = self.memory.moves(asked.near, beats, self.kernel)
             found[:, 1:] += np.float32(self.mixing.inside) * (moves - found[:, 1:])
         decided = beats[..., 1:] != UNKNOWN
         sung = tokens.index_of(np.where(decided, beats[..., 1:], REST))
         found[decided] = np.eye(N_PITCHES, dtype=np.float32)[sung[decided]]
         return _logs(found).reshape(-1, 3, N_PITCHES)
 
-    def _asked(self, soprano: NDArray[np.int64], minor: bool) -> tuple[Passages, Votes] | None:
-        """Where the memory has heard it, and what it votes below the soprano alone; None when it is empty."""
+    def _asked(self, soprano: NDArray[np.int64], minor: bool) -> _Asked | None:
+        """What the memory says of a melody; None when it is empty."""
         if not len(self.memory.first):
             return None
-        passages = self.memory.passages(soprano, minor, self.kernel)
-        return passages, self._votes(passages, None)
+        near = self.memory.passages(soprano, minor, self.kernel)
+        far = self.memory.passages(soprano, minor, self.far)
+        return _Asked(near, far, self._votes(near, self.kernel, None))
 
-    def _votes(self, passages: Passages, known: NDArray[np.int64] | None) -> Votes:
-        return self.memory.votes(passages, self._remembered, len(self.vocabulary), self.kernel, known)
+    def _votes(self, passages: Passages, kernel: Kernel, known: NDArray[np.int64] | None) -> Votes:
+        return self.memory.votes(passages, self._remembered, len(self.vocabulary), kernel, known)
 
     def _network(
         self, frames: NDArray[np.int64], minor: bool, shift: int | None, votes: Votes | None

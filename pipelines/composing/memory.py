@@ -55,9 +55,33 @@ class Kernel:
     near: float = 0.5  # likeness of beats whose first pitch alone agrees; without that it is none
     decay: float = 0.8  # of a run's further beats
     sharp: float = 0.7  # a vote is exp(sharp * run)
-    known: float = 5.0  # what a known pitch that agrees is worth, in beats
+    known: float = 8.0  # what a known pitch that agrees is worth, in beats
     minor: float = 2.0  # taken off a run, in beats, when the modes differ
     voters: int = 48  # how many vote for a beat, and those that are as alike as the last of them
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """The memory's share beside a network: ``most`` when its match is far above ``half`` beats, half of that at ``half``;
+    ``known`` where all around is known; ``inside`` beats. Chosen on valid."""
+
+    most: float = 0.45
+    known: float = 0.8
+    half: float = 4.5
+    slope: float = 1.0
+    inside: float = 0.3
+
+    def share(self, match: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Of float32[n] matches and what is known of bool[n, 3] notes."""
+        share = self.most / (1 + np.exp(-self.slope * (match - self.half)))
+        return np.asarray(share + (self.known - share) * _around(known), np.float32)
+
+    def both(self, near: Votes, far: Votes, known: NDArray[np.bool_]) -> Votes:
+        """The mean of votes of short and of long runs; where the notes around are known, they tell more than the
+        melody far away does, and the short ones' count alone."""
+        share = ((1 - _around(known)) / 2).astype(np.float32)[:, None]
+        voices = near.voices + share[..., None] * (far.voices - near.voices)
+        return Votes(voices, near.chords + share * (far.chords - near.chords), near.match)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +237,12 @@ class Memory:
         first = np.flatnonzero(np.diff(beat, prepend=-1))
         weight = np.exp((strength - np.maximum.reduceat(strength, first)[beat]).astype(float))
         return beat, passages.place[kept], weight / np.bincount(beat, weight, passages.n)[beat]
+
+
+def _around(known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """float64[n], 0..1: how much is known of bool[n, 3], at a beat and its neighbours."""
+    here = np.pad(known.mean(1), 1)
+    return np.asarray((here[:-2] + here[1:-1] + here[2:]) / 3)
 
 
 def _counted(

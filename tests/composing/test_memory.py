@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.composing import corpus, tokens
-from pipelines.composing.memory import Kernel, Memory, Passages, Votes
+from pipelines.composing.memory import Kernel, Memory, Mixing, Passages, Votes
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +126,18 @@ def test_a_piece_kept_apart_does_not_vote_for_itself(
         found.append(memory.votes(passages, chords, len(vocabulary), kernel))
     np.testing.assert_allclose(found[0].match, found[1].match)
     np.testing.assert_allclose(found[0].voices, found[1].voices, atol=1e-6)
+
+
+def test_the_memory_speaks_louder_where_it_ran_alike_and_where_notes_are_known() -> None:
+    mixing, match = Mixing(), np.array([1, 4, 9, 9, 9, 9, 9], np.float32)
+    known = np.zeros((7, 3), bool)
+    known[5:] = True
+    share = mixing.share(match, known)
+    assert share[0] < share[1] < share[2] < mixing.most < share[5]
+    assert share[6] <= mixing.known
+    far = Votes(np.ones((7, 3, 4), np.float32), np.ones((7, 2), np.float32), match)
+    near = Votes(far.voices * 0, far.chords * 0, match)
+    both = mixing.both(near, far, known)
+    np.testing.assert_allclose(both.voices[:3], 0.5)
+    assert both.chords[6].max() < 0.2
+    assert mixing.share(match[:1], known[:1]).shape == (1,)
