@@ -1,12 +1,13 @@
 """The chorale network as the registry keeps and tries every model: float32 [n, d] "features" to [n, k] "outputs".
 
-A row is a beat as encoding.py has it. The same weights in another frame: what serves is harmonizer.py's own file.
+A row is a beat as encoding.py has it; the memory is silent. The same weights in another frame: what serves is
+harmonizer.py's own file.
 """
 
 from __future__ import annotations
 
 from pipelines.composing import encoding
-from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS
+from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS, VOTES
 from pipelines.errors import BadInput
 from pipelines.models.sessions import INPUT
 from pipelines.models.sessions import OUTPUT as TABLE
@@ -24,7 +25,7 @@ def to_table(network: bytes, reach: int) -> bytes:
     except DecodeError as error:
         raise BadInput("the network", "is no ONNX file", "train it again") from error
     graph = model.graph
-    if [one.name for one in graph.input] != [ROWS, BETWEEN] or [one.name for one in graph.output] != [OUTPUT]:
+    if [one.name for one in graph.input] != [ROWS, VOTES, BETWEEN] or [one.name for one in graph.output] != [OUTPUT]:
         raise BadInput("the network", "has other inputs or outputs than a chorale network", "train it again")
     width = graph.output[0].type.tensor_type.shape.dim[-1].dim_value
     for node in graph.node:  # the last node's name is free for the table's
@@ -34,11 +35,16 @@ def to_table(network: bytes, reach: int) -> bytes:
     for name, value in constants.items():
         graph.initializer.append(helper.make_tensor(name, TensorProto.INT64, [], [value]))
     graph.initializer.append(helper.make_tensor("table_first", TensorProto.INT64, [1], [0]))
+    graph.initializer.append(helper.make_tensor("table_votes", TensorProto.INT64, [1], [encoding.N_VOTES]))
+    silence = helper.make_tensor("silence", TensorProto.FLOAT, [1], [0.0])
     graph.initializer.append(helper.make_tensor("table_second", TensorProto.INT64, [1], [1]))
     before = [
         helper.make_node("Cast", [INPUT], [ROWS], to=TensorProto.INT32),
         helper.make_node("Shape", [INPUT], ["table_shape"]),
         helper.make_node("Gather", ["table_shape", "table_zero"], ["table_n"], axis=0),
+        helper.make_node("Unsqueeze", ["table_n", "table_first"], ["table_beats"]),
+        helper.make_node("Concat", ["table_beats", "table_votes"], ["table_silence"], axis=0),
+        helper.make_node("ConstantOfShape", ["table_silence"], [VOTES], value=silence),
         helper.make_node("Range", ["table_zero", "table_n", "table_one"], ["table_place"]),
         helper.make_node("Unsqueeze", ["table_place", "table_first"], ["table_to"]),
         helper.make_node("Unsqueeze", ["table_place", "table_second"], ["table_from"]),
