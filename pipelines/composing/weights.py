@@ -10,10 +10,11 @@ second pass of the network over every other beat, the others known: the same to 
 half beat in 5 to 9 of 100 beats and has .377 of Bach's onsets, -.7 in 9 to 17 (Bach 21 to 26) and .382.
 
 The rules by place and pitch class (above_melody to picardy, turned), keys estimated, one network: frames .4391 without
-and .4414 with them, chords on beats .4857 and .4855 (the next network: .4460 and .4485, .4887 and .4898); low_bass 0 .440, .3 .4394, 3 and 6 .4413; approach, closing and
-last at a half or twice the weight: the same to .0001, for the valid split ends so anyway, and folk tunes do not. False
-relations on eighths: Bach in 28 of 10,000, made 0; two seconds and more in a chord: Bach in 46 of 1,000 beats, made 2.
-``move`` -.1, -.4, -.7: .4418, .4413, .4409, and .376, .378, .381 of the onsets.
+and .4414 with them, chords on beats .4857 and .4855; with the next network .4460 and .4485, .4887 and .4898. low_bass
+.3 .4394, 1.5 .4406, 3 .4412, 6 .4413; approach, closing and last at 0 or more than they are: the same to .0001, for the
+valid split ends so anyway, and folk tunes do not. False relations on eighths: Bach in 28 of 10,000, made 0; more than
+one second in a chord: Bach in 46 of 1,000 beats, made 2. ``move`` -.1, -.4, -.7: frames .4418, .4413, .4409, and .376,
+.378, .381 of the onsets.
 """
 
 from __future__ import annotations
