@@ -62,8 +62,8 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    """The memory's share beside a network: ``most`` when its match is far above ``half`` beats, half of that at ``half``;
-    ``known`` where all around is known; ``inside`` beats. Chosen on valid."""
+    """The memory's share beside a network: ``most`` when its match is far above ``half`` beats, half of that at
+    ``half``; ``known`` where all around is known; ``inside`` beats. Chosen on valid."""
 
     most: float = 0.45
     known: float = 0.8
