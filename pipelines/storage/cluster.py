@@ -50,8 +50,13 @@ def account(folder: Path) -> tuple[int, int] | None:
     return entry.pw_uid, entry.pw_gid
 
 
-def initialise(folder: Path, *, durable: bool) -> None:
-    """Makes the data folder, whole or not at all; lets the server's account reach it."""
+def initialise(folder: Path, *, durable: bool, lock: int) -> None:
+    """Makes the data folder, whole or not at all; lets the server's account reach it.
+
+    ``lock``: descriptor of the ``flock`` under which this is done. initdb holds it, too: it outlives a caller that is
+    killed for as long as a step of it takes, and would write into the folder that the next caller removes and makes
+    anew (mkdir then fails, or two of them mix).
+    """
     identity = account(folder)
     programs = binaries()
     if identity is not None:
@@ -78,6 +83,7 @@ def initialise(folder: Path, *, durable: bool) -> None:
             user=None if identity is None else identity[0],
             group=None if identity is None else identity[1],
             extra_groups=None if identity is None else (),
+            pass_fds=(lock,),
         )
         if done.returncode:
             if "No space left" in done.stderr:

@@ -69,10 +69,10 @@ def start(home: Path, *, linger: float = LINGER, durable: bool = True) -> str:
     folder = home / "postgres"
     with _guard, _clear_failures(home):
         folder.mkdir(parents=True, exist_ok=True)
-        with _starting(folder):
+        with _starting(folder) as lock:
             _hold(folder)
             try:
-                _ensure_running(folder, linger, durable)
+                _ensure_running(folder, linger, durable, lock)
             except BaseException:
                 release(home)
                 raise
@@ -128,8 +128,8 @@ def _clear_failures(home: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _starting(folder: Path) -> Iterator[None]:
-    """One process at a time starts or stops a server."""
+def _starting(folder: Path) -> Iterator[int]:
+    """One process at a time starts or stops a server. Gives the lock's descriptor, for the children that share it."""
     descriptor = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + START_PATIENCE
@@ -143,7 +143,7 @@ def _starting(folder: Path) -> Iterator[None]:
                         folder, "another process has been starting the database for minutes", 30
                     ) from None
                 time.sleep(0.02)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -156,7 +156,7 @@ def _hold(folder: Path) -> None:
     _holds[folder] = descriptor
 
 
-def _ensure_running(folder: Path, linger: float, durable: bool) -> None:
+def _ensure_running(folder: Path, linger: float, durable: bool, lock: int) -> None:
     deadline = time.monotonic() + START_PATIENCE
     failures = 0
     while time.monotonic() < deadline:
@@ -172,7 +172,7 @@ def _ensure_running(folder: Path, linger: float, durable: bool) -> None:
                 continue
         elif kept is not None:
             try:
-                cluster.initialise(folder, durable=durable)
+                cluster.initialise(folder, durable=durable, lock=lock)
                 _run_keeper(_orders(folder, linger, adopt=False, durable=durable))
                 continue
             except Unavailable:  # somebody may have closed a parent folder again, which the next attempt opens

@@ -223,6 +223,23 @@ def test_starters_are_killed_at_any_moment(home: Path) -> None:
     assert not (home / "postgres" / "data.new").exists()
 
 
+def test_what_a_killed_starter_left_at_work_is_waited_for(home: Path) -> None:
+    """initdb outlives who started it; two of them in one folder would fail, or mix their files."""
+    process = user(home)
+    children = psutil.Process(process.pid).children
+    wait(lambda: any(child.name() == "initdb" for child in children()), 60)
+    (initdb,) = children()
+    initdb.suspend()
+    kill(process)
+    free = keeper.locked(home / "postgres" / "start.lock")
+    initdb.resume()
+    if free is not None:
+        os.close(free)
+    assert free is None, "somebody else could begin"
+    assert ask(start(home), "select 1") == 1
+    assert not (home / "postgres" / "data.new").exists()
+
+
 def test_a_home_that_is_deleted_takes_its_server_with_it(home: Path) -> None:
     start(home, linger=60)
     embedded.release(home)
