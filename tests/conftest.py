@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,14 @@ def streams_stay_open() -> None:
     from absl.logging import PythonHandler
 
     PythonHandler.close = logging.StreamHandler.close
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_end_processes() -> None:
+    """A shell starts its background jobs with SIGINT ignored. Dagster, once it has run a job in this process, gives
+    SIGTERM whatever handler SIGINT has. Our children would inherit both, and no test could end them any more."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
