@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.errors import BadInput, Unavailable
@@ -305,6 +306,8 @@ CELLS = st.text(
     size=st.integers(1, 5),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
 )
+# Python before 3.13 writes a carriage return without quotation marks: the cell's end is read as a blank line.
+@example(rows=[["", "", "\r\r"]], newline="\n", encoding="utf-8", size=1, quoting=csv.QUOTE_MINIMAL)
 def test_any_table_reads_as_pythons_own_reader_does(
     rows: list[list[str]], newline: str, encoding: str, size: int, quoting: int
 ) -> None:
@@ -315,16 +318,14 @@ def test_any_table_reads_as_pythons_own_reader_does(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.csv"
         path.write_bytes(text.getvalue().encode(encoding))
-        sheet = opened(path)
-        spans = sheet.spans(size)
-        read = [row for span in reversed(spans) for row in reversed(list(sheet.rows(span)))][::-1]
-        expected = [
-            row + [""] * (3 - len(row)) for row in list(csv.reader(io.StringIO(text.getvalue(), newline="")))[1:]
-        ]
-        assert [row.number for row in read] == list(range(len(expected)))
-        assert [row.text for row in read] == [row[1].strip() for row in expected]
-        outcome = sheet.finish(Scored(number, b"", ANSWER) for number in range(len(expected)))
-        sheet.close()
+        _, *lines = csv.reader(io.StringIO(text.getvalue(), newline=""))
+        expected = [row + [""] * (3 - len(row)) for row in lines if row]  # a blank line is no row
+        with contextlib.closing(opened(path)) as sheet:
+            spans = sheet.spans(size)
+            read = [row for span in reversed(spans) for row in reversed(list(sheet.rows(span)))][::-1]
+            assert [row.number for row in read] == list(range(len(expected)))
+            assert [row.text for row in read] == [row[1].strip() for row in expected]
+            outcome = sheet.finish(Scored(number, b"", ANSWER) for number in range(len(expected)))
         copied = written(Path(outcome.place), encoding="utf-8-sig")
         assert [row[:3] + row[8:] for row in copied[1:] if row] == expected
         assert all(row[3:8] == ["4", "2", "0.75", "it laughs", ""] for row in copied[1:] if row)
