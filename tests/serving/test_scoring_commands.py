@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def server() -> Iterator[LLM]:
 
 def asking(server: LLM, *more: str) -> tuple[str, ...]:
     return ("--provider", "openai", "--base-url", server.url, "--model", "m", *more)
+
+
+@contextmanager
+def process_of(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """Ends with the block, whatever becomes of the test: what is left of it would fail a later one."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def csv_sheet(path: Path, texts: Sequence[str] = TEXTS) -> Path:
@@ -173,17 +184,18 @@ def test_a_run_that_fails_leaves_an_earlier_result_alone(
 
 def test_two_runs_of_the_same_do_not_pay_twice(home: Path, server: LLM, tmp_path: Path) -> None:
     sheet = csv_sheet(tmp_path / "sheet.csv", [f"row {n}" for n in range(300)])
-    server.behaviour.latency = 0.1
     command = [ORIMONO, "score", str(sheet), "--categories", "joy", *asking(server, "--concurrency", "4"), "--json"]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while server.requests.total == 0:
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.01)
-    second = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert second.returncode == 1 and "another run" in second.stdout
-    told, errors = first.communicate(timeout=120)
-    assert first.returncode == 0, (told, errors)
-    assert set(server.asked.values()) == {1}
+    server.behaviour.storm = True  # the first one is not done before the second one has come and gone
+    with process_of(command) as first:
+        while server.requests.total == 0:
+            assert first.poll() is None, first.communicate()
+            time.sleep(0.01)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert second.returncode == 1 and "another run" in second.stdout
+        server.behaviour.storm = False
+        told, errors = first.communicate(timeout=120)
+        assert first.returncode == 0, (told, errors)
+    assert set(server.asked.values()) == {1} and len(server.asked) == 300
 
 
 def test_rows_that_got_the_middle_are_counted_by_why(
@@ -231,19 +243,12 @@ def test_ctrl_c_keeps_what_is_done(home: Path, server: LLM, tmp_path: Path) -> N
     sheet, out = csv_sheet(tmp_path / "sheet.csv", [f"row {n}" for n in range(1_000)]), tmp_path / "out.csv"
     server.behaviour.latency = 0.05
     command = [ORIMONO, "score", str(sheet), "--categories", "joy", *asking(server), "--out", str(out)]
-    # As a terminal does it: a shell in the background would have its children ignore the signal.
-    process = subprocess.Popen(
-        [*command, "--concurrency", "8"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    while server.requests.total < 100:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    with process_of([*command, "--concurrency", "8"]) as process:
+        while server.requests.total < 100:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 1 and "interrupted" in errors
     rows = [dict(zip(cells(out)[0], row, strict=True)) for row in cells(out)[1:]]
     done = [row for row in rows if row["joy"]]
