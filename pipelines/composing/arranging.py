@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipelines.composing import chorale_parts, melody, pop_parts, ranking
+from pipelines.composing import chorale_parts, melody, pop_parts, ranking, remarks
 from pipelines.composing.keeping import Kept, kept
 from pipelines.composing.key import KeyEstimate
 from pipelines.composing.melody import Melody
 from pipelines.composing.piece import Key, KeyChange, Marker, Part, Piece, Role
-from pipelines.composing.wishes import VOICES, Wishes, check
+from pipelines.composing.wishes import VOICES, Wishes, check, without_effect
 from pipelines.composing.wishes import wish_hash as wish_hash
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ def arrange(
     taste: Taste | None = None,
     style: PersonalStyle | None = None,
 ) -> Arranged:
-    """Arrangements of the melody in ``source``, which is in each of them note for note, with tempo, metre and markers.
+    """Arrangements of the melody in ``source``, which is in each of them note for note, with tempo, metre and markers;
+    a pick-up that the file's bars do not show becomes a short first metre (Melody.metres). Chord symbols in the source
+    are followed when none are given.
 
     ``harmonizer``: the chorale model, the one that ships with the project when None; ``taste`` ranks and ``style``
     colours for one composer (taste.of, personal.current). The same source, wishes and models give the same candidates;
@@ -80,14 +82,20 @@ def arrange(
     if wishes.key is not None:
         found = replace(found, key=KeyEstimate(wishes.key, 1.0, found.key.key))
     check(wishes, int(found.grid.bar[-1]) if found.grid.n_beats else 0)
-    stays = kept(wishes, found.grid, source.ticks_per_quarter)
-    said = [*found.notes, *_about_key(found, wishes), *_about_kept(wishes, stays)]
+    stays = kept(wishes, found)
+    said = [*found.notes, *remarks.left_out(found), *_about_key(found, wishes), *_about_kept(wishes, stays)]
+    said += without_effect(wishes)
+    if not wishes.chords and (own := remarks.own_chords(found)):
+        wishes = replace(wishes, chords=own)
+        said.append(f"The chord symbols in the file, {len(own)}, are followed; give chords to have others.")
     base = _base(found, wishes)
     if wishes.style == "chorale":
         drafts, made_by = chorale_parts.drafts(found, base, wishes, stays, harmonizer, style)
     else:
         drafts, made_by = pop_parts.drafts(found, base, wishes, stays, style)
     distinct = _distinct(drafts)
+    said += remarks.unused_instruments(wishes, [draft.piece for draft in distinct])
+    said += remarks.crossed(found, [draft.piece for draft in distinct])
     if len(distinct) < wishes.candidates:
         said.append(
             f"{wishes.candidates} were asked for; the melody and the wishes allow {len(distinct)} different ones."
@@ -117,7 +125,7 @@ def _distinct(drafts: list[Draft]) -> list[Draft]:
 
 
 def _base(found: Melody, wishes: Wishes) -> Piece:
-    """The source with its melody alone, as it was played, and the key that is written."""
+    """The source with its melody alone, as it was played, and the metres and the key that are written."""
     source = found.piece
     part = source.parts[found.track]
     program = wishes.instruments.get("melody", part.program)
@@ -125,13 +133,14 @@ def _base(found: Melody, wishes: Wishes) -> Piece:
     silent = len(keys) == 1 and keys[0].key == Key(0)  # what a file without a signature has
     if wishes.key is not None or (silent and found.key.confidence >= SURE):
         keys = (KeyChange(0, found.key.key),)
-    markers = source.markers
-    if wishes.sections and not markers:
-        markers = tuple(_section_markers(found, wishes))
+    named = [marker for marker in _section_markers(found, wishes) if marker not in source.markers]
+    # A section before a marker of the file at the same tick: it is what was asked for, and a chart has room for one.
+    markers = tuple(sorted([*named, *source.markers], key=lambda marker: marker.tick))
     end = max(note.end for note in part.notes)
     return replace(
         source,
         parts=(Part(part.name, "melody", part.notes, program),),
+        metres=found.metres,
         keys=keys,
         markers=markers,
         chords=(),

@@ -6,10 +6,12 @@ What the models see as beats is grid.py's; this is for pictures and reports, whi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 from pipelines.composing.piece import Piece
 
+MOST_DRAWN = 256  # in a picture or on a page: more are too small to be read, and cost a second a hundred
 MOST_BARS = 20_000  # a file with a metre of 1/64 over hours would be drawn for ever
 
 
@@ -36,15 +38,24 @@ def bars(piece: Piece) -> list[Bar]:
     length = max(piece.length, 1)
     ends = [metre.tick for metre in piece.metres[1:]] + [length]
     for i, (metre, end) in enumerate(zip(piece.metres, ends, strict=True)):
-        ticks, start, new = max(1, metre.bar_ticks(piece.ticks_per_quarter)), metre.tick, True
+        # As a fraction, so that bars of few ticks do not drift away from the beats, which are counted so, too.
+        ticks = max(Fraction(1), Fraction(piece.ticks_per_quarter * 4 * metre.numerator, metre.denominator))
+        start, line, new = metre.tick, Fraction(metre.tick), True
         while start < end:
             if len(found) + 1 >= MOST_BARS:
                 return [*found, Bar(MOST_BARS, start, max(length, start + 1), metre.numerator, metre.denominator, new)]
+            line += ticks
             # The very last bar is whole, even when its last note ends before it does.
-            stop = start + ticks if i == len(ends) - 1 else min(start + ticks, end)
+            stop = round(line) if i == len(ends) - 1 else min(round(line), end)
             found.append(Bar(len(found) + 1, start, stop, metre.numerator, metre.denominator, new))
             start, new = stop, False
     return found or [Bar(1, 0, max(piece.length, 1), 4, 4, True)]
+
+
+def drawn(found: list[Bar]) -> tuple[list[Bar], str]:
+    """Those that pictures and pages show, and a sentence that says so where they are not all; else nothing."""
+    shown = found[:MOST_DRAWN]
+    return shown, f"Bars 1 to {MOST_DRAWN} of {len(found)} are shown." if len(shown) < len(found) else ""
 
 
 def pick_up(found: list[Bar]) -> bool:

@@ -5,9 +5,11 @@ Incomplete first bars are found by pickups.py; what is inside a beat is grid.py'
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,8 @@ from pipelines.composing import pickups
 from pipelines.composing.piece import Metre, Note, Piece
 from pipelines.errors import BadInput
 
-MOST_BEATS = 100_000
+MOST_BEATS = 10_240  # nearly two hours at 90 a minute; a few bytes can say more, and every beat costs milliseconds
+MOST_METRES = 4_000  # changes of metre
 FASTEST_QUARTERS = 140  # a minute; beyond it alla breve is counted in halves
 NEAR = 0.2  # of the notes that the metre counts: a hand plays no closer
 
@@ -40,16 +43,24 @@ class Pattern:
 def beats_of(piece: Piece, notes: Sequence[Note]) -> Beats:
     """The beats from tick 0 to the one in which ``notes`` end (or the piece, without notes).
 
-    Raises BadInput beyond MOST_BEATS beats.
+    Raises BadInput beyond MOST_BEATS beats and MOST_METRES changes of metre.
     """
+    if len(piece.metres) > MOST_METRES:
+        reason = f"changes its metre {len(piece.metres) - 1} times, more than {MOST_METRES}"
+        raise BadInput(piece.name, reason, "export it with the metres that its bars have")
     end = max((note.end for note in notes), default=piece.length)
     counted: dict[tuple[int, int], Pattern] = {}
 
     def pattern_of(metre: Metre) -> Pattern:
         kind = metre.numerator, metre.denominator
         if kind not in counted:
-            counted[kind] = _chosen(patterns(metre, piece, notes), metre, piece, notes)
+            ways = patterns(metre, piece, notes)
+            counted[kind] = ways[0] if len(ways) == 1 else _chosen(ways, metre, piece, sung())
         return counted[kind]
+
+    @cache
+    def sung() -> Sung:
+        return Sung.of(piece, notes)
 
     rows: list[tuple[int, int, int, bool]] = []  # tick, level, bar, in thirds
     bar = 0
@@ -75,7 +86,7 @@ def beats_of(piece: Piece, notes: Sequence[Note]) -> Beats:
                 rows.append((round(position), level, bar, size == 3))
                 position += size * unit
             if len(rows) > MOST_BEATS:
-                raise BadInput(piece.name, f"has more than {MOST_BEATS} beats", "cut it into shorter pieces")
+                raise BadInput(piece.name, f"has more than {MOST_BEATS} beats up to its melody's end", "cut it")
         if number + 1 < len(metres):
             position = min(position, Fraction(until))
         if position >= end:
@@ -153,32 +164,44 @@ def _levels_of(groups: list[int]) -> tuple[int, ...]:
 
 
 def _counted_in_halves(metre: Metre, piece: Piece, notes: Sequence[Note]) -> bool:
-    tempo = [tempo for tempo in piece.tempos if tempo.tick <= metre.tick][-1]
+    place = bisect_right(piece.tempos, metre.tick, key=lambda tempo: tempo.tick)
+    tempo = piece.tempos[max(0, place - 1)]
     if 60e6 / tempo.quarter_us > FASTEST_QUARTERS:
         return True
     starts = np.array([note.start for note in notes])
     return len(starts) > 1 and float(np.median(np.diff(starts))) >= 2 * piece.ticks_per_quarter
 
 
-def _chosen(ways: list[Pattern], metre: Metre, piece: Piece, notes: Sequence[Note]) -> Pattern:
+@dataclass(frozen=True, slots=True, eq=False)
+class Sung:
+    """Of each note of the melody: ticks from the beginning of its metre, that metre as (numerator, denominator), and
+    the weight of its length."""
+
+    since: NDArray[np.int64]  # [n]
+    kinds: NDArray[np.int64]  # [n, 2]
+    weights: NDArray[np.float64]  # [n]
+
+    @classmethod
+    def of(cls, piece: Piece, notes: Sequence[Note]) -> Sung:
+        onsets = np.array([note.start for note in notes], dtype=np.int64)
+        metres = np.array([(each.tick, each.numerator, each.denominator) for each in piece.metres], dtype=np.int64)
+        under = np.searchsorted(metres[:, 0], onsets, side="right") - 1
+        lengths = np.array([note.duration for note in notes], dtype=np.float64)
+        return cls(onsets - metres[under, 0], metres[under, 1:], np.sqrt(lengths))
+
+
+def _chosen(ways: list[Pattern], metre: Metre, piece: Piece, sung: Sung) -> Pattern:
     """The way whose strong beats the melody's onsets fall on most, by their length, wherever this metre holds."""
-    if len(ways) == 1:
-        return ways[0]
-    unit = float(_unit(piece, metre))
-    bar = float(sum(ways[0].sizes))
-    onsets = np.array([note.start for note in notes], dtype=np.int64)
-    lengths = np.array([note.duration for note in notes], dtype=np.float64)
-    begins = np.array([each.tick for each in piece.metres])
-    kind = metre.numerator, metre.denominator
-    own = np.array([(each.numerator, each.denominator) == kind for each in piece.metres])
-    under = np.searchsorted(begins, onsets, side="right") - 1
-    places = ((onsets - begins[under]) / unit % bar)[own[under]]
-    weights = np.sqrt(lengths[own[under]])
+    own = (sung.kinds == (metre.numerator, metre.denominator)).all(axis=1)
+    places = sung.since[own] / float(_unit(piece, metre)) % float(sum(ways[0].sizes))
+    weights = sung.weights[own]
 
     def agreement(way: Pattern) -> float:
         at = np.cumsum([0.0, *map(float, way.sizes[:-1])])
         strong = at[np.array(way.levels) > 1] if len(set(way.sizes)) == 1 else at
-        near = np.abs(places[:, None] - strong).min(axis=1) < NEAR
+        after = np.searchsorted(strong, places)
+        edges = np.concatenate([[-np.inf], strong, [np.inf]])
+        near = np.minimum(places - edges[after], edges[after + 1] - places) < NEAR
         return float(weights[near].sum() / len(strong) ** 0.5)
 
     return max(ways, key=agreement)  # the first of equals

@@ -9,7 +9,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.composing.bars import Bar, bars, pick_up
+from pipelines.composing.bars import Bar, bars, drawn, pick_up
 from pipelines.composing.piano_roll import COLOURS, DIM, INK, PAPER, printable, shown, summary
 from pipelines.composing.piece import Piece
 
@@ -32,8 +32,9 @@ class Cell:
 
 
 def chart(piece: Piece) -> list[list[Cell]]:
-    """Lines of cells; a section begins a new line, and a pick-up bar stands before the first line's four."""
-    found = bars(piece)
+    """Lines of cells; a section begins a new line, and a pick-up bar stands before the first line's four. Bars beyond
+    bars.MOST_DRAWN are left out."""
+    found, _ = drawn(bars(piece))
     starting = _sections(piece, found)
     lines: list[list[Cell]] = []
     spans, at, before = piece.chords, 0, ""
@@ -72,6 +73,8 @@ def draw(piece: Piece, *, title: str = "", width: int = WIDTH) -> bytes:
     name = printable(title or piece.name) or "untitled"
     figure.text(20 / width, 1 - 32 / height, name, color=INK, fontsize=15, weight="bold", parse_math=False)
     figure.text(1 - 20 / width, 1 - 32 / height, summary(piece), color=DIM, fontsize=10, ha="right", parse_math=False)
+    if lines and (cut := drawn(bars(piece))[1]):
+        figure.text(1 - 20 / width, 1 - 52 / height, cut, color=COLOURS["melody"], fontsize=9, ha="right")
     if not lines:
         figure.text(20 / width, 0.3, "This piece has no chords.", color=DIM, fontsize=12)
     else:
@@ -126,6 +129,6 @@ def _sections(piece: Piece, found: list[Bar]) -> dict[int, str]:
     named: dict[int, str] = {}
     for marker in piece.markers:
         text = printable(marker.text)
-        if text and (marker.tick, marker.text) not in symbols:
+        if text and marker.tick < found[-1].end and (marker.tick, marker.text) not in symbols:
             named.setdefault(max(0, bisect.bisect_right(starts, marker.tick) - 1), text)
     return named

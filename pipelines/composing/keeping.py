@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from pipelines.composing import chords
 from pipelines.composing.grid import Grid
+from pipelines.composing.melody import Melody
 from pipelines.composing.piece import ROLES, ChordSpan, Key, Note, Part, Piece, Role
 from pipelines.composing.tokens import REST, UNKNOWN
 from pipelines.composing.wishes import VOICES, Wishes
 from pipelines.errors import BadInput
 
+LEAST_SHARED = 0.5  # of the melody's notes: half of it may be written anew between two arrangements, another tune not
 _FOR_EVER = 1 << 62
 _HARMONY: frozenset[Role] = frozenset({"bass", "chords", "pad", "arpeggio"})
 _WORDS: tuple[tuple[str, Role], ...] = (
@@ -112,17 +114,30 @@ class Kept:
         return tuple(found)
 
 
-def recognised(piece: Piece) -> Piece:
-    """With the roles that its parts' names tell, as in a file that was written here; those with a role keep it."""
-    return replace(piece, parts=tuple(replace(part, role=_role(part)) for part in piece.parts))
+def recognised(piece: Piece, melody: Sequence[Note] = ()) -> Piece:
+    """With a role for each part: the one that it has, melody for the one that plays the notes of ``melody``, else what
+    its name tells. A file that was written here has them all."""
+    place, sung = _melody_part(piece, melody), _sung(melody)
+    return replace(
+        piece,
+        parts=tuple(
+            replace(part, role="melody" if number == place or (sung and _sung(part.notes) == sung) else _role(part))
+            for number, part in enumerate(piece.parts)
+        ),
+    )
 
 
-def kept(wishes: Wishes, grid: Grid, ticks_per_quarter: int) -> Kept | None:
-    """None when nothing stays. BadInput when the earlier arrangement has no such voice, or ticks that are not the
-    melody's, of which there are ``ticks_per_quarter``."""
+def kept(wishes: Wishes, melody: Melody) -> Kept | None:
+    """None when nothing stays. BadInput when the earlier arrangement has no such voice, is one of another tune, or has
+    ticks that the melody's piece has not."""
     if wishes.earlier is None or not wishes.locks:
         return None
-    earlier = recognised(_in_ticks(wishes.earlier, ticks_per_quarter))
+    grid, sung = melody.grid, melody.part.notes
+    earlier = _in_ticks(wishes.earlier, melody.piece.ticks_per_quarter)
+    if _melody_part(earlier, sung) is None:
+        reason = "is no arrangement of this melody: none of its parts plays it"
+        raise BadInput(f"the earlier arrangement {earlier.name}", reason, "give one that was made of this file")
+    earlier = recognised(earlier, sung)
     parts: dict[Role, Part] = {}
     for part in earlier.parts:
         if part.notes:
@@ -139,6 +154,22 @@ def kept(wishes: Wishes, grid: Grid, ticks_per_quarter: int) -> Kept | None:
     whole = ((-_FOR_EVER, _FOR_EVER),)
     stretches = {role: whole if role in wishes.locked_voices else here for role in VOICES[wishes.style]}
     return Kept(parts, stretches, earlier.chords)
+
+
+def _melody_part(piece: Piece, melody: Sequence[Note]) -> int | None:
+    """The place of the part that plays most of ``melody``, at least LEAST_SHARED of it."""
+    wanted = _sung(melody)
+    shared = [len(wanted & _sung(part.notes)) for part in piece.parts]
+    best = max(range(len(shared)), key=shared.__getitem__, default=None)
+    if best is None or not wanted:
+        return None
+    # Of two that double each other, the one that says that it is the melody.
+    best = next((n for n, each in enumerate(piece.parts) if each.role == "melody" and shared[n] == shared[best]), best)
+    return best if shared[best] >= LEAST_SHARED * len(wanted) else None
+
+
+def _sung(notes: Sequence[Note]) -> set[tuple[int, int]]:
+    return {(note.start, note.pitch) for note in notes}
 
 
 def _in_ticks(piece: Piece, ticks_per_quarter: int) -> Piece:

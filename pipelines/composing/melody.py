@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipelines.composing import key as keys
+from pipelines.composing import pickups
 from pipelines.composing.grid import Grid
 from pipelines.composing.key import KeyEstimate
-from pipelines.composing.piece import Key, Note, Part, Piece
+from pipelines.composing.piece import Key, Metre, Note, Part, Piece
 from pipelines.errors import BadInput
 
 _NAMED_MELODY = re.compile(
@@ -25,6 +26,7 @@ _NAMED_OTHER = re.compile(
 )
 _SINGABLE = (55, 84)  # G3..C6: where a lead line's middle lies
 _FAR_BELOW = 14  # semitones under the middle of the top line: in a track of two hands the left one, heard in a rest
+_WRITTEN = 1e6  # above all that can be told by listening
 _ONE_VOICE = 0.9  # share of notes that begin when nothing else sounds on
 
 
@@ -40,6 +42,14 @@ class Melody:
     grid: Grid
     notes: tuple[str, ...]
     track: int
+
+    @property
+    def metres(self) -> tuple[Metre, ...]:
+        """The piece's metres as the grid counts bars: those of the file, or with a pick-up that is only heard as a
+        short first one. What is written and drawn has these, so that bars have one number everywhere."""
+        if not self.grid.n_beats or self.grid.bar[-1] < 2:
+            return self.piece.metres
+        return pickups.shown(self.piece, int(self.grid.beat_ticks[int((self.grid.bar == 1).sum())]))
 
 
 def of_file(data: bytes, name: str, track: int | str | None = None) -> Melody:
@@ -88,15 +98,15 @@ def find(piece: Piece, track: int | str | None = None) -> Melody:
     given = piece.keys[0].key if piece.keys[0].key != Key(0) else None  # C major is also what programs write unasked
     estimate = keys.estimate([note.pitch for note in line], [note.duration for note in line], given)
     grid = Grid.of(piece, line)
-    bar = piece.metres[0].bar_ticks(piece.ticks_per_quarter)
-    first_bar = int(grid.beat_ticks[int((grid.bar == 1).sum())])
-    if len(piece.metres) == 1 and grid.bar[-1] > 1 and abs(first_bar - bar) > 1:
+    found = Melody(piece, replace(part, notes=line, role="melody"), estimate, grid, tuple(said), chosen)
+    if found.metres != piece.metres:
         beats = "beat" if grid.pickup == 1 else "beats"
-        said.append(
+        pick_up = (
             f"The melody begins with a pick-up of {grid.pickup} {beats}, unlike the file's bars: bar 1 is taken as "
-            "incomplete."
+            "incomplete, and the arrangement's bar lines lie accordingly."
         )
-    return Melody(piece, replace(part, notes=line, role="melody"), estimate, grid, tuple(said), chosen)
+        found = replace(found, notes=(*said, pick_up))
+    return found
 
 
 def _told(piece: Piece, track: int | str) -> int:
@@ -133,6 +143,8 @@ def _likeness(piece: Piece, part: Part) -> float:
     beats = max(span / piece.ticks_per_quarter, 1.0)
     busy = min(len(np.unique(starts)) / beats, 1.0) + min(float((ends - starts).sum()) / span, 1.0)
     variety = min(len(np.unique(pitches)) / 5, 1.0)
+    if part.role == "melody":  # as a file of ours says
+        return _WRITTEN
     named = 2.5 * bool(_NAMED_MELODY.search(part.name)) - 1.5 * bool(_NAMED_OTHER.search(part.name))
     return named + 2 * alone + busy + variety + (middle - 60) / 24 - out_of_range / 6
 

@@ -16,6 +16,8 @@ MOST_EVENTS = 2_000_000
 MOST_TRACKS = 256
 _AGAIN = "export it from the program that made it again"
 END_OF_TRACK = 0x2F
+PITCH_BEND, PEDAL, PRESSURE = "pitch bends", "the pedal", "modulation and expression"
+_CONTROLLERS = {1: PRESSURE, 2: PRESSURE, 11: PRESSURE, 64: PEDAL}
 Row = tuple[int, int, int, int]  # start, pitch, duration, velocity
 
 
@@ -27,6 +29,7 @@ class Track:
     programs: list[tuple[int, int, int]]  # tick, channel, program
     meta: list[tuple[int, int, bytes]]  # tick, kind, bytes
     end: int  # at least the last note's
+    passed_over: dict[int, frozenset[str]]  # of each channel: PITCH_BEND, PEDAL, PRESSURE, where it has any
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def _track(data: bytes, whole: bool, where: str, name: str) -> Track:
     played: list[list[Row]] = [[] for _ in range(16)]
     programs: list[tuple[int, int, int]] = []
     meta: list[tuple[int, int, bytes]] = []
+    others: dict[int, set[int]] = {}  # of a channel: controllers that were moved, -1 for its pitch
     sounding: dict[int, tuple[int, int]] = {}  # of channel * 128 + pitch: (start, velocity)
     begun_again: dict[int, deque[tuple[int, int]]] = {}  # the same, of those begun while it sounded
     tick = position = status = last = 0
@@ -150,6 +154,13 @@ def _track(data: bytes, whole: bool, where: str, name: str) -> Track:
                 position += 1 if 0xC0 <= status < 0xE0 else 2
                 if position > size:
                     raise IndexError
+                if status & 0xF0 == 0xB0:  # most programs send every controller once at its rest
+                    if data[position - 1] not in (0, 127):
+                        others.setdefault(status & 15, set()).add(data[position - 2])
+                    elif data[position - 2] == 64 and data[position - 1]:
+                        others.setdefault(status & 15, set()).add(64)
+                elif status >= 0xE0 and data[position - 2 : position] != b"\x00\x40":
+                    others.setdefault(status & 15, set()).add(-1)
     except IndexError:
         raise BadInput(name, f"ends in the middle of {where}", f"its end is missing; {_AGAIN}") from None
     if not (ended or whole):
@@ -157,7 +168,9 @@ def _track(data: bytes, whole: bool, where: str, name: str) -> Track:
     held = [(voice, *begun) for voice, begun in sounding.items()]
     held += [(voice, *begun) for voice, waiting in begun_again.items() for begun in waiting]
     end = max(tick, last, _let_go(held, played, tick))
-    return Track({channel: rows for channel, rows in enumerate(played) if rows}, programs, meta, end)
+    named = _CONTROLLERS | {-1: PITCH_BEND}
+    passed_over = {channel: frozenset(named[one] for one in moved if one in named) for channel, moved in others.items()}
+    return Track({channel: rows for channel, rows in enumerate(played) if rows}, programs, meta, end, passed_over)
 
 
 def _number(data: bytes, position: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.composing.chords import parse_chord
 from pipelines.composing.midi_events import File, Track, walk
-from pipelines.composing.piece import ChordSpan, Key, KeyChange, Marker, Metre, Note, Part, Piece, Tempo
+from pipelines.composing.piece import ROLES, ChordSpan, Key, KeyChange, Marker, Metre, Note, Part, Piece, Role, Tempo
 from pipelines.errors import BadInput
 
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ SLOWEST_DENOMINATOR = 64
 TEXT_LENGTH = 200
 MOST_CHORDS = 20_000
 NO_CHORD = "N.C."
-_TEMPO, _METRE, _KEY, _MARKER, _NAME, _INSTRUMENT, _TEXT = 0x51, 0x58, 0x59, 0x06, 0x03, 0x04, 0x01
+ROLE_TEXT = "orimono role: "  # and the role, in a text of a part's track: of a file that was written here
+_TEMPO, _METRE, _KEY, _MARKER, _NAME, _INSTRUMENT, _TEXT, _LYRIC = (
+    *(0x51, 0x58, 0x59, 0x06),
+    *(0x03, 0x04, 0x01, 0x05),
+)
 
 
 def read(path: StrPath) -> Piece:
@@ -46,10 +50,10 @@ def parse(data: bytes, name: str) -> Piece:
 
     Notes of one pitch that overlap on a channel are ended in the order in which they began. A note that is never let go
     ends where its channel's next note begins, else with its track. A note of no length gets one tick. A track that
-    plays on several channels gives a part for each; channel 10 plays drums. The program is the one in force at a part's
-    first note. Texts of a track without notes that are all chord symbols are the piece's chords. Tempos of 0, metres
-    and keys that do not exist are passed over; a file without them has 120 a minute, 4/4, C major. Type 2's patterns
-    sound together. Raises BadInput when events are cut off or impossible: half a melody is not a melody.
+    plays on several channels gives a part for each; channel 10 plays drums. A part's role is the one that
+    midi_writing.py wrote beside it, else "other". The program is the one in force at a part's first note. Texts of a
+    track without notes that are all chord symbols are the piece's chords. Tempos of 0, metres and keys that do not
+    exist are passed over; a file without them has 120 a minute, 4/4, C major. Type 2's patterns sound together. Raises BadInput when events are cut off or impossible: half a melody is not a melody.
     """
     if len(data) > MOST_BYTES:
         raise BadInput(name, f"is larger than {MOST_BYTES // 2**20} MB", "give a MIDI file of one piece")
@@ -138,7 +142,20 @@ def _parts(file: File) -> Iterable[Part]:
                 (set_to for tick, on, set_to in reversed(track.programs) if on == channel and tick <= notes[0].start),
                 programs.get(channel, 0),
             )
-            yield Part(own, "drums" if channel == DRUM_CHANNEL else "other", notes, program)
+            role: Role = "drums" if channel == DRUM_CHANNEL else _role(track) if len(channels) == 1 else "other"
+            yield Part(own, role, notes, program, _unkept(track, channel))
+
+
+def _role(track: Track) -> Role:
+    """As it was written here; a drum's is its channel's, and needs no text."""
+    texts = [decoded(body) for _, kind, body in track.meta[:16] if kind == _TEXT and body[:64].startswith(b"orimono")]
+    written = [text.removeprefix(ROLE_TEXT) for text in texts if text.startswith(ROLE_TEXT)]
+    return next((role for role in ROLES if role in written and role != "drums"), "other")
+
+
+def _unkept(track: Track, channel: int) -> tuple[str, ...]:
+    lyrics = any(kind == _LYRIC for _, kind, _ in track.meta)
+    return (*(["lyrics"] if lyrics else []), *sorted(track.passed_over.get(channel, ())))
 
 
 def _track_name(track: Track) -> str:

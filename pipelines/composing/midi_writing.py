@@ -10,7 +10,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.composing.midi_reading import NO_CHORD
+from pipelines.composing.midi_reading import NO_CHORD, ROLE_TEXT
 from pipelines.composing.piece import Part, Piece
 from pipelines.errors import BadInput
 
@@ -40,7 +40,8 @@ def write(piece: Piece, path: StrPath) -> None:
 
 def to_bytes(piece: Piece) -> bytes:
     """The piece as a file: track 1 holds the maps, the markers and the chord symbols (as text; ``N.C.`` where none
-    sounds), then a named track a part with its program.
+    sounds), then a named track a part with its program and, as text, its role, so that a file that was
+    written here need not be guessed at.
 
     Pitched parts take channels 1-9 and 11-16 in order; from the sixteenth on all but the first are reused, from the
     last down, and carry the program of the part that set it last (their tracks keep them apart in a DAW). Drums play on
@@ -54,7 +55,9 @@ def to_bytes(piece: Piece) -> bytes:
     chunks = [_track(_maps(piece), piece.length)]
     for part, channel in zip(piece.parts, channels(piece), strict=True):
         name = (0, 0, _text(_META_NAME, part.name))
-        chunks.append(_track([name, *part_events(part, channel)], piece.length))
+        named = part.role not in ("other", "drums")
+        role = [(0, 0, _text(_META_TEXT, ROLE_TEXT + part.role))] if named else []
+        chunks.append(_track([name, *role, *part_events(part, channel)], piece.length))
     if len(chunks) > 0xFFFF:
         raise BadInput(piece.name, f"has {len(piece.parts)} parts", "MIDI has room for 65534")
     header = b"MThd" + (6).to_bytes(4, "big") + (1).to_bytes(2, "big")

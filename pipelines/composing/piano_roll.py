@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.composing.bars import Bar, bars, systems
+from pipelines.composing.bars import Bar, bars, drawn, systems
 from pipelines.composing.piece import Part, Piece, Role
 
 if TYPE_CHECKING:
@@ -66,16 +66,17 @@ def shown(symbol: str) -> str:
 
 
 def draw(piece: Piece, *, title: str = "", width: int = WIDTH) -> bytes:
-    """PNG of the whole piece in systems of some eight bars, one below the other, ``width`` pixels wide.
+    """PNG of the piece in systems of some eight bars, one below the other, ``width`` pixels wide.
 
-    Long pieces have longer systems, at most MOST_SYSTEMS. Velocity is the colour's strength. A piece without notes
-    is an empty roll.
+    Long pieces have longer systems, at most MOST_SYSTEMS; beyond bars.MOST_DRAWN bars the picture ends and says so.
+    Velocity is the colour's strength. A piece without notes is an empty roll.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    rows = systems(bars(piece), quarters=32, ticks_per_quarter=piece.ticks_per_quarter, most=MOST_SYSTEMS)
+    shown_bars, cut = drawn(bars(piece))
+    rows = systems(shown_bars, quarters=32, ticks_per_quarter=piece.ticks_per_quarter, most=MOST_SYSTEMS)
     low, high = _range(piece.parts)
     lanes = _lanes(piece.parts)
     semitone = min(8.0, max(4.0, 260 / (high - low + 1)))  # px
@@ -89,6 +90,8 @@ def draw(piece: Piece, *, title: str = "", width: int = WIDTH) -> bytes:
     figure.text(14 / width, 1 - 26 / height, name, color=INK, fontsize=13, weight="bold",
                 parse_math=False)  # fmt: skip
     figure.text(1 - 14 / width, 1 - 26 / height, summary(piece), color=DIM, fontsize=10, ha="right", parse_math=False)
+    if cut:
+        figure.text(1 - 14 / width, 1 - 48 / height, cut, color=COLOURS["melody"], fontsize=10, ha="right")
     keys = [
         Patch(color=COLOURS[part.role], label=printable(part.name or part.role)) for part in piece.parts if part.notes
     ]
@@ -115,17 +118,33 @@ def _draw_system(
     axes: Axes, piece: Piece, row: Sequence[Bar], low: int, high: int, lanes: _Lanes, longest: int
 ) -> None:
     """``longest``: ticks of the longest row, which all have the scale of."""
+    from matplotlib.collections import LineCollection, PolyCollection
+
     start, end = row[0].start, row[-1].end
     axes.set_xlim(start, end)
     axes.set_ylim(lanes.top - lanes.height * len(lanes.names), high + 0.5)
-    for pitch in range(low, high + 1):
-        if pitch % 12 in _BLACK:
-            axes.axhspan(pitch - 0.5, pitch + 0.5, color="#1a1d24", lw=0, zorder=0.5)
-    for bar in row:
-        axes.axvline(bar.start, color="#4a5060", lw=1, zorder=0.8)
-        if len(row) <= 20:
-            for beat in range(1, bar.numerator):
-                axes.axvline(bar.start + beat * bar.beat_ticks, color=GRID, lw=0.6, zorder=0.7)
+    black = [
+        [(start, p - 0.5), (end, p - 0.5), (end, p + 0.5), (start, p + 0.5)]
+        for p in range(low, high + 1)
+        if p % 12 in _BLACK
+    ]
+    axes.add_collection(PolyCollection(black, facecolors="#1a1d24", linewidths=0, zorder=0.5), autolim=False)
+    lines = [float(bar.start) for bar in row]
+    beats = [bar.start + n * bar.beat_ticks for bar in row for n in range(1, bar.numerator)] if len(row) <= 20 else []
+    # Collections, since a line of its own for each beat takes longer to make than all that is played.
+    for places, colour, thick, order in ((lines, "#4a5060", 1.0, 0.8), (beats, GRID, 0.6, 0.7)):
+        upright = [[(x, 0.0), (x, 1.0)] for x in places]
+        axes.add_collection(
+            LineCollection(
+                upright,
+                colors=colour,
+                linewidths=thick,
+                zorder=order,
+                snap=True,
+                transform=axes.get_xaxis_transform(),
+            ),
+            autolim=False,
+        )
     _draw_notes(axes, piece, start, end, lanes, longest)
     if lanes.names:
         axes.axhline(lanes.top, color="#4a5060", lw=0.8)
@@ -149,8 +168,10 @@ def _draw_notes(axes: Axes, piece: Piece, start: int, end: int, lanes: _Lanes, l
     for part in sorted(piece.parts, key=lambda part: part.role == "melody"):
         boxes, colours = [], []
         rgb = np.array(to_rgb(COLOURS[part.role]))
-        for note in part.notes:
-            if note.end <= start or note.start >= end:
+        for note in part.notes:  # in order of their beginnings
+            if note.start >= end:
+                break
+            if note.end <= start:
                 continue
             if part.drums:
                 shape = _hit(note.start, lanes.middle(lane_of(note.pitch)), longest / 170, lanes.height * 0.36)

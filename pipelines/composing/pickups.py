@@ -13,6 +13,7 @@ import numpy as np
 
 from pipelines.composing.piece import Metre, Note, Piece
 
+FINEST = 64  # of a metre that is written
 LEAST_NOTES = 12  # fewer say too little about the bars
 CLEARLY = 0.3  # of the score below: the tunes in sample/tunes gain .34 and more by their pick-up, .2 by a wrong one
 LONGEST = 0.75  # of a bar
@@ -34,6 +35,22 @@ def written(piece: Piece) -> tuple[int, tuple[Metre, ...]] | None:
     if again or second.tick > bar or bar > LONGEST * full:
         return None
     return second.tick, piece.metres[1:]
+
+
+def shown(piece: Piece, first_line: int) -> tuple[Metre, ...]:
+    """The map of a piece of one metre whose first bar line was heard at tick ``first_line``: a short first metre, as
+    programs write a pick-up, and then its own; the map as it is when that line lies where the file has it.
+    """
+    own = piece.metres[0]
+    quarter = piece.ticks_per_quarter
+    if len(piece.metres) != 1 or first_line < 1 or abs(first_line - own.bar_ticks(quarter)) <= 1:
+        return piece.metres
+    denominator = own.denominator
+    while denominator < FINEST and first_line * denominator % (4 * quarter):
+        denominator *= 2
+    # Where ticks are too few for any note, the metre is the next longer one, which the second one cuts.
+    numerator = -(-first_line * denominator // (4 * quarter))
+    return Metre(0, numerator, denominator), Metre(first_line, own.numerator, own.denominator)
 
 
 def heard(notes: Sequence[Note], sizes: tuple[Fraction, ...], unit: Fraction) -> int:

@@ -5,7 +5,8 @@ How it is read and written is midi_reading.py's and midi_writing.py's; the grid 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelines.errors import BadInput
@@ -79,12 +80,14 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``notes`` are in order of (start, pitch). ``program``: General MIDI, 0..127; drums play on channel 10."""
+    """``notes`` are in order of (start, pitch). ``program``: General MIDI, 0..127; drums play on channel 10.
+    ``unkept``: what its track held that is in no Part, such as lyrics; of no account when parts are compared."""
 
     name: str
     role: Role
     notes: tuple[Note, ...]
     program: int = 0
+    unkept: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def drums(self) -> bool:
@@ -124,6 +127,11 @@ class Piece:
 
     def part(self, role: Role) -> Part | None:
         return next((part for part in self.parts if part.role == role), None)
+
+    def metre(self, tick: int) -> Metre:
+        """The one in force at ``tick``."""
+        place = bisect_right(self.metres, tick, key=lambda metre: metre.tick)
+        return self.metres[max(0, place - 1)]
 
     def seconds(self, tick: int) -> float:
         """The moment of ``tick``, from the piece's start."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pipelines.composing import chord_chart, piano_roll
-from pipelines.composing.bars import bars
+from pipelines.composing.bars import bars, drawn
 from pipelines.composing.piece import Piece, Role
 from pipelines.media.replacing import replacing
 
@@ -71,9 +71,10 @@ def write(
     style: str = "",
     notice: str = "",
     suggestions: Mapping[Role, Sequence[Suggestion]] | None = None,
+    rolls: Sequence[bytes] | None = None,
 ) -> None:
     """Writes the page to ``out``, whole or not at all; the rest is `html`'s."""
-    page = html(arranged, links, title=title, style=style, notice=notice, suggestions=suggestions)
+    page = html(arranged, links, title=title, style=style, notice=notice, suggestions=suggestions, rolls=rolls)
     with replacing(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -86,9 +87,11 @@ def html(
     style: str = "",
     notice: str = "",
     suggestions: Mapping[Role, Sequence[Suggestion]] | None = None,
+    rolls: Sequence[bytes] | None = None,
 ) -> str:
     """The page. ``links`` go with ``arranged.candidates``; ``notice``: sound_font.Font.notice, or why there is nothing
-    to hear; ``suggestions``: instruments by the part's role (suggesting.suggest). Equal input gives equal text."""
+    to hear; ``suggestions``: instruments by the part's role (suggesting.suggest); ``rolls``: a PNG of each
+    candidate's piano roll by somebody who has drawn them, else they are drawn here. Equal input gives equal text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -109,8 +112,10 @@ def html(
         notes=arranged.notes,
         notice=notice,
         candidates=[
-            _section(candidate, one, name, suggestions or {})
-            for candidate, one in zip(arranged.candidates, links, strict=True)
+            _section(candidate, one, name, suggestions or {}, roll or piano_roll.draw(candidate.piece))
+            for candidate, one, roll in zip(
+                arranged.candidates, links, rolls or [b""] * len(arranged.candidates), strict=True
+            )
         ],
         heard=any(one.preview for one in links),
         css=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
@@ -129,10 +134,11 @@ def pictures(candidate: Candidate) -> dict[str, bytes]:
 
 
 def _section(
-    candidate: Candidate, links: Links, name: str, suggestions: Mapping[Role, Sequence[Suggestion]]
+    candidate: Candidate, links: Links, name: str, suggestions: Mapping[Role, Sequence[Suggestion]], roll: bytes
 ) -> dict[str, Any]:
     piece = candidate.piece
-    whole = max((bar.end - bar.start for bar in bars(piece)), default=1)
+    shown, cut = drawn(bars(piece))
+    whole = max((bar.end - bar.start for bar in shown), default=1)
     return {
         "number": candidate.number,
         "rating": f"{candidate.rating:.2f}",
@@ -143,7 +149,8 @@ def _section(
             key: quote(getattr(links, key)) if getattr(links, key) else None
             for key in ("midi", "project", "preview", "wav")
         },
-        "roll": "data:image/png;base64," + base64.b64encode(piano_roll.draw(piece)).decode(),
+        "roll": "data:image/png;base64," + base64.b64encode(roll).decode(),
+        "cut": cut,
         "roll_says": f"Piano roll of {name}, candidate {candidate.number}: {_says(piece)}",
         "lines": [[_cell(cell, whole) for cell in line] for line in chord_chart.chart(piece)] if piece.chords else [],
         "parts": [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Style = Literal["chorale", "pop"]
 STYLES: tuple[Style, ...] = get_args(Style)
 MOST_CANDIDATES = 32
+USUAL = 0.5  # density and energy, of a section that says nothing of them
 VOICES: Mapping[Style, tuple[Role, ...]] = {
     "chorale": ("alto", "tenor", "bass"),
     "pop": ("bass", "chords", "pad", "arpeggio", "drums"),
@@ -30,9 +31,10 @@ VOICES: Mapping[Style, tuple[Role, ...]] = {
 class Wishes:
     """``key``, ``groove``, ``density`` and ``energy`` (0..1): None leaves them to the melody and the composer's style.
 
-    ``chords``: given ones, which are followed. ``earlier``: an arrangement to go on from; of it stay ``locked_voices``
-    in every bar, ``locked_bars`` in every voice, and with ``span`` (first and last bar, both included) every bar
-    outside. Bars count from 1 as a DAW counts them, that of a pick-up included, and so do those of ``sections``.
+    ``chords``: given ones, which are followed; without any, the chord symbols in the melody's file. ``earlier``: an
+    arrangement to go on from; of it stay ``locked_voices`` in every bar, ``locked_bars`` in every voice, and with
+    ``span`` (first and last bar, both included) every bar outside. Bars count from 1 as a DAW counts them, that of a
+    pick-up included, whether it is written or only heard (Melody.metres), and so do those of ``sections``.
     ``track``: which one is the melody, by number from 1 or by name. ``instruments``: General MIDI programs, 0..127.
     """
 
@@ -92,6 +94,7 @@ def check(wishes: Wishes, last_bar: int | None = None) -> None:
         _within("locked bar", bar, bar >= 1, "bars count from 1")
         if last_bar is not None:
             _within("locked bar", bar, bar <= last_bar, f"the melody has {last_bar} bars")
+    _sections(wishes.sections, last_bar)
     before = 0
     for span in sorted(wishes.chords, key=lambda one: one.start):
         what = f"chord {span.chord.symbol} at tick {span.start}"
@@ -100,6 +103,51 @@ def check(wishes: Wishes, last_bar: int | None = None) -> None:
         if not span.chord.pitch_classes:
             raise BadInput(what, "holds no notes", "give a chord such as Am7")
         before = span.end
+
+
+def without_effect(wishes: Wishes) -> list[str]:
+    """A sentence about each wish that can be had and changes nothing."""
+    said = []
+    if wishes.style == "chorale":
+        asked = {"groove": wishes.groove, "density": wishes.density, "energy": wishes.energy}
+        unused = [name for name, value in asked.items() if value is not None]
+        if any((one.density, one.energy) != (USUAL, USUAL) for one in wishes.sections):
+            unused.append("what sections say of density and energy")
+        if any(not one.name for one in wishes.sections):
+            unused.append("a section without a name")
+        if unused:
+            listed = _listed(unused)
+            have = "have" if len(unused) > 1 else "has"
+            said.append(f"{listed[0].upper()}{listed[1:]} {have} no effect in the chorale style, only in pop.")
+    strangers = [role for role in wishes.instruments if role != "melody" and role not in VOICES[wishes.style]]
+    if strangers:
+        said.append(
+            f"The {wishes.style} style has no {_listed(strangers)}: the instrument asked for is not used; "
+            f"it has {', '.join(VOICES[wishes.style])}."
+        )
+    if wishes.earlier is not None and not wishes.locks:
+        said.append("Nothing of the earlier arrangement was to stay, so all is made anew: name voices or bars to keep.")
+    return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _sections(sections: Sequence[Section], last_bar: int | None) -> None:
+    before: Section | None = None
+    for one in sorted(sections, key=lambda section: (section.first_bar, section.last_bar)):
+        name = f"section {one.name}".rstrip()
+        bars = f"{name}, bars {one.first_bar}-{one.last_bar}"
+        if not 1 <= one.first_bar <= one.last_bar:
+            raise BadInput(bars, "cannot be had", "give the first and the last bar, counted from 1")
+        if last_bar is not None and one.last_bar > last_bar:
+            raise BadInput(bars, "goes beyond the melody", f"the melody has {last_bar} bars")
+        if before is not None and one.first_bar <= before.last_bar:
+            raise BadInput(bars, f"overlaps section {before.name}".rstrip(), "give sections one after the other")
+        for what, value in (("density", one.density), ("energy", one.energy)):
+            _within(f"{what} of {name}", value, 0 <= value <= 1, "give a number from 0 to 1")
+        before = one
 
 
 def _within(what: str, value: object, fits: bool, remedy: str) -> None:

@@ -48,8 +48,9 @@ def test_what_stays_stays_and_what_is_made_never_reaches_into_it(
 def test_frames_hold_what_stays_to_the_end_of_its_last_note() -> None:
     bass = Part("Bass", "bass", (Note(0, Q, 40), Note(3 * Q, 2 * Q, 43), Note(5 * Q, Q, 45)))
     source = piece(bass)
-    grid = melody.find(source).grid
-    stays = kept(Wishes(earlier=source, locked_bars=frozenset({1})), grid, Q)
+    found = melody.find(source)
+    grid = found.grid
+    stays = kept(Wishes(earlier=source, locked_bars=frozenset({1})), found)
     assert stays is not None
     locked, where = stays.frames(grid, ("alto", "tenor", "bass"))
     assert (locked[:, 0] == -2).all() and not where[:, 0].any()
@@ -62,12 +63,12 @@ def test_an_arrangement_in_other_ticks_is_the_same_one() -> None:
     bass = tuple(Note(i * 960, 960, 40) for i in range(4))
     finer = piece(Part("Bass", "other", bass), ticks=960)
     source = piece()
-    grid = melody.find(source).grid
-    stays = kept(Wishes(earlier=finer, locked_voices=frozenset({"bass"})), grid, Q)
+    found = melody.find(source)
+    stays = kept(Wishes(earlier=finer, locked_voices=frozenset({"bass"})), found)
     assert stays is not None and [note.start for note in stays.notes("bass")] == [0, 480, 960, 1440]
     uneven = piece(Part("Bass", "bass", (Note(1, 960, 40),)), ticks=960)
     with pytest.raises(BadInput, match="960 ticks"):
-        kept(Wishes(earlier=uneven, locked_voices=frozenset({"bass"})), grid, Q)
+        kept(Wishes(earlier=uneven, locked_voices=frozenset({"bass"})), found)
 
 
 def test_roles_are_told_by_names() -> None:

@@ -64,7 +64,7 @@ class Tune:
             tempos=(Tempo(0, 60_000_000 // self.quarters_a_minute),),
             metres=tuple(metres),
             keys=(KeyChange(0, self.signature),),
-            parts=(Part(self.title, "melody", tuple(notes), 73),),
+            parts=(Part(self.title, "other", tuple(notes), 73),),
         )
 
     @property
