@@ -177,7 +177,12 @@ def _add_composing(command: Command) -> None:
     )
     harmonize.add_argument("--style", choices=STYLES, default="chorale", help="default: %(default)s")
     harmonize.add_argument("--candidates", type=_count, default=1, help="how many, ranked (default: %(default)s)")
-    harmonize.add_argument("--seed", type=int, default=0, help="another one gives other candidates")
+    harmonize.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="another one draws other candidates; a chorale's most likely setting is always among them",
+    )
     harmonize.add_argument("--track", help="the melody's, by number from 1 or by name; found out by default")
     harmonize.add_argument("--key", help="such as 'F# minor'; found out by default")
     harmonize.add_argument("--chords", help="given chords, such as 'C | Am F | %% | G7', or a .txt file of them")

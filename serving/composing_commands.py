@@ -29,6 +29,7 @@ Answer = tuple[dict[str, Any], str]
 
 def harmonize(arguments: Namespace, settings: Settings) -> Answer:
     from pipelines.composing import arranging, commissions, delivering, melody, midi_reading
+    from pipelines.items import workers_of
     from pipelines.media.hashing import content_hash
     from pipelines.studio import Studio
 
@@ -39,8 +40,9 @@ def harmonize(arguments: Namespace, settings: Settings) -> Answer:
         raise BadInput(out.parent, "is not a folder", "make it, or give another --out")
     if out.suffix.lower() not in (".mid", ".midi"):
         raise BadInput(out, "does not end in .mid", "arrangements are written as MIDI; give such a name")
-    if out.exists() and out.samefile(source):
-        raise BadInput(out, "is the melody itself", "give another --out")
+    listening = arguments.wav or not arguments.silent
+    wanted = {"listening": listening, "wav": arguments.wav}
+    delivering.check(out, arguments.candidates, _inputs(arguments, source), **wanted)
     track = int(arguments.track) if (arguments.track or "").isdecimal() else arguments.track
     with source.open("rb") as file:
         found = melody.of_file(file.read(midi_reading.MOST_BYTES + 1), source.name, track)
@@ -55,10 +57,20 @@ def harmonize(arguments: Namespace, settings: Settings) -> Answer:
         made, ids = commissions.arrange(studio, about, piece, wishes)
         with studio.database.session() as session:
             suggested = commissions.suggestions(session, made, wishes.style, owner)
-    listening = arguments.wav or not arguments.silent
-    wanted = {"listening": listening, "wav": arguments.wav}
-    delivered = delivering.deliver(made, out, settings, style=wishes.style, suggestions=suggested, **wanted)
+    delivered = delivering.deliver(
+        made, out, settings, style=wishes.style, suggestions=suggested, workers=workers_of(settings), **wanted
+    )
     return _told(made, wishes.style, delivered, ids)
+
+
+def _inputs(arguments: Namespace, source: Path) -> dict[str, Path]:
+    """Files that are read, by what they are for."""
+    found = {"the melody": source}
+    if arguments.earlier is not None:
+        found["the arrangement to go on from"] = Path(arguments.earlier).expanduser()
+    if arguments.chords is not None and (file := Path(arguments.chords).expanduser()).suffix == ".txt":
+        found["the file of chords"] = file
+    return found
 
 
 def choose(arguments: Namespace, settings: Settings) -> Answer:
@@ -70,7 +82,8 @@ def choose(arguments: Namespace, settings: Settings) -> Answer:
     if not file.is_file():
         raise BadInput(file, "does not exist", "give a file that `orimono harmonize` wrote")
     taken = recording.choose(Studio.open(settings), arguments.owner, content_hash(file))
-    text = f"Kept: of {taken.among} for {taken.name}, {arguments.owner} took candidate {taken.candidate}. "
+    took = f"candidate {taken.candidate}" if taken.candidate else "one of an earlier making"
+    text = f"Kept: of {taken.among} for {taken.name}, {arguments.owner} took {took}. "
     return {"file": str(file), **asdict(taken)}, text + "What is made for them next is ranked accordingly."
 
 
@@ -146,7 +159,7 @@ def _called(plugin: Described) -> str:
 
 
 def _told(made: Arranged, style: str, delivered: Delivered, ids: Sequence[int]) -> Answer:
-    lines = list(made.notes)
+    lines = [*made.notes, *delivered.notices]
     candidates = []
     for i, (candidate, files) in enumerate(zip(made.candidates, delivered.candidates, strict=True)):
         lines.append(f"{candidate.number}. {files.midi}   {'; '.join(candidate.reasons)}")
@@ -155,8 +168,8 @@ def _told(made: Arranged, style: str, delivered: Delivered, ids: Sequence[int]) 
                 "file": str(files.midi),
                 "project": str(files.project),
                 "piano_roll": str(files.piano_roll),
-                "preview": str(files.preview) if delivered.font else None,
-                "wav": str(files.wav) if files.wav.is_file() else None,
+                "preview": str(files.preview) if files.preview else None,
+                "wav": str(files.wav) if files.wav else None,
                 "arrangement": ids[i] if ids else None,
                 "rating": candidate.rating,
                 "reasons": list(candidate.reasons),
@@ -172,7 +185,7 @@ def _told(made: Arranged, style: str, delivered: Delivered, ids: Sequence[int]) 
         "key": made.melody.key.key.name,
         "key_confidence": made.melody.key.confidence,
         "made_by": made.candidates[0].made_by,
-        "notes": list(made.notes),
+        "notes": [*made.notes, *delivered.notices],
         "candidates": candidates,
         "report": str(delivered.report),
         "font": delivered.font,

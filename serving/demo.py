@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from pipelines.composing import delivering, manifest
 from pipelines.errors import BadInput, OrimonoError
 from pipelines.intake import batches, ingest, scan
 from pipelines.settings import Settings
@@ -138,10 +139,10 @@ def _results(studio: Studio, names: Sequence[str]) -> Answer:
             facts, said = _master(out, master)
             found.setdefault("masters", {})[master.name.removesuffix(".master.json")] = facts
             told += said
-        for page in sorted(out.glob("*.html")):
-            facts, said = _arrangements(page)
+        for listed in sorted(out.glob(f"*{manifest.ENDING}")):
+            facts, said = _arrangements(listed)
             if facts:
-                found.setdefault("arrangements", {})[page.stem] = facts
+                found.setdefault("arrangements", {})[listed.name.removesuffix(manifest.ENDING)] = facts
                 told += said
         if not found:
             found, told = _sheets(studio, name)
@@ -186,11 +187,13 @@ def _master(out: Path, file: Path) -> Answer:
     return {"file": str(out / f"{stem}.master.wav"), **facts}, lines
 
 
-def _arrangements(page: Path) -> Answer:
+def _arrangements(listed: Path) -> Answer:
     """Of one melody in one style: the report beside its candidates."""
-    files = [page.with_suffix(".mid"), *sorted(page.parent.glob(f"{page.stem}-*.mid"))]
-    if not files[0].is_file():
+    stem = listed.name.removesuffix(manifest.ENDING)
+    files = [one.midi for one in delivering.delivered(listed.with_name(f"{stem}.mid"))]
+    if not files:
         return {}, []
+    page = listed.with_name(f"{stem}.html")
     lines = [f"  arranged   {files[0]}   {len(files)} candidates, best first", f"  listen     {page}"]
     return {"report": str(page), "files": [str(file) for file in files]}, lines
 

@@ -71,12 +71,14 @@ def _arrange(settings: Settings, cache: Cache, asked: Commission) -> Produced:
         wishes = wishes_of(wish, asked.style, found, key)
         if (before := _before(studio, source, asked, wishes)) is not None:
             return before
+        if asked.out is not None:
+            asked.out.parent.mkdir(parents=True, exist_ok=True)
+            delivering.check(asked.out, wishes.candidates, listening=asked.heard)
         made, _ = commissions.arrange(studio, source, found.piece, wishes)
         with studio.database.session() as session:
             suggested = commissions.suggestions(session, made, asked.style, owner)
     picture = None
     if asked.out is not None:
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
         delivered = delivering.deliver(
             made, asked.out, settings, style=asked.style, suggestions=suggested, listening=asked.heard
         )
@@ -95,16 +97,25 @@ def _arrange(settings: Settings, cache: Cache, asked: Commission) -> Produced:
 
 
 def _before(studio: Studio, source: commissions.Source, asked: Commission, wishes: Wishes) -> Produced | None:
-    """What was made of the same wish and still lies where its owner looks for it; their choice is one of those."""
+    """What was made of the same wish and, as it was delivered the last time, still lies where its owner looks for it. A
+    choice among earlier ones is kept beside them."""
     wish = wish_hash(wishes)
     with studio.database.session() as session:
         of_job = arrangements.of_job(session, source.job_id or 0)
         rows = [row for row in of_job if row.upload_id == source.upload_id and row.wish == wish]
-        made_by, n = (rows[0].made_by, len(rows)) if rows else ("", 0)
-    if not n or (asked.out is not None and not delivering.whole(asked.out, n)):
+        recorded = {
+            Path(row.object_key or "").stem: row.made_by for row in rows if row.candidate != arrangements.FORMER
+        }
+    if not recorded:
         return None
-    picture = delivering.files_of(asked.out, 1).piano_roll.read_bytes() if asked.out is not None else None
-    return Produced(True, {"style": asked.style, "candidates": n, "made by": made_by}, picture)
+    picture = None
+    if asked.out is not None:
+        files = delivering.delivered(asked.out)
+        if not files or {*delivering.hashes(asked.out)} != {*recorded}:
+            return None
+        picture = files[0].piano_roll.read_bytes()
+    made_by = next(iter(recorded.values()))
+    return Produced(True, {"style": asked.style, "candidates": len(recorded), "made by": made_by}, picture)
 
 
 def wishes_of(wish: ComposeWish, style: Style, found: Melody, key: str | None = None) -> Wishes:

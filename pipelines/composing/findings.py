@@ -74,6 +74,6 @@ def _made(studio: Studio, key: str) -> Iterator[Made]:
             sources = {u.id: u.object_key for u in row.uploads}
             for one in arrangements.of_job(session, row.id):
                 source = sources.get(one.upload_id or 0)
-                if source is not None:
+                if source is not None and one.candidate != arrangements.FORMER:
                     name = f"{row.name}/{one.name} ({one.style} {one.candidate})"
                     yield Made(name, one.style, one.measures, source, row.compose.get("track"), one.object_key)

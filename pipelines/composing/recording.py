@@ -32,7 +32,8 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was taken. ``among``: how many candidates there were."""
+    """What was taken. ``among``: how many candidates there were. ``candidate``: its number as the last making has it; 0
+    for one of an earlier making that the last one did not make again."""
 
     id: int
     name: str  # of the melody
@@ -53,8 +54,9 @@ def record(
     upload_id: int | None = None,
     now: datetime | None = None,
 ) -> list[Recorded]:
-    """Keeps the candidates' MIDI files and writes them down, in their order. The same again (owner, ``content_hash`` of
-    the melody's file, wish, notes) is the same rows. ``name``: of the melody; ``job_id``, ``upload_id``: of the inbox.
+    """Keeps the candidates' MIDI files and writes them down, in their order. The same again (owner, job,
+    ``content_hash`` of the melody's file, wish, notes) is the same rows, numbered as they are ranked now. ``name``: of
+    the melody; ``job_id``, ``upload_id``: of the inbox.
 
     BadInput for an empty owner; Unavailable when the store is away.
     """
@@ -103,6 +105,7 @@ def choose(studio: Studio, owner: str, which: int | str, now: datetime | None = 
             raise BadInput(what, f"is no arrangement made for {owner.strip()}", remedy)
         beside = arrangements.of_wish(session, row)
         arrangements.choose(session, row, now or clock.now())
-        detail = {"style": row.style, "candidate": row.candidate, "among": len(beside)}
+        among = sum(1 for one in beside if one.candidate != arrangements.FORMER or one.id == row.id)
+        detail = {"style": row.style, "candidate": row.candidate, "among": among}
         audit.write(session, actor=person, action="arrangement.choose", subject=f"arrangement:{row.id}", detail=detail)
-        return Choice(row.id, row.name, row.candidate, len(beside), row.style)
+        return Choice(row.id, row.name, row.candidate, among, row.style)

@@ -25,6 +25,7 @@ SAMPLE_RATE = 44_100
 TARGET = -18.0  # LUFS: the level at which sketches are compared; a master is mastering's matter
 CEILING = -1.0  # dBTP
 LONGEST = 900.0  # s of a piece that are rendered; what follows is left out, and `Rendered.whole` says so
+SILENCE = 60.0  # s before the first note that are rendered, so that the sound lies under its notes; more are left out
 _PREVIEW_RATE = 128_000  # bit/s
 _BLOCK = 1 << 16
 _TUNED_AT = 90  # velocity at which the instruments' loudness is made even
@@ -46,6 +47,18 @@ class Rendered:
     lufs: float
     true_peak: float  # dBTP
     whole: bool  # False: longer than LONGEST, its end left out
+    begins: float = 0.0  # s of the piece at which the sound begins
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences for who listens."""
+        found = []
+        if self.begins:
+            minutes, seconds = divmod(int(self.begins), 60)
+            found.append(f"The sound begins with the first note, {minutes}:{seconds:02d} into the piece.")
+        if not self.whole:
+            found.append(f"Only the first {LONGEST / 60:.0f} minutes are to be heard; the files hold all notes.")
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +114,18 @@ def write(
             with replacing(path, durable=False) as temporary:
                 encode(again(), temporary, sample_rate, ("FL", "FR"), form, bit_rate=bit_rate)
     level = 20 * float(np.log10(gain))
+    begins, last = _first_and_last(piece)
     return Rendered(wav, preview, n / sample_rate, heard.integrated + level, heard.true_peak + level,
-                    piece.seconds(piece.length) <= LONGEST)  # fmt: skip
+                    last - begins < LONGEST, begins)  # fmt: skip
+
+
+def _first_and_last(piece: Piece) -> tuple[float, float]:
+    """s of the piece at which its sound begins and at which its last note does."""
+    starts = np.array([note.start for part in piece.parts for note in part.notes], np.int64)
+    if not len(starts):
+        return 0.0, 0.0
+    first, last = moments(piece, np.array([starts.min(), starts.max()])).tolist()
+    return first if first > SILENCE else 0.0, last
 
 
 @contextmanager
@@ -155,11 +178,12 @@ def moments(piece: Piece, ticks: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _events(piece: Piece, sampler: Sampler, sample_rate: int) -> list[_Event]:
     events: list[_Event] = []
+    begins, _ = _first_and_last(piece)
     for number, part in enumerate(piece.parts):
         if not part.notes:
             continue
-        starts = moments(piece, np.array([note.start for note in part.notes], np.int64))
-        ends = moments(piece, np.array([note.end for note in part.notes], np.int64))
+        starts = moments(piece, np.array([note.start for note in part.notes], np.int64)) - begins
+        ends = moments(piece, np.array([note.end for note in part.notes], np.int64)) - begins
         follows: dict[int, float] = {}  # class -> when its next note begins
         classes = {p: sampler.classes(part.program, p, drums=part.drums) for p in {n.pitch for n in part.notes}}
         for i in range(len(part.notes) - 1, -1, -1):

@@ -10,9 +10,11 @@ import contextlib
 import hashlib
 import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +116,7 @@ class LiveHarmonizers:
         except BadInput:
             raise
         except Exception as error:
-            slot.counter.failed(f"{slot.row.version}: {type(error).__name__}: {error}"[:300], _ms(started))
+            slot.counter.failed(f"{slot.row.version}: {_where(error)}", _ms(started))
             raise
         self._count(slot, _ms(started))
 
@@ -177,6 +179,14 @@ def answer(
     digest = hashlib.sha256(np.ascontiguousarray(relative).tobytes()).digest()
     at = int.from_bytes(digest[:8], "big") % len(rows)
     return rows[at : at + 1], warm.run(rows)[at : at + 1]
+
+
+def _where(error: Exception) -> str:
+    """What failed and at which place of the program, without its words: those may be a person's, and what is counted of
+    versions is not searched when somebody withdraws."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
 
 
 def _ms(started: float) -> float:

@@ -13,10 +13,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
+from pipelines.governance.people import pseudonym
 from pipelines.storage.claims import among, of_jobs
 from pipelines.storage.composing_tables import Arrangement
 from pipelines.storage.consents import trainable_jobs
 from pipelines.storage.tables import Upload, VaultItem
+
+FORMER = 0  # number of what was chosen once and is no longer among the candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,53 +50,51 @@ class Melody:
 def record(session: Session, melody: Melody, candidates: Sequence[NewArrangement]) -> tuple[list[int], set[str]]:
     """Ids of the candidates' rows in the order given, made where there is none, and keys of the objects that rows
     replaced by this no longer name. What was recorded of this wish before and is the same object stays one row, with
-    its number; what is another, and was not chosen, goes."""
-    lock = text(
-        "select pg_advisory_xact_lock(hashtextextended(:wish, 5))"
-    )  # two who record one wish: one after the other
-    session.execute(lock, {"wish": f"{melody.owner}\n{melody.content_hash}\n{melody.wish}"})
-    mine = (
-        Arrangement.owner == melody.owner,
-        Arrangement.content_hash == melody.content_hash,
-        Arrangement.wish == melody.wish,
-    )
-    before = {row.object_key: row for row in session.execute(select(Arrangement).where(*mine)).scalars()}
-    wanted = {new.object_key for new in candidates}
+    the number and the rating that it has now; what is another goes or, when it was chosen, stays as FORMER.
+
+    A job's rows are its own, whatever was made of the same melody for another; so are those of the command line."""
+    # Two who record one wish: one after the other.
+    lock = text("select pg_advisory_xact_lock(hashtextextended(:wish, 5))")
+    session.execute(lock, {"wish": f"{pseudonym(melody.owner)}\n{melody.content_hash}\n{melody.wish}"})
+    rows = session.execute(select(Arrangement).where(*_same_wish(session, melody))).scalars().all()
+    before = {row.object_key: row for row in rows}
+    wanted = {new.object_key: new for new in reversed(candidates)}
     gone = {key for key, row in before.items() if key not in wanted and row.chosen_at is None}
     for key in gone:
         session.delete(before.pop(key))
     session.flush()
-    taken = {row.candidate for row in before.values()}
+    _number(session, {row: wanted[key].candidate if key in wanted else FORMER for key, row in before.items()})
     ids = []
     for new in candidates:
         row = before.get(new.object_key)
         if row is None:
-            number = new.candidate
-            while number in taken:
-                number += 1
-            row = Arrangement(
+            row = before[new.object_key] = Arrangement(
                 job_id=melody.job_id,
                 upload_id=melody.upload_id,
-                owner=melody.owner,
+                owner=rows[0].owner if rows else melody.owner,  # one spelling a wish
                 name=melody.name,
                 content_hash=melody.content_hash,
                 wish=melody.wish,
                 style=melody.style,
-                candidate=number,
-                seed=new.seed,
-                measures=dict(new.measures),
-                rating=new.rating,
-                made_by=new.made_by,
+                candidate=new.candidate,
                 object_key=new.object_key,
             )
             session.add(row)
-            session.flush()
-            taken.add(number)
-            before[new.object_key] = row
-        elif row.job_id is None and melody.job_id is not None:  # made at the command line first: it stays with the job
-            row.job_id, row.upload_id = melody.job_id, melody.upload_id
+        row.seed, row.measures, row.rating, row.made_by = new.seed, dict(new.measures), new.rating, new.made_by
+        session.flush()
         ids.append(row.id)
     return ids, {key for key in gone if key is not None}
+
+
+def _number(session: Session, numbers: Mapping[Arrangement, int]) -> None:
+    """Gives rows of one wish their candidates' numbers, none of which two may have even for a moment."""
+    moved = {row: number for row, number in numbers.items() if row.candidate != number}
+    for row in moved:
+        row.candidate = -row.id
+    session.flush()
+    for row, number in moved.items():
+        row.candidate = number
+    session.flush()
 
 
 def get(session: Session, arrangement_id: int, owners: Collection[str]) -> Arrangement | None:
@@ -111,7 +112,7 @@ def of_object(session: Session, content_hash: str, owners: Collection[str]) -> A
 
 def choose(session: Session, row: Arrangement, now: datetime) -> None:
     """This candidate of its wish and no other is the one that was taken. Again: the moment stays."""
-    for other in session.execute(select(Arrangement).where(*_same_wish(row))).scalars():
+    for other in of_wish(session, row):
         if other.id == row.id:
             other.chosen_at = other.chosen_at or now
         else:
@@ -120,8 +121,9 @@ def choose(session: Session, row: Arrangement, now: datetime) -> None:
 
 
 def of_wish(session: Session, row: Arrangement) -> Sequence[Arrangement]:
-    """All candidates beside this one, itself included, the best first."""
-    query = select(Arrangement).where(*_same_wish(row)).order_by(Arrangement.candidate)
+    """All candidates beside this one, itself included, the best first and FORMER ones last."""
+    former = Arrangement.candidate == FORMER
+    query = select(Arrangement).where(*_same_wish(session, row)).order_by(former, Arrangement.candidate)
     return session.execute(query).scalars().all()
 
 
@@ -162,7 +164,8 @@ def expire(session: Session, before: datetime) -> tuple[list[int], set[str]]:
     their ids, and the keys of their objects. Of the others all rows stay: a choice is known by what it was among."""
     same = aliased(Arrangement)
     chosen = exists().where(
-        same.owner == Arrangement.owner,
+        same.owner == Arrangement.owner,  # of one wish all rows have one spelling
+        same.job_id.is_(None),
         same.content_hash == Arrangement.content_hash,
         same.wish == Arrangement.wish,
         same.chosen_at.is_not(None),
@@ -191,9 +194,13 @@ def count(session: Session, owners: Collection[str]) -> int:
     return session.execute(query).scalar_one()
 
 
-def _same_wish(row: Arrangement) -> tuple[ColumnElement[bool], ...]:
-    return (
-        Arrangement.owner == row.owner,
-        Arrangement.content_hash == row.content_hash,
-        Arrangement.wish == row.wish,
+def _same_wish(session: Session, of: Melody | Arrangement) -> tuple[ColumnElement[bool], ...]:
+    """Rows of this wish and job, in whichever spelling the owner's name stands there."""
+    same = (
+        Arrangement.content_hash == of.content_hash,
+        Arrangement.wish == of.wish,
+        Arrangement.job_id.is_not_distinct_from(of.job_id),
     )
+    names = session.execute(select(Arrangement.owner).where(*same).distinct()).scalars().all()
+    person = pseudonym(of.owner)
+    return *same, among(Arrangement.owner, [name for name in names if pseudonym(name) == person])

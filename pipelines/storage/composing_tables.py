@@ -35,7 +35,7 @@ class Arrangement(Base):
     content_hash: Mapped[str]  # of the melody's file
     wish: Mapped[str]  # hash of all that was asked for: the same wish has the same candidates
     style: Mapped[str]
-    candidate: Mapped[int]  # 1 is the one that was ranked first
+    candidate: Mapped[int]  # 1 is the one that was ranked first; 0 was chosen once and is no longer made
     seed: Mapped[int]
     measures: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     rating: Mapped[float] = mapped_column(REAL())
@@ -45,7 +45,8 @@ class Arrangement(Base):
     chosen_at: Mapped[datetime | None]
     __table_args__ = (
         one_of("style", ARRANGEMENT_STYLES),
-        UniqueConstraint("owner", "content_hash", "wish", "candidate"),
+        # The first columns serve the search for a wish's rows, whoever's they are.
+        UniqueConstraint("content_hash", "wish", "job_id", "owner", "candidate", postgresql_nulls_not_distinct=True),
         Index("ix_arrangements_job_id", "job_id"),
         Index("ix_arrangements_upload_id", "upload_id"),
         Index("ix_arrangements_owner", "owner"),

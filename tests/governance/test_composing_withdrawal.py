@@ -130,7 +130,7 @@ def test_nothing_is_left_of_real_work(studio: Studio, tmp_path: Path) -> None:
     tune = TUNE.read_bytes()
     give(studio, "rens", REN, {"melody-ren.mid": tune}, cached=False, settle=False)
     before = {item.key for item in storage_use.stored(studio.objects)}
-    give(studio, "aois", AOI, {"melody-aoi.mid": tune}, cached=False, settle=False)
+    give(studio, "aois-hymn", AOI, {"melody-aoi.mid": tune}, cached=False, settle=False)
     budget.measure(studio)  # the store is full: nothing to listen to is made, which takes long
     with studio.database.session() as session:
         session.execute(update(Job).values(compose={"styles": ["pop"], "candidates": 2}))
@@ -152,14 +152,14 @@ def test_nothing_is_left_of_real_work(studio: Studio, tmp_path: Path) -> None:
     results = studio.settings.home_path / "results"
     assert (
         len(hers) == len(his) == 2
-        and list((results / "aois").rglob("*.mid"))
+        and list((results / "aois-hymn").rglob("*.mid"))
         and list((results / "rens").rglob("*.mid"))
     )
     withdrawal.request(studio, AOI, Actor(AOI, "viewer"))
     assert [report.done for report in withdrawal.carry_out(studio)] == [True]
     assert {item.key for item in storage_use.stored(studio.objects)} >= before | {str(key) for key in his}
-    assert not (results / "aois").exists() and list((results / "rens").rglob("*.mid"))
-    assert mentions(studio, {"Aoi Hanamura", "aois", "melody-aoi"}) == []
+    assert not (results / "aois-hymn").exists() and list((results / "rens").rglob("*.mid"))
+    assert mentions(studio, {"Aoi Hanamura", "aois-hymn", "melody-aoi"}) == []
     withdrawal.request(studio, REN, OPERATOR)
     assert [report.done for report in withdrawal.carry_out(studio)] == [True]
     assert list(storage_use.stored(studio.objects)) == [] and not list(results.rglob("*.mid"))

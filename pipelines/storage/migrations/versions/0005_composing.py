@@ -72,7 +72,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_arrangements")),
         sa.UniqueConstraint(
-            "owner", "content_hash", "wish", "candidate", name=op.f("uq_arrangements_owner_content_hash_wish_candidate")
+            *("content_hash", "wish", "job_id", "owner", "candidate"),
+            name=op.f("uq_arrangements_content_hash_wish_job_id_owner_candidate"),
+            postgresql_nulls_not_distinct=True,
         ),
     )
     op.create_index("ix_arrangements_job_id", "arrangements", ["job_id"], unique=False)
