@@ -67,9 +67,11 @@ class Harmonizer:
     far: Kernel = field(default_factory=lambda: Kernel(decay=0.95))
     mixing: Mixing = field(default_factory=Mixing)
     _session: Any = field(init=False, repr=False, compare=False)
+    _kept: dict[tuple[bytes, bool], _Asked] = field(init=False, repr=False, compare=False)  # of the last melody
     _remembered: NDArray[np.int64] = field(init=False, repr=False, compare=False)  # [M], the memory's chords
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_kept", {})
         object.__setattr__(self, "_remembered", self.vocabulary.classes(self.memory.frames[:, 0]))
         object.__setattr__(self, "_session", _session(self.network))
 
@@ -171,8 +173,9 @@ class Harmonizer:
         asked = self._asked(soprano, minor)
         voices, _, chords = self._network(frames.reshape(-1, 4), minor, shift, None if asked is None else asked.heard)
         if asked is not None:
-            near = self._votes(asked.near, self.kernel, known) if (known != UNKNOWN).any() else asked.heard
-            far = self._votes(asked.far, self.far, known)
+            there = known if (known != UNKNOWN).any() else None
+            near = asked.heard if there is None else self._votes(asked.near, self.kernel, there)
+            far = self._votes(asked.far, self.far, there)
             both = self.mixing.both(near, far, known != UNKNOWN)
             share = self.mixing.share(near.match, known != UNKNOWN)
             voices += share[:, None, None] * (both.voices - voices)
@@ -190,7 +193,8 @@ class Harmonizer:
         if not n:
             return found.reshape(0, 3, N_PITCHES)
         asked = self._asked(frames[:, 0], minor)
-        _, found[:, 1:], _ = self._network(frames, minor, shift, None if asked is None else asked.heard)
+        _, moved, _ = self._network(frames, minor, shift, None if asked is None else asked.heard)
+        found[:, 1:] = _moved(beats[:, 0, 1:], moved)
         if asked is not None:
             moves = self.memory.moves(asked.near, beats, self.kernel)
             found[:, 1:] += np.float32(self.mixing.inside) * (moves - found[:, 1:])
@@ -203,9 +207,16 @@ class Harmonizer:
         """What the memory says of a melody; None when it is empty."""
         if not len(self.memory.first):
             return None
+        melody = soprano.tobytes(), minor
+        kept = self._kept.get(melody)
+        if kept is not None:
+            return kept
         near = self.memory.passages(soprano, minor, self.kernel)
         far = self.memory.passages(soprano, minor, self.far)
-        return _Asked(near, far, self._votes(near, self.kernel, None))
+        asked = _Asked(near, far, self._votes(near, self.kernel, None))
+        self._kept.clear()
+        self._kept[melody] = asked
+        return asked
 
     def _votes(self, passages: Passages, kernel: Kernel, known: NDArray[np.int64] | None) -> Votes:
         return self.memory.votes(passages, self._remembered, len(self.vocabulary), kernel, known)
@@ -213,8 +224,8 @@ class Harmonizer:
     def _network(
         self, frames: NDArray[np.int64], minor: bool, shift: int | None, votes: Votes | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities: of first frames [B, 3, P], of the others [B, 3 frames, 3 voices, P] (all
-        alike where the first is not known), of chords [B, C]."""
+        """Probabilities: of first frames [B, 3, P], of moves from there [B, 3 frames, 3 voices, N_MOVES], of chords
+        [B, C]."""
         rows = encoding.encode(frames, minor, shift)
         n = len(rows)
         silence = np.zeros((n, encoding.N_VOTES), np.float32)
@@ -223,8 +234,7 @@ class Harmonizer:
         ends = 3 * N_PITCHES, 3 * N_PITCHES + 9 * N_MOVES
         first = _mean(out[..., : ends[0]].reshape(-1, n, 3, N_PITCHES))
         moves = _mean(out[..., ends[0] : ends[1]].reshape(-1, n, 3, 3, N_MOVES))
-        begun = frames.reshape(n, BEAT, 4)[:, 0, 1:]
-        return first, _moved(begun, moves), _mean(out[..., ends[1] :])
+        return first, moves, _mean(out[..., ends[1] :])
 
 
 def orderless_nll(harmonizer: Harmonizer, pieces: Sequence[Chorale], seed: int = 0, rounds: int = 4) -> float:

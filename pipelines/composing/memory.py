@@ -94,6 +94,7 @@ class Memory:
     minor: NDArray[np.bool_]
     weight: NDArray[np.float32]
     _pitches: NDArray[np.int16] = field(init=False, repr=False, compare=False)  # [M, 4], of the first frames
+    _sung: NDArray[np.int16] = field(init=False, repr=False, compare=False)  # [3, M + 2], of the lower voices
     _words: NDArray[np.int64] = field(init=False, repr=False, compare=False)  # [M], what the melody does in the beat
     _begins: NDArray[np.float32] = field(init=False, repr=False, compare=False)  # [M], 0 where a piece does, else 1
     _ends: NDArray[np.float32] = field(init=False, repr=False, compare=False)
@@ -105,6 +106,8 @@ class Memory:
         pitches = self.frames[:, 0].astype(np.int16)
         by_pitch = {int(pitch): np.flatnonzero(pitches[:, 0] == pitch) for pitch in np.unique(pitches[:, 0])}
         object.__setattr__(self, "_pitches", pitches)
+        sung = np.pad(pitches[:, 1:].T, ((0, 0), (1, 1)), constant_values=_NONE)
+        object.__setattr__(self, "_sung", sung)
         object.__setattr__(self, "_words", _words(melody, last))
         object.__setattr__(self, "_begins", (~self.first).astype(np.float32))
         object.__setattr__(self, "_ends", (~last).astype(np.float32))
@@ -216,7 +219,7 @@ class Memory:
         counts = np.diff(passages.starts)
         for voice in range(3):
             wanted = np.pad(known[:, voice].astype(np.int16), 1, constant_values=tokens.UNKNOWN)
-            sung = np.pad(self._pitches[:, voice + 1], 1, constant_values=_NONE)
+            sung = self._sung[voice]
             for way, halves in ((0, 2), (-1, 1), (1, 1)):
                 there = np.repeat(wanted[1 + way :][: passages.n], counts)
                 agreeing += np.int16(halves) * (there == sung[1 + way :][passages.place])
