@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.composing import midi_reading, midi_writing
+from pipelines.composing import delivering, midi_reading, midi_writing
+from pipelines.composing.bars import bars
 from pipelines.composing.piece import Key, KeyChange, Metre, Note, Part, Piece, Tempo
 from serving import cli
 from tests.serving.test_model_and_governance_commands import home as home
@@ -16,6 +18,7 @@ from tests.serving.test_model_and_governance_commands import run
 
 TUNES = Path(__file__).resolve().parents[2] / "sample" / "tunes"
 GRACE = TUNES / "amazing_grace.mid"
+SHORT = TUNES / "promenade.mid"
 ALL = sorted(TUNES.glob("*.mid"))
 
 
@@ -62,7 +65,20 @@ def test_candidates_differ_and_a_seed_decides(tmp_path: Path, capsys: pytest.Cap
         (one["rating"] for one in first["candidates"]), reverse=True
     )
     harmonize(capsys, GRACE, tmp_path / "b.mid", "--candidates", "3", "--seed", "5")
-    assert (tmp_path / "b-2.mid").read_bytes() == files[1].read_bytes()
+    again = [tmp_path / name for name in ("b.mid", "b-2.mid", "b-3.mid")]
+    assert [file.read_bytes() for file in again] == [file.read_bytes() for file in files]
+
+
+@pytest.mark.parametrize("style", ["chorale", "pop"])
+def test_another_seed_draws_others(tmp_path: Path, capsys: pytest.CaptureFixture[str], style: str) -> None:
+    drawn = []
+    for seed in ("0", "1"):
+        wish = ("--style", style, "--candidates", "3", "--seed", seed)
+        told = harmonize(capsys, GRACE, tmp_path / f"{seed}.mid", *wish)
+        drawn.append({Path(one["file"]).read_bytes() for one in told["candidates"]})
+    assert all(len(one) == 3 for one in drawn)
+    # As the help says: a chorale's most likely setting is drawn whatever the seed, and nothing else is.
+    assert len(drawn[0] & drawn[1]) == (1 if style == "chorale" else 0)
 
 
 def test_bars_are_made_anew_and_the_rest_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,11 +86,14 @@ def test_bars_are_made_anew_and_the_rest_stays(tmp_path: Path, capsys: pytest.Ca
     again = ("--earlier", str(tmp_path / "first.mid"), "--bars", "5-8", "--seed", "3", "--style", "pop")
     harmonize(capsys, GRACE, tmp_path / "second.mid", *again)
     one, two = midi_reading.read(tmp_path / "first.mid"), midi_reading.read(tmp_path / "second.mid")
-    bar = one.metres[0].bar_ticks(one.ticks_per_quarter)
+    changed: set[int] = set()
     for part, other in zip(one.parts, two.parts, strict=True):
-        outside = [n for n in part.notes if n.end <= 3 * bar or n.start >= 10 * bar]
-        assert set(outside) <= set(other.notes), part.name
-    assert [p.notes for p in one.parts[1:]] != [p.notes for p in two.parts[1:]]
+        assert part.name == other.name
+        for bar in bars(one):
+            ours, theirs = ([n for n in p.notes if bar.start <= n.start < bar.end] for p in (part, other))
+            changed |= {bar.number} if ours != theirs else set()
+    assert changed == {5, 6, 7, 8}
+    assert one.parts[0].notes == two.parts[0].notes, "the melody"
 
     keep = ("--earlier", str(tmp_path / "first.mid"), "--keep-voices", "bass", "--seed", "9", "--style", "pop")
     harmonize(capsys, GRACE, tmp_path / "third.mid", *keep)
@@ -170,7 +189,7 @@ def _piece(notes: list[Note], *, drums: bool = False) -> Piece:
         ("words.mid", "is no MIDI file"),
         ("no_notes.mid", "has no notes"),
         ("drums.mid", "has only percussion"),
-        ("cut.mid", "cut"),
+        ("short.mid", "ends in the middle of track 2"),
         ("missing.mid", "does not exist"),
     ],
 )
@@ -179,7 +198,7 @@ def test_what_is_no_melody_is_one_sentence(
 ) -> None:
     (tmp_path / "nothing.mid").touch()
     (tmp_path / "words.mid").write_text("la la la")
-    (tmp_path / "cut.mid").write_bytes(GRACE.read_bytes()[:100])
+    (tmp_path / "short.mid").write_bytes(GRACE.read_bytes()[:100])
     midi_writing.write(_piece([]), tmp_path / "no_notes.mid")
     midi_writing.write(_piece([Note(0, 100, 38)], drums=True), tmp_path / "drums.mid")
     told = harmonize(capsys, tmp_path / name, tmp_path / "out.mid", code=2)
@@ -213,12 +232,147 @@ def test_a_wish_that_cannot_be_had_is_one_sentence(
 
 
 def test_where_it_may_not_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "b.mid"
+    folder.mkdir()
     for out, sentence in (
         (tmp_path / "none" / "a.mid", "is not a folder"),
         (tmp_path / "a.wav", "does not end in .mid"),
         (GRACE, "is the melody itself"),
+        (folder, "is a folder"),
+        (Path("/proc/a.mid"), "/proc/a.mid: cannot be written"),
     ):
-        assert sentence in harmonize(capsys, GRACE, out, code=2)["error"]["message"]
+        told = harmonize(capsys, GRACE, out, code=2)["error"]["message"]
+        assert sentence in told and str(out if out.parent.is_dir() else out.parent) in told and ".part" not in told
+    assert list(tmp_path.rglob("*")) == [folder]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize(
+    ("name", "wish", "called"),
+    [
+        ("song-2.mid", ("--candidates", "2"), "the melody itself"),
+        ("song-2.rpp", ("--candidates", "2"), "the melody itself"),
+        ("song.html", (), "the melody itself"),
+        ("song-3.mid", ("--candidates", "3", "--earlier", "song-3.mid", "--keep-bars", "1"), "to go on from itself"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_what_is_read_is_never_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, wish: tuple[str, ...], called: str
+) -> None:
+    shutil.copyfile(GRACE, tmp_path / name)
+    before = contents(tmp_path)
+    given = tuple(str(tmp_path / name) if one == name else one for one in wish)
+    source = GRACE if "--earlier" in wish else tmp_path / name
+    told = harmonize(capsys, source, tmp_path / "song.mid", *given, code=2)["error"]["message"]
+    assert called in told and name in told
+    assert contents(tmp_path) == before
+
+
+def test_neither_by_another_name_nor_among_what_is_left_of_the_last_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "song.mid"
+    harmonize(capsys, GRACE, out, "--candidates", "3")
+    (tmp_path / "linked.mid").symlink_to(tmp_path / "song-3.mid")
+    before = contents(tmp_path)
+    again = ("--earlier", str(tmp_path / "linked.mid"), "--keep-bars", "1")
+    told = harmonize(capsys, GRACE, out, *again, code=2)["error"]["message"]
+    assert "song-3.mid: is the arrangement to go on from itself" in told
+    assert contents(tmp_path) == before
+    chords = tmp_path / "chords.txt"
+    chords.write_text("G | G7 | C | G")
+    (tmp_path / "b.png").hardlink_to(chords)
+    told = harmonize(capsys, GRACE, tmp_path / "b.mid", "--chords", str(chords), "--style", "pop", code=2)
+    assert "b.png: is the file of chords itself" in told["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("own", "wish"),
+    [
+        ("song.mid", ()),
+        ("song.rpp", ()),
+        ("song.html", ()),
+        ("song.arrangement.json", ()),
+        ("song-2.png", ("--candidates", "2")),
+        ("song.wav", ("--wav",)),
+        ("song.m4a", ("--wav",)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_files_of_ones_own_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own: str, wish: tuple[str, ...]
+) -> None:
+    (tmp_path / own).write_bytes(b"{}")
+    code = ("--silent",) if not wish or "--wav" not in wish else ()
+    told = run(capsys, "harmonize", str(GRACE), "--out", str(tmp_path / "song.mid"), *code, *wish, code=2)
+    assert own in told["error"]["message"] and "move it away" in told["error"]["message"]
+    assert contents(tmp_path) == {own: b"{}"}
+
+
+def test_sounds_of_ones_own_are_in_nobodys_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("song.wav", "song.m4a", "song-2.mid"):
+        (tmp_path / name).write_bytes(b"mine")
+    for _ in range(2):
+        told = harmonize(capsys, GRACE, tmp_path / "song.mid")
+        assert (told["candidates"][0]["wav"], told["candidates"][0]["preview"]) == (None, None)
+    assert {(tmp_path / name).read_bytes() for name in ("song.wav", "song.m4a", "song-2.mid")} == {b"mine"}
+
+
+def test_the_last_arrangement_is_replaced_whole_unless_somebody_worked_on_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "song.mid"
+    harmonize(capsys, GRACE, out, "--candidates", "4", "--style", "pop")
+    assert [file.midi.name for file in delivering.delivered(out)] == [f"song{n}.mid" for n in ("", "-2", "-3", "-4")]
+    (tmp_path / "song-4.rpp").write_text("mixed for a day")
+    harmonize(capsys, ALL[1], out, "--candidates", "2")
+    endings = {f"song{n}.{ending}" for n in ("", "-2") for ending in ("mid", "rpp", "png")}
+    assert {*contents(tmp_path)} == endings | {"song.html", "song.arrangement.json", "song-4.rpp"}
+    assert melody(out) == melody(ALL[1])
+    assert [file.midi.name for file in delivering.delivered(out)] == ["song.mid", "song-2.mid"]
+
+    (tmp_path / "song.rpp").write_text("mixed for another day")
+    before = contents(tmp_path)
+    told = harmonize(capsys, GRACE, out, code=2)["error"]["message"]
+    assert "song.rpp: was changed since it was delivered" in told
+    assert contents(tmp_path) == before
+    (tmp_path / "song.rpp").unlink()
+    assert delivering.delivered(out) == []
+    harmonize(capsys, GRACE, out)
+    assert len(delivering.delivered(out)) == 1
+
+
+def test_a_melody_that_begins_late_is_heard_from_its_beginning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    import av
+
+    late = 480 * 2 * 16 * 60  # of 120 beats a minute
+    notes = [Note(late + 480 * i, 480, 60 + i % 5) for i in range(8)]
+    midi_writing.write(_piece(notes), tmp_path / "in.mid")
+    told = run(capsys, "harmonize", str(tmp_path / "in.mid"), "--out", str(tmp_path / "out.mid"))
+    assert "The sound begins with the first note, 16:00 into the piece." in told["notes"]
+    assert "16:00 into the piece" in Path(told["report"]).read_text()
+    with av.open(told["candidates"][0]["preview"]) as sound:
+        assert 4 < sound.duration / 1e6 < 12
+
+
+def test_candidates_are_rendered_side_by_side_as_one_after_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = []
+    for workers in ("1", "2"):
+        monkeypatch.setenv("ORIMONO_WORKERS", workers)
+        out = tmp_path / workers / "a.mid"
+        out.parent.mkdir()
+        told = run(capsys, "harmonize", str(SHORT), "--out", str(out), "--candidates", "2", "--wav")
+        sounds.append([Path(one["wav"]).read_bytes() for one in told["candidates"]])
+        assert sorted(path.name for path in out.parent.iterdir() if path.name.startswith(".")) == []
+    assert sounds[0] == sounds[1] and len(set(sounds[0])) == 2
 
 
 @pytest.mark.parametrize("style", ["chorale", "pop"])
