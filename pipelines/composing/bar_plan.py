@@ -81,11 +81,16 @@ def plan(melody: Melody, sections: Sequence[Section], density: float, energy: fl
         place >= pick_up and ((place + 1 - pick_up) % PHRASE_BARS == 0 or end) for place, end in enumerate(ends)
     ]
     swells = _swells(melody.part.notes, edges, phrase_ends)
+    sectioned: list[Section | None] = [None] * len(pages)
+    for one in reversed(named):  # the first of several that hold a bar
+        first, after = bisect_left(pages, one.first_bar), bisect_right(pages, one.last_bar)
+        sectioned[first:after] = [one] * (after - first)
+    opening, closing = {one.first_bar for one in named}, {one.last_bar for one in named}
     bars = []
     for place, (start, end) in enumerate(pairwise(edges)):
         number, page = place + 1 - pick_up, pages[place]
         metre = metre_at(melody.piece, start)
-        held = next((one for one in named if one.first_bar <= page <= one.last_bar), None)
+        held = sectioned[place]
         bars.append(
             PlannedBar(
                 number,
@@ -96,8 +101,8 @@ def plan(melody: Melody, sections: Sequence[Section], density: float, energy: fl
                 _group_starts(start, end, metre, melody.piece.ticks_per_quarter),
                 min(1.0, max(0.0, held.density if held else density)),
                 min(1.0, max(0.0, held.energy if held else energy)),
-                opens=number == 1 or (number > 1 and any(one.first_bar == page for one in named)),
-                closes=any(one.last_bar == page for one in named),
+                opens=number == 1 or (number > 1 and page in opening),
+                closes=page in closing,
                 phrase_ends=phrase_ends[place],
                 last=place == len(edges) - 2,
                 swell=swells[place],
@@ -168,7 +173,7 @@ def weighty(melody: Sequence[Note], start: int, end: int, ticks_per_quarter: int
 
 
 def metre_at(piece: Piece, tick: int) -> Metre:
-    return next((metre for metre in reversed(piece.metres) if metre.tick <= tick), piece.metres[0])
+    return piece.metre(tick)
 
 
 def _edges(melody: Melody) -> tuple[list[int], int]:
@@ -228,12 +233,15 @@ def _swells(notes: Sequence[Note], edges: Sequence[int], phrase_ends: Sequence[b
     weight = np.array([note.duration for note in notes])
     mean = float(np.average(middle, weights=weight))
     spread = max(2.0, float(np.sqrt(np.average((middle - mean) ** 2, weights=weight))))
+    lasts = [len(phrase_ends) - 1] * len(phrase_ends)  # of each bar, its phrase's last one
+    for place in range(len(phrase_ends) - 2, -1, -1):
+        lasts[place] = place if phrase_ends[place] else lasts[place + 1]
     found: list[int] = []
     first = 0
     for place, (start, end) in enumerate(pairwise(edges)):
         if place and phrase_ends[place - 1] and not phrase_ends[place]:
             first = place
-        last = next((n for n in range(place, len(phrase_ends)) if phrase_ends[n]), len(phrase_ends) - 1)
+        last = lasts[place]
         through = (place - first + 0.5) / (last - first + 1)
         arch = through / 0.7 if through <= 0.7 else (1 - through) / 0.3
         heard = sounding(notes, start, end)

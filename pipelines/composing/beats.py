@@ -20,6 +20,7 @@ from pipelines.errors import BadInput
 
 MOST_BEATS = 10_240  # nearly two hours at 90 a minute; a few bytes can say more, and every beat costs milliseconds
 MOST_METRES = 4_000  # changes of metre
+MOST_COUNTED = 15  # eighths in a bar whose long beat is looked for
 FASTEST_QUARTERS = 140  # a minute; beyond it alla breve is counted in halves
 NEAR = 0.2  # of the notes that the metre counts: a hand plays no closer
 
@@ -144,6 +145,8 @@ def patterns(metre: Metre, piece: Piece, notes: Sequence[Note]) -> list[Pattern]
         return [_grouped([1])]
     pairs = (count - 3) // 2
     places = [*range(pairs, -1, -1)] if count != 5 else [0, 1]
+    if count > MOST_COUNTED:
+        places = places[:1]
     return [_grouped([2] * place + [3] + [2] * (pairs - place)) for place in places]
 
 

@@ -6,9 +6,10 @@ Which notes are made beside it is chorale.py's and pop.py's, which are told the 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,7 @@ class Kept:
     def merged(self, role: Role, made: Sequence[Note]) -> tuple[Note, ...]:
         """What stays, and ``made`` notes beside it: cut where a stretch begins, in the bass where a kept note ends."""
         old = self.notes(role)
+        heard = _Sounding.of(old)
         starts = [start for start, _ in self.stretches.get(role, ())]
         new = []
         for note in made:
@@ -62,7 +64,7 @@ class Kept:
             place = bisect_right(starts, note.start)
             end = min(note.end, starts[place]) if place < len(starts) else note.end
             begin = note.start
-            for held in old:
+            for held in heard.between(note.start, max(end, note.start + 1)):
                 same = role == "bass" or held.pitch == note.pitch
                 if same and held.start <= begin < held.end:
                     begin = held.end
@@ -91,18 +93,17 @@ class Kept:
             return tuple(
                 replace(span, start=max(span.start, start), end=min(span.end, end))
                 for start, end in _union(telling)
-                for span in self.written
-                if max(span.start, start) < min(span.end, end)
+                for span in (self.written[place] for place in chords.within(self.written, start, end))
             )
+        telling_parts = {role: _Sounding.of(self.parts[role].notes) for role in sorted(_HARMONY & self.parts.keys())}
         for start, end in zip(grid.beat_ticks[:-1].tolist(), grid.beat_ticks[1:].tolist(), strict=True):
             if not any(self.stays(role, start) for role in _HARMONY if role in self.parts):
                 continue
             sounding = [
                 note.pitch
-                for role in sorted(_HARMONY)
-                if role in self.parts
-                for note in self.parts[role].notes
-                if note.start < end and note.end > start and (role == "arpeggio" or note.start <= start)
+                for role, part in telling_parts.items()
+                for note in part.between(start, end)
+                if role == "arpeggio" or note.start <= start
             ]
             if not sounding:
                 continue
@@ -112,6 +113,24 @@ class Kept:
             else:
                 found.append(ChordSpan(start, end, chord))
         return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sounding:
+    """Notes by their beginnings, with what is the latest end of all up to each of them."""
+
+    notes: tuple[Note, ...]
+    ends: tuple[int, ...]
+
+    @classmethod
+    def of(cls, notes: Sequence[Note]) -> _Sounding:
+        return cls(tuple(notes), tuple(accumulate((note.end for note in notes), max)))
+
+    def between(self, start: int, end: int) -> list[Note]:
+        """Those that are heard between two ticks, in order."""
+        first = bisect_right(self.ends, start)
+        until = bisect_left(self.notes, end, key=lambda note: note.start)
+        return [note for note in self.notes[first:until] if note.end > start]
 
 
 def recognised(piece: Piece, melody: Sequence[Note] = ()) -> Piece:

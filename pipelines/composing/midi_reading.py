@@ -53,7 +53,8 @@ def parse(data: bytes, name: str) -> Piece:
     plays on several channels gives a part for each; channel 10 plays drums. A part's role is the one that
     midi_writing.py wrote beside it, else "other". The program is the one in force at a part's first note. Texts of a
     track without notes that are all chord symbols are the piece's chords. Tempos of 0, metres and keys that do not
-    exist are passed over; a file without them has 120 a minute, 4/4, C major. Type 2's patterns sound together. Raises BadInput when events are cut off or impossible: half a melody is not a melody.
+    exist are passed over; a file without them has 120 a minute, 4/4, C major. Type 2's patterns sound together. Raises
+    BadInput when events are cut off or impossible: half a melody is not a melody.
     """
     if len(data) > MOST_BYTES:
         raise BadInput(name, f"is larger than {MOST_BYTES // 2**20} MB", "give a MIDI file of one piece")

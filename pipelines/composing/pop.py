@@ -7,6 +7,7 @@ inversions of chords (colouring.py), the bass, the voicings and the drums.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -136,4 +137,5 @@ def accompany(
 
 
 def _given_at(given: Sequence[ChordSpan], stretch: Stretch) -> ChordSpan | None:
-    return next((span for span in given if span.start <= stretch.start < span.end), None)
+    place = bisect_right(given, stretch.start, key=lambda span: span.start) - 1
+    return given[place] if place >= 0 and stretch.start < given[place].end else None

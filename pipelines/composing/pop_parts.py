@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.composing import measures
+from pipelines.composing.chords import within
 from pipelines.composing.functions import shipped_transitions
 from pipelines.composing.keeping import Kept
 from pipelines.composing.melody import Melody
@@ -94,9 +95,7 @@ def _joined(kept: Sequence[ChordSpan], given: Sequence[ChordSpan]) -> tuple[Chor
     free = []
     for span in given:
         start = span.start
-        for held in kept:
-            if held.end <= start or held.start >= span.end:
-                continue
+        for held in (kept[place] for place in within(kept, span.start, span.end)):
             if held.start > start:
                 free.append(replace(span, start=start, end=held.start))
             start = max(start, held.end)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.composing import melody
+from pipelines.composing import melody, midi_reading, midi_writing
+from pipelines.composing.arranging import arrange
 from pipelines.composing.keeping import Kept, kept, recognised
-from pipelines.composing.piece import Key, KeyChange, Metre, Note, Part, Piece, Tempo
-from pipelines.composing.wishes import Wishes
+from pipelines.composing.midi_reading import ROLE_TEXT
+from pipelines.composing.piece import Key, KeyChange, Metre, Note, Part, Piece, Role, Tempo
+from pipelines.composing.wishes import Style, Wishes
 from pipelines.errors import BadInput
 
 Q, BAR = 480, 1920
@@ -76,3 +80,52 @@ def test_roles_are_told_by_names() -> None:
     parts = tuple(Part(name, "other", (Note(0, 1, 60),)) for name in names)
     found = [part.role for part in recognised(piece(*parts)).parts[1:]]
     assert found == ["alto", "bass", "chords", "pad", "arpeggio", "drums", "other", "melody"]
+
+
+@pytest.mark.parametrize("name", ["Piano", "Guitar", "Bass", "Alto Sax", "Strings", "Soprano"])
+@pytest.mark.parametrize("rewritten", [False, True], ids=["ours", "written anew by a DAW"])
+@pytest.mark.parametrize(("style", "voice"), [("pop", "chords"), ("pop", "bass"), ("chorale", "alto")])
+def test_a_melody_is_never_taken_for_a_part_that_its_name_means(
+    name: str, style: Style, voice: Role, rewritten: bool
+) -> None:
+    source = piece()
+    source = replace(source, parts=(replace(source.parts[0], name=name, role="other"),))
+    first = arrange(source, Wishes(style=style)).candidates[0].piece
+    data = midi_writing.to_bytes(first)
+    if rewritten:  # same length, so that the chunk stays whole
+        data = data.replace(ROLE_TEXT.encode(), b"x" * len(ROLE_TEXT))
+    earlier = midi_reading.parse(data, "earlier.mid")
+    assert [part.role for part in earlier.parts] == (
+        ["drums" if part.drums else "other" for part in first.parts]
+        if rewritten
+        else [part.role for part in first.parts]
+    )
+    wishes = Wishes(style=style, seed=4, earlier=earlier, locked_voices=frozenset({voice}))
+    second = arrange(source, wishes).candidates[0].piece
+    kept_part, before = second.part(voice), first.part(voice)
+    assert kept_part is not None and before is not None and kept_part.notes == before.notes
+    assert kept_part.notes != source.parts[0].notes
+
+
+def test_an_arrangement_of_another_tune_is_refused() -> None:
+    source, bass = piece(), Part("Bass", "bass", (Note(0, Q, 40),))
+    lead = source.parts[0]
+    other = replace(source, parts=(replace(lead, notes=tuple(replace(n, pitch=n.pitch + 3) for n in lead.notes)), bass))
+    found = melody.find(source)
+    wishes = Wishes(earlier=other, locked_voices=frozenset({"bass"}))
+    with pytest.raises(BadInput, match="no arrangement of this melody"):
+        kept(wishes, found)
+    # A few notes that were written anew since then do not matter.
+    mended = (*lead.notes[:12], *(replace(note, pitch=note.pitch + 2) for note in lead.notes[12:]))
+    assert kept(replace(wishes, earlier=replace(source, parts=(replace(lead, notes=mended), bass))), found) is not None
+
+
+def test_chords_told_by_what_stays_are_the_same_however_long_its_notes_are() -> None:
+    chords = Part("Piano", "chords", tuple(Note(0, 8 * Q, pitch) for pitch in (48, 52, 55)))
+    bass = Part("Bass", "bass", tuple(Note(i * Q, Q, 36) for i in range(8)))
+    source = piece(chords, bass)
+    found = melody.find(source)
+    stays = kept(Wishes(style="pop", earlier=source, locked_voices=frozenset({"chords", "bass"})), found)
+    assert stays is not None
+    spans = stays.harmony(found.grid, Key(0))
+    assert [(span.start, span.end, span.chord.symbol) for span in spans] == [(0, 8 * Q, "C")]
