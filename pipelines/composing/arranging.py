@@ -95,7 +95,7 @@ def arrange(
         drafts, made_by = pop_parts.drafts(found, base, wishes, stays, style)
     distinct = _distinct(drafts)
     said += remarks.unused_instruments(wishes, [draft.piece for draft in distinct])
-    said += remarks.crossed(found, [draft.piece for draft in distinct])
+    said += remarks.crossed(found, wishes, [draft.piece for draft in distinct])
     if len(distinct) < wishes.candidates:
         said.append(
             f"{wishes.candidates} were asked for; the melody and the wishes allow {len(distinct)} different ones."

@@ -16,7 +16,8 @@ from pipelines.composing.wishes import VOICES, Wishes
 
 _NAMED = 4  # tracks
 _LOW, _HIGH = 55, 84  # G3, C6: a melody with its middle beyond them leaves too little or too much room below it
-_OFTEN = 0.1  # of the time that the melody sounds
+_DEEPEST = 38  # D2: what a bass sings
+_OFTEN = 0.1  # of the melody's notes, and of the bass's
 
 
 def left_out(found: Melody) -> list[str]:
@@ -53,8 +54,8 @@ def unused_instruments(wishes: Wishes, made: Sequence[Piece]) -> list[str]:
     return [f"No candidate has a part for {', '.join(silent)} here, so the instrument asked for is not heard."]
 
 
-def crossed(found: Melody, made: Sequence[Piece]) -> list[str]:
-    """Whether the melody lies so low that other parts sound above it, or so high that they are far below it."""
+def crossed(found: Melody, wishes: Wishes, made: Sequence[Piece]) -> list[str]:
+    """Whether the melody lies so low that other parts sound above it or too low, or so high that they are far below."""
     notes = found.part.notes
     weights = np.array([note.duration for note in notes])
     order = np.argsort([note.pitch for note in notes], kind="stable")
@@ -62,12 +63,15 @@ def crossed(found: Melody, made: Sequence[Piece]) -> list[str]:
     middle = notes[int(order[np.searchsorted(reached, reached[-1] / 2)])].pitch
     if middle > _HIGH:
         return [f"The melody lies above {_named(_HIGH)} for the most part, so the other parts lie far below it."]
-    if middle >= _LOW or not made:
-        return []
-    share = max((_above(notes, part) for part in made[0].parts if part.role not in ("melody", "drums")), default=0.0)
-    if share <= _OFTEN:
-        return []
-    return [f"The melody lies below {_named(_LOW)} for the most part, so the other parts cross it and sound above it."]
+    parts = [part for part in made[0].parts if part.role not in ("melody", "drums")] if made else []
+    share = max((_above(notes, part) for part in parts), default=0.0)
+    if middle < _LOW and share > _OFTEN:
+        return [f"The melody lies below {_named(_LOW)} for the most part, so other parts cross it and sound above it."]
+    bass = next((part for part in parts if part.role == "bass" and wishes.style == "chorale"), None)
+    deep = [note.pitch for note in bass.notes if note.pitch < _DEEPEST] if bass is not None else []
+    if bass is not None and len(deep) > _OFTEN * len(bass.notes):
+        return [f"The melody lies so low that the bass below it goes down to {_named(min(deep))}, where nobody sings."]
+    return []
 
 
 def _above(melody: Sequence[Note], part: Part) -> float:
