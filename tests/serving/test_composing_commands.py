@@ -18,7 +18,6 @@ from tests.serving.test_model_and_governance_commands import run
 
 TUNES = Path(__file__).resolve().parents[2] / "sample" / "tunes"
 GRACE = TUNES / "amazing_grace.mid"
-SHORT = TUNES / "promenade.mid"
 ALL = sorted(TUNES.glob("*.mid"))
 
 
@@ -364,12 +363,14 @@ def test_a_melody_that_begins_late_is_heard_from_its_beginning(
 def test_candidates_are_rendered_side_by_side_as_one_after_the_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    short = tmp_path / "short.mid"
+    midi_writing.write(_piece([Note(480 * i, 480, 60 + i % 5) for i in range(8)]), short)
     sounds = []
     for workers in ("1", "2"):
         monkeypatch.setenv("ORIMONO_WORKERS", workers)
         out = tmp_path / workers / "a.mid"
         out.parent.mkdir()
-        told = run(capsys, "harmonize", str(SHORT), "--out", str(out), "--candidates", "2", "--wav")
+        told = run(capsys, "harmonize", str(short), "--out", str(out), "--candidates", "2", "--wav")
         sounds.append([Path(one["wav"]).read_bytes() for one in told["candidates"]])
         assert sorted(path.name for path in out.parent.iterdir() if path.name.startswith(".")) == []
     assert sounds[0] == sounds[1] and len(set(sounds[0])) == 2
