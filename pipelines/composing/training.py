@@ -40,9 +40,10 @@ PARITY = 1e-4  # of logits; float32 sums in another order
 class Recipe:
     """Chosen on valid. ``epochs`` of each of the ``members``, whose opinions are averaged.
 
-    What valid said (nats and right notes at beats, given the soprano, before the memory is mixed in): dropout .3 has
-    1.70 and .429 in as many epochs, .1 1.60 and .467, .05 the same; transposed copies 1.64 and .457; 50 epochs 1.73 and
-    .470, for it grows too sure; without the memory's votes 1.71 and .426 where with them it had 1.65 and .454.
+    What valid said (nats and right notes at beats, given the soprano, before the memory is mixed in), of one run each,
+    some of which differ in more than what is named: dropout .3 1.70 and .429, .1 1.60 and .467, .05 as much; transposed
+    copies 1.64 and .457; 50 epochs 1.73 and .470, for it grows too sure; without the memory's votes 1.71 and .426, with
+    them 1.65 and .454. Between the better ones of a dozen networks valid, with its 76 pieces, can hardly tell.
     """
 
     members: int = 2
