@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipelines.composing import chorale_parts, melody, pop_parts, ranking, remarks
+from pipelines.composing.beats import bars_of
 from pipelines.composing.keeping import Kept, kept
 from pipelines.composing.key import KeyEstimate
 from pipelines.composing.melody import Melody
@@ -150,11 +151,8 @@ def _base(found: Melody, wishes: Wishes) -> Piece:
 
 def _section_markers(found: Melody, wishes: Wishes) -> list[Marker]:
     bars, ticks = found.grid.bar, found.grid.beat_ticks
-    named = []
-    for section in wishes.sections:
-        inside = [int(tick) for bar, tick in zip(bars, ticks[:-1], strict=True) if bar == section.first_bar]
-        if inside and section.name:
-            named.append(Marker(inside[0], section.name))
+    begins = {int(bars[beat]): int(ticks[beat]) for beat, _ in bars_of(bars)}
+    named = [Marker(begins[one.first_bar], one.name) for one in wishes.sections if one.name and one.first_bar in begins]
     return sorted(named, key=lambda marker: marker.tick)
 
 

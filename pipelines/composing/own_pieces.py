@@ -123,16 +123,15 @@ def _changes(parts: Sequence[Part], grid: Grid, key: Key) -> NDArray[np.float64]
     edges = [int(grid.beat_ticks[i]) for i in np.flatnonzero(grid.level >= 2)] + [int(grid.beat_ticks[-1])]
     weight = np.zeros((len(edges) - 1, 12)) if len(edges) > 1 else np.zeros((0, 12))
     lowest = np.full(len(weight), 128)
+    starts, ends = np.array(edges[:-1], dtype=np.int64), np.array(edges[1:], dtype=np.int64)
     for part in parts:
         for note in part.notes:
-            first = max(0, int(np.searchsorted(edges, note.start, side="right")) - 1)
-            for slot in range(first, len(weight)):
-                held = min(note.end, edges[slot + 1]) - max(note.start, edges[slot])
-                if held <= 0:
-                    break
-                weight[slot, note.pitch % 12] += held / (edges[slot + 1] - edges[slot])
-                if held * 4 >= edges[slot + 1] - edges[slot]:
-                    lowest[slot] = min(lowest[slot], note.pitch)
+            first = max(0, int(np.searchsorted(starts, note.start, side="right")) - 1)
+            under = slice(first, int(np.searchsorted(starts, note.end)))
+            held = np.minimum(note.end, ends[under]) - np.maximum(note.start, starts[under])
+            share = np.maximum(held, 0) / (ends[under] - starts[under])
+            weight[under, note.pitch % 12] += share
+            lowest[under] = np.where(share >= 1 / 4, np.minimum(lowest[under], note.pitch), lowest[under])
     weight = np.minimum(weight, 1.0)
     counts = np.zeros((2, functions.N_STATES, functions.N_STATES))
     before: int | None = None
@@ -158,7 +157,8 @@ def _state(weight: NDArray[np.float64], bass: int, key: Key) -> int | None:
 
 def _drums(parts: Sequence[Part], grid: Grid) -> dict[str, int]:
     """How often each sound is hit on each sixteenth of a bar."""
-    bars = grid.beat_ticks[:-1][grid.level == 3]
+    firsts = np.flatnonzero(grid.level == 3)  # beats
+    bars = grid.beat_ticks[firsts]
     found: Counter[str] = Counter()
     if not len(bars):
         return {}
@@ -166,6 +166,5 @@ def _drums(parts: Sequence[Part], grid: Grid) -> dict[str, int]:
         for note in part.notes:
             bar = int(np.searchsorted(bars, note.start, side="right")) - 1
             if bar >= 0:
-                first = int(np.flatnonzero(grid.level == 3)[bar])
-                found[f"{note.pitch}/{round(float(grid.frame(note.start))) - 4 * first}"] += 1
+                found[f"{note.pitch}/{grid.frame(note.start) - 4 * int(firsts[bar])}"] += 1
     return dict(found)

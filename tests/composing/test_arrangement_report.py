@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pipelines.composing import report, suggesting
+from pipelines.composing import bars, piano_roll, report, suggesting
 from pipelines.composing.arranging import Arranged, Candidate, arrange
 from pipelines.composing.piece import Piece
 from pipelines.composing.report import Links
@@ -65,6 +67,23 @@ def test_it_says_what_was_found_and_why(page: Path) -> None:
     assert 'href="a%20%231.mid"' in html and 'src="a%20%231.m4a"' in html
     assert "http:" not in html and "https:" not in html
     assert HOSTILE not in html
+
+
+def test_rolls_that_somebody_drew_are_not_drawn_again() -> None:
+    song = hand.pop_song(8)
+    drawn = [piano_roll.draw(song, title="one"), piano_roll.draw(song, title="two")]
+    html = report.html(made(song, song), FILES, rolls=drawn)
+    assert [base64.b64decode(roll) for roll in re.findall(r'data:image/png;base64,([^"]+)"', html)] == drawn
+    assert "are shown" not in html
+
+
+def test_a_long_piece_is_shown_up_to_a_bar_and_says_so() -> None:
+    song = hand.pop_song(8)
+    bar = song.metres[0].bar_ticks(song.ticks_per_quarter)
+    long = replace(song, length=900 * bar, chords=(replace(song.chords[0], start=0, end=900 * bar),))
+    html = report.html(made(song, long), FILES, rolls=[b"", b""])
+    assert html.count("Bars 1 to 256 of 900 are shown. The files hold all of them.") == 1
+    assert html.count('<span class="count">') <= bars.MOST_DRAWN + 20
 
 
 def test_a_page_without_sound_or_chords_is_one(tmp_path: Path) -> None:
