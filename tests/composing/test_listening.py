@@ -202,6 +202,23 @@ def test_a_piece_without_notes_is_refused(font: SoundFont) -> None:
         rendering.render(hand.empty(), font)
 
 
+def test_a_long_silence_before_the_first_note_is_left_out(font: SoundFont, tmp_path: Path) -> None:
+    late = 480 * 2 * 960  # at sixteen minutes
+    for start, begins, lasts in ((480 * 2 * 20, 0.0, 20.5), (late, 960.0, 0.5)):
+        done = rendering.write(one_part([Note(start, 480, 60)]), None, font, preview=tmp_path / "a.ogg")
+        assert (done.begins, done.whole) == (begins, True)
+        assert lasts < done.seconds < lasts + 4
+        assert len(done.notices) == (begins > 0)
+    torn = rendering.write(
+        one_part([Note(late, 480, 60), Note(2 * late, 480, 60)]), None, font, preview=tmp_path / "b.ogg"
+    )
+    assert not torn.whole and torn.seconds < 5
+    assert [notice.split(",")[0] for notice in torn.notices] == [
+        "The sound begins with the first note",
+        "Only the first 15 minutes are to be heard; the files hold all notes.",
+    ]
+
+
 def test_hours_are_cut_and_held_notes_end(font: SoundFont) -> None:
     far = 480 * 2 * 7200  # two hours on
     piece = one_part([Note(0, far, 60), Note(480, 240, 62), Note(far, 480, 64)])

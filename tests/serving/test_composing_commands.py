@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.composing import delivering, midi_reading, midi_writing
+from pipelines.composing import delivering, manifest, midi_reading, midi_writing
 from pipelines.composing.bars import bars
 from pipelines.composing.piece import Key, KeyChange, Metre, Note, Part, Piece, Tempo
-from serving import cli
+from serving import cli, demo
 from tests.serving.test_model_and_governance_commands import home as home
 from tests.serving.test_model_and_governance_commands import run
 
@@ -333,6 +333,9 @@ def test_the_last_arrangement_is_replaced_whole_unless_somebody_worked_on_it(
     assert {*contents(tmp_path)} == endings | {"song.html", "song.arrangement.json", "song-4.rpp"}
     assert melody(out) == melody(ALL[1])
     assert [file.midi.name for file in delivering.delivered(out)] == ["song.mid", "song-2.mid"]
+    (tmp_path / "song-3.mid").write_bytes(b"of somebody else")
+    facts, _ = demo._arrangements(manifest.path_of(out))
+    assert facts == {"report": str(out.with_suffix(".html")), "files": [str(out), str(tmp_path / "song-2.mid")]}
 
     (tmp_path / "song.rpp").write_text("mixed for another day")
     before = contents(tmp_path)
