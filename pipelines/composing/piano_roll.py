@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -194,8 +194,10 @@ def _write_above(axes: Axes, piece: Piece, row: Sequence[Bar], start: int, end: 
     transform = axes.get_xaxis_transform()
     per_tick = axes.bbox.width / (end - start)  # px
     free = float(start) - 1e9
-    for bar in row:
+    for bar, after in zip_longest(row, row[1:]):
         text = f"{bar.number}" + (f"  {bar.numerator}/{bar.denominator}" if bar.changes else "")
+        if after is not None and after.changes and 6 * len(text) + 4 > (bar.end - bar.start) * per_tick:
+            text = f"{bar.number}"  # of a pick-up, so that there is room for the metre after it
         if (bar.start - free) * per_tick > 4:
             axes.text(bar.start, -0.012, text, color=DIM, fontsize=7.5, va="top", transform=transform)
             free = bar.start + 6 * len(text) / per_tick
