@@ -251,7 +251,7 @@ def _span(text: str | None) -> tuple[int, int] | None:
     if not text:
         return None
     first, _, last = text.partition("-")
-    if not first.isdecimal() or (last and not last.isdecimal()):
+    if not first.isdecimal() or (last and not last.isdecimal()) or int(last or first) < int(first):
         raise BadInput(f"bars {text!r}", "are not readable", "give the first and the last bar, such as 5-8")
     return int(first), int(last or first)
 

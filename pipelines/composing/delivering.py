@@ -102,7 +102,8 @@ def deliver(
         said = font.notice if font is not None else "Nothing was rendered to listen to."
         said = " ".join(filter(None, (said, *notices)))
         page, links = folder / _page(out).name, [_links(one) for one in files]
-        report.write(made, page, links, title=title, style=style, notice=said, suggestions=suggestions)
+        rolls = [(folder / one.piano_roll.name).read_bytes() for one in files]
+        report.write(made, page, links, title=title, style=style, notice=said, suggestions=suggestions, rolls=rolls)
         manifest.exchange(out, folder, [one.midi.name for one in files])
     return Delivered(files, _page(out), font.name if font is not None else None, notices)
 
