@@ -139,7 +139,7 @@ def main() -> None:
     steps = [speed(pieces, model), files(), quality(pieces, model), loading()]
     if "--without-training" not in sys.argv[1:]:
         steps.append(learning(pieces))
-    else:  # keep what was measured before
+    elif (RESULTS / "composing.json").exists():  # keep what was measured before
         before = json.loads((RESULTS / "composing.json").read_text())["figures"]
         for name in before:
             if name.startswith("training") or name == "valid_all_trained_anew_frames":
