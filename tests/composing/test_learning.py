@@ -24,7 +24,7 @@ from pipelines.composing import (
 )
 from pipelines.composing.evaluation import NAME
 from pipelines.composing.harmonizer import Harmonizer
-from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS, between
+from pipelines.composing.network_export import BETWEEN, OUTPUT, ROWS, VOTES, between
 from pipelines.errors import BadInput
 from pipelines.models import registry, rollout, sessions, watching
 from pipelines.settings import Settings
@@ -231,7 +231,9 @@ def test_the_registrys_form_answers_as_the_network_does() -> None:
     frames = np.full(piece.relative.shape, -2)
     frames[:, 0] = piece.relative[:, 0]
     rows = encoding.encode(frames, piece.minor, piece.shift)
-    out = model._session.run([OUTPUT], {ROWS: rows, BETWEEN: between(len(rows), model.reach)})[0].mean(axis=0)
+    silence = np.zeros((len(rows), encoding.N_VOTES), np.float32)
+    given = {ROWS: rows, VOTES: silence, BETWEEN: between(len(rows), model.reach)}
+    out = model._session.run([OUTPUT], given)[0].mean(axis=0)
     at = int(np.flatnonzero((rows == row).all(axis=1))[0])
     assert np.allclose(out[at], answer[0], atol=1e-4)
     for wrong in (b"no ONNX", b""):

@@ -215,7 +215,7 @@ def test_what_is_no_melody_is_one_sentence(
         (("--track", "9"), "track"),
         (("--section", "chorus"), "has no name or no bars"),
         (("--section", "chorus:1-4:x"), "is not readable"),
-        (("--keep-bars", "5-3"), "bars '5-3' are not readable"),
+        (("--keep-bars", "5-3"), "bars '5-3': are not readable"),
         (("--instrument", "bass=Kazoo"), "is not known"),
         (("--instrument", "kazoo=3"), "is not known"),
         (("--density", "2", "--style", "pop"), "density"),
