@@ -93,7 +93,7 @@ def harmonize(
         silence = np.where(wishes == UNKNOWN, REST, wishes)
         return [_voiced(silence, melody, struck, level, Key(0), given, 0.0)] * candidates
     key = of_frames(melody).key if key is None else key
-    model = _shipped() if harmonizer is None else harmonizer
+    model = shipped() if harmonizer is None else harmonizer
 
     whole = np.pad(wishes, ((0, n_beats * BEAT - n_frames), (0, 0)), mode="edge")
     resting = _long_rests(whole[:, 0])
@@ -127,7 +127,8 @@ def harmonize(
 
 
 @functools.cache
-def _shipped() -> Harmonizer:
+def shipped() -> Harmonizer:
+    """The harmoniser that comes with the project, loaded once a process."""
     from pipelines.composing.harmonizer import Harmonizer
 
     return Harmonizer.load()

@@ -84,6 +84,7 @@ def drafts(
 ) -> tuple[list[Draft], str]:
     """As many candidates as were asked for, not ranked, and what made them."""
     from pipelines.composing.arranging import Draft
+    from pipelines.composing.chorale import shipped
 
     grid, key, roles = found.grid, found.key.key, VOICES["chorale"]
     model = with_style(shipped() if harmonizer is None else harmonizer, style)
@@ -134,12 +135,6 @@ def _gone_on(task: Task, first: Voiced, number: int, seed: int) -> Voiced:
         log_likelihood=sum(nats) / n_beats,
         chords=tuple(names),
     )
-
-
-def shipped() -> Harmonizer:
-    from pipelines.composing.chorale import _shipped
-
-    return _shipped()
 
 
 def with_style(harmonizer: Harmonizer, style: PersonalStyle | None) -> Harmonizer:

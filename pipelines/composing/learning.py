@@ -6,9 +6,7 @@ How each is done is left to the modules it calls; there is one model name, ``har
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,6 @@ from pipelines.composing import (
 )
 from pipelines.composing.corpus import Chorale, Corpus
 from pipelines.composing.evaluation import NAME
-from pipelines.composing.harmonizer import Harmonizer
 from pipelines.errors import BadInput
 from pipelines.models import artefacts, drift, overview, registry, rollout, sessions, snapshots
 from pipelines.models import candidates as life_cycle
@@ -150,14 +147,6 @@ def release(studio: Studio) -> Summary:
     return registered | begin(studio)
 
 
-@contextlib.contextmanager
-def serving_of(studio: Studio, owner: str) -> Iterator[serving.Served]:
-    """The harmoniser of this composer's version for one piece of work, counted when it ends; see serving.py, whose
-    LiveHarmonizers is for many."""
-    with serving.LiveHarmonizers(studio) as live, live.of(owner) as served:
-        yield served
-
-
 def corpus_problems(studio: Studio) -> list[str]:
     """What is wrong with the chosen chorales, read back from their file."""
     chorales = candidate_models.load(studio, candidate_models.chosen(studio))
@@ -202,21 +191,7 @@ def doubts(studio: Studio) -> list[str]:
 
 def broken_artefacts(studio: Studio) -> list[str]:
     """Of the newest version: why its network, or the harmoniser stored beside it, cannot be served."""
-    found = overview.broken_artefacts(studio, NAME)
-    with studio.database.session() as session:
-        row = registry_table.latest(session, NAME)
-    if row is None:
-        return found
-    try:
-        serving.of_version(studio, row)
-    except BadInput as error:
-        found.append(str(error))
-    return found
-
-
-def shipped() -> Harmonizer:
-    """The harmoniser that the project comes with, when no version is rolled out."""
-    return Harmonizer.load()
+    return overview.broken_artefacts(studio, NAME, serving.of_version)
 
 
 def _reference(chorales: Corpus, onnx: bytes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import clock
-from pipelines.composing import encoding, tokens
+from pipelines.composing import chorale, encoding, tokens
 from pipelines.composing.candidate_models import FEATURE_VERSION
 from pipelines.composing.evaluation import NAME
 from pipelines.composing.harmonizer import Harmonizer, Opinion
@@ -107,7 +107,7 @@ class LiveHarmonizers:
         their input, counts as a failure of the version, the time as its latency; both decide about its rollout."""
         slot, reasons = self._slot(owner)
         if slot is None:
-            shipped = Harmonizer.load()
+            shipped = chorale.shipped()
             yield Served(shipped, shipped.version, False, reasons)
             return
         started = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from pipelines.models.candidates import headline, measure
 from pipelines.storage import metrics as metrics_table
 from pipelines.storage import models as registry_table
 from pipelines.storage import rollouts
+from pipelines.storage.tables import ModelVersion
 from pipelines.studio import Studio
 
 
@@ -69,8 +71,11 @@ def versions(studio: Studio, name: str | None = None, limit: int = 5) -> list[Ve
     return found
 
 
-def broken_artefacts(studio: Studio, name: str | None = None) -> list[str]:
-    """Of every version that serves somebody, or of the newest version of ``name``: why it cannot be loaded."""
+def broken_artefacts(
+    studio: Studio, name: str | None = None, whole: Callable[[Studio, ModelVersion], object] | None = None
+) -> list[str]:
+    """Of every version that serves somebody, or of the newest version of ``name``: why it cannot be loaded. ``whole``
+    loads what serves beside the registered artefact."""
     with studio.database.session() as session:
         if name is not None:
             rows = [row for row in [registry_table.latest(session, name)] if row is not None]
@@ -79,11 +84,17 @@ def broken_artefacts(studio: Studio, name: str | None = None) -> list[str]:
             rows = list(registry_table.of_ids(session, [r.model_id for r in present]).values())
     found = []
     for row in rows:
-        try:
-            registry.verify(studio.objects, row)
-        except BadInput as error:
-            found.append(str(error))
+        for load in (_registered, whole):
+            try:
+                if load is not None:
+                    load(studio, row)
+            except BadInput as error:
+                found.append(str(error))
     return found
+
+
+def _registered(studio: Studio, row: ModelVersion) -> None:
+    registry.verify(studio.objects, row)
 
 
 def table(found: list[Version]) -> str:

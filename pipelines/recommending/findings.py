@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pipelines.errors import BadInput
 from pipelines.models import overview, rollout
 from pipelines.recommending import candidates, describing, gates, judging, learning, versions
 from pipelines.recommending.dataset import NAME
@@ -61,16 +60,7 @@ def doubts(studio: Studio) -> list[str]:
 
 def broken_artefacts(studio: Studio) -> list[str]:
     """Of the newest version: why its user tower, or the towers stored beside it, cannot be served."""
-    found = overview.broken_artefacts(studio, NAME)
-    with studio.database.session() as session:
-        row = registry_table.latest(session, NAME)
-    if row is None:
-        return found
-    try:
-        versions.towers(studio, row)
-    except BadInput as error:
-        found.append(str(error))
-    return found
+    return overview.broken_artefacts(studio, NAME, versions.towers)
 
 
 def user_embeddings(studio: Studio) -> list[str]:

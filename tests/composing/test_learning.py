@@ -187,7 +187,7 @@ def test_what_fails_while_a_version_serves_is_its_failure_and_bad_input_is_not(
 
 
 def test_without_a_version_the_one_that_ships_serves(studio: Studio) -> None:
-    with learning.serving_of(studio, "a composer") as one:
+    with serving.LiveHarmonizers(studio) as live, live.of("a composer") as one:
         assert not one.registered
         assert one.version == Harmonizer.load().version
         assert chorale.harmonize(melody(), harmonizer=one.harmonizer)
@@ -198,7 +198,7 @@ def test_a_version_that_lost_its_bytes_does_not_serve(served: Studio) -> None:
         bundle = registry.find(session, NAME).provenance["bundle"]["key"]
     served.objects.delete(bundle)
     assert any("has lost its harmonizer" in found for found in learning.broken_artefacts(served))
-    with learning.serving_of(served, "a composer") as one:
+    with serving.LiveHarmonizers(served) as live, live.of("a composer") as one:
         assert not one.registered
         assert "has lost its harmonizer" in one.reasons[0]
 
