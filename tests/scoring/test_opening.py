@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
+import random
 from pathlib import Path
 
 import openpyxl
@@ -88,12 +88,13 @@ def test_a_long_table_is_judged_by_its_head_alone(tmp_path: Path) -> None:
     [
         (b"", r"a\.csv: is empty"),
         (b"\n,,\n", r"a\.csv: has no (header|column .utterance. \(it has no header\))"),
-        (os.urandom(5_000), r"a\.csv: is not a table"),
+        (random.Random(5).randbytes(5_000), r"a\.csv: is not a table"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, r"a\.csv: is not a table"),
         (b"PK\x03\x04" + b"x" * 100, r"a\.csv: is a damaged workbook or zip file"),
         (b"\x1f\x8b" + b"x" * 100, r"a\.csv: is a damaged gzip file"),
         (b"PAR1" + b"x" * 100, r"a\.csv: is not a whole Parquet file"),
     ],
+    ids=["empty", "blank rows", "noise", "png", "zip", "gzip", "parquet"],
 )
 def test_what_is_no_table_is_told(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "a.csv"
