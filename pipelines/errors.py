@@ -29,6 +29,18 @@ class BadInput(OrimonoError):
         return (type(self), (self.what, self.reason, self.remedy))
 
 
+class NotFound(BadInput):
+    """What was asked for does not exist, or is not the asker's to know of."""
+
+
+class NotAllowed(BadInput):
+    """Known, but not this person's to do."""
+
+
+class Conflict(BadInput):
+    """Would work in another state than the thing is in now."""
+
+
 class Unavailable(OrimonoError):
     """Transient: the same call may succeed after ``retry_after`` seconds."""
 
@@ -40,3 +52,7 @@ class Unavailable(OrimonoError):
 
     def __reduce__(self) -> tuple[type[Unavailable], tuple[str, str, float]]:
         return (type(self), (self.what, self.reason, self.retry_after))
+
+
+class TooMany(Unavailable):
+    """More than this caller may ask for at a time."""

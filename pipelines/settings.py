@@ -58,6 +58,19 @@ class Settings:
     plugin_scan_seconds: str = _setting("20", "how long one plug-in may take to tell what it is")
     slack_webhook: str = _setting("", "Slack webhook for decisions and alarms; the log when empty", secret=True)
     port: str = _setting("3000", "port of the Dagster UI on loopback")
+    dagster_url: str = _setting("", "where people reach the Dagster UI; empty for its port on loopback")
+    api_host: str = _setting("127.0.0.1", "address that the API and the pages listen on")
+    api_port: str = _setting("3001", "port of the API and the pages")
+    api_url: str = _setting("", "where people reach the API and the pages; empty for its port on loopback")
+    api_secret: str = _setting("", "signs links to files; empty for one that is made in the home", secret=True)
+    api_requests_per_second: str = _setting("5000", "requests of one key a second, at most")
+    api_refusals_per_second: str = _setting("50", "refused requests of one key a second before it must wait")
+    upload_hours: str = _setting("24", "how long a file that is coming in pieces waits for the next one")
+    oidc_issuer: str = _setting("", "OpenID Connect issuer whose tokens are taken beside keys")
+    oidc_audience: str = _setting("orimono", "audience that such a token must name")
+    oidc_name_claim: str = _setting("sub", "claim that names the person")
+    oidc_role_claim: str = _setting("orimono_role", "claim with viewer, editor, operator or administrator")
+    otlp_endpoint: str = _setting("", "OTLP/HTTP collector that takes traces; none when empty")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
     @property
@@ -67,6 +80,14 @@ class Settings:
     @property
     def inbox(self) -> Path:
         return self.home_path / "inbox"
+
+    @property
+    def dagster_address(self) -> str:
+        return (self.dagster_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    @property
+    def api_address(self) -> str:
+        return (self.api_url or f"http://127.0.0.1:{self.api_port}").rstrip("/")
 
     def number(self, name: str) -> float:
         """The setting as a number above zero; raises BadInput naming the variable."""

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, NotAllowed
 
 Role = Literal["viewer", "editor", "operator", "administrator"]
 ROLES: tuple[Role, ...] = get_args(Role)  # each may do what those before it may
@@ -43,10 +43,10 @@ class Actor:
 
 
 def needs(actor: Actor, role: Role) -> None:
-    """Nothing when the actor has this role or a higher one; BadInput otherwise."""
+    """Nothing when the actor has this role or a higher one; NotAllowed otherwise."""
     if ROLES.index(actor.role) < ROLES.index(role):
         reason = f"is {_with_article(actor.role)}, and this needs {_with_article(role)}"
-        raise BadInput(actor.name, reason, f"ask {_with_article(role)} to do it")
+        raise NotAllowed(actor.name, reason, f"ask {_with_article(role)} to do it")
 
 
 def _with_article(role: Role) -> str:

@@ -1,0 +1,7 @@
+"""Routes of status."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["status"])

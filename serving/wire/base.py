@@ -1,0 +1,50 @@
+"""What every message shares: strict requests, frozen answers, pages of a list, problems."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+T = TypeVar("T")
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+
+
+class Asked(BaseModel):
+    """A request's body: what is not known is refused, so that a typing error is not silent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answered(BaseModel):
+    """An answer: fields may be added in later versions of the product, none taken away."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Page(Answered, Generic[T]):
+    """A part of a list, newest first. ``next``: the cursor of the following part; null at the end."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+class Fault(Answered):
+    """One thing that is wrong in a request: where, and what."""
+
+    place: str
+    message: str
+
+
+class Problem(Answered):
+    """RFC 9457. ``detail`` is the sentence that the command line says: the thing, the reason and the remedy."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    request_id: str = ""
+    retry_after: Annotated[float | None, Field(description="seconds")] = None
+    errors: tuple[Fault, ...] = ()
