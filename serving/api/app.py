@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, FastAPI
 
 from pipelines.settings import Settings
-from serving.api import problems
+from serving.api import description, documentation, problems
 from serving.api.house import House
 
 ROUTES = (
@@ -44,4 +44,6 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
     for name in ROUTES:
         api.include_router(importlib.import_module(f"serving.api.routes.{name}").router)
     app.include_router(api)
+    app.include_router(documentation.router)
+    description.install(app)
     return app
