@@ -1,0 +1,95 @@
+"""Runs the API as a server: uvicorn on loopback, with patience that has an end, and an exit that loses no request.
+
+What surrounds a request is surroundings.py's; what starts this beside Dagster is serving/up.py.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import time
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from pipelines.errors import BadInput
+from pipelines.settings import Settings
+from serving.api.app import create_app
+from serving.api.house import House
+from serving.api.protocol import Patient
+
+NOTICE_SECONDS = 1.0  # between "not ready" and no new connections, so that whoever balances loads can see it
+DRAIN_SECONDS = 17  # then requests in flight get so long; all together less than 20 s
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 2048
+MOST_MESSAGE = 1 << 20  # bytes of a WebSocket message
+
+
+class Server(uvicorn.Server):
+    """Asked to stop, it says so at /health/ready, ends what would never end by itself, answers the rest, and exits
+    with 0."""
+
+    def __init__(self, config: uvicorn.Config, house: House) -> None:
+        super().__init__(config)
+        self._house = house
+        self._closes_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal begins the drain, a second Ctrl-C ends it. None is raised again when all is done, as
+        uvicorn would: to stop when told to is no failure."""
+        if self._house.draining and sig == signal.SIGINT:
+            self.should_exit = self.force_exit = True
+        self._house.draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if self._house.draining:
+            now = time.monotonic()
+            if self._closes_at is None:
+                self._closes_at = now + NOTICE_SECONDS
+            self.should_exit = self.should_exit or now >= self._closes_at
+        return await super().on_tick(counter)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0 is any free one. BadInput when it cannot."""
+    if not 0 <= port < 1 << 16:
+        raise BadInput(f"port {port}", "is no port", "give one from 1 to 65535")
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = f"cannot be listened on ({error.strerror})"
+        raise BadInput(f"{host} port {port}", reason, "stop what uses it or set ORIMONO_API_PORT") from error
+
+
+def build(settings: Settings, house: House | None = None, app: FastAPI | None = None) -> Server:
+    """A server that is to be run over a socket of ``listen``'s; it closes its house at the end."""
+    house = house or House(settings)
+    config = uvicorn.Config(
+        app or create_app(settings, house),
+        http=Patient,
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+        ws="websockets-sansio",
+        ws_max_size=MOST_MESSAGE,
+        lifespan="on",
+        log_config=None,  # logs.py has set them up, or a test has
+        access_log=False,  # surroundings.py writes better ones
+        server_header=False,
+        proxy_headers=False,  # whoever connects could write them
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    return Server(config, house)
+
+
+def serve(settings: Settings, port: int | None = None) -> int:
+    """Runs until SIGTERM or Ctrl-C; returns the exit code."""
+    from serving.api import logs
+
+    with logs.to_stderr(settings):
+        listener = listen(settings.api_host, settings.whole("api_port") if port is None else port)
+        build(settings).run(sockets=[listener])
+    return 0
