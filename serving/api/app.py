@@ -11,6 +11,8 @@ from fastapi import APIRouter, FastAPI
 from pipelines.settings import Settings
 from serving.api import description, documentation, problems
 from serving.api.house import House
+from serving.pages import failures
+from serving.pages.router import router as pages
 
 ROUTES = (
     *("uploads", "jobs", "results", "edits", "masters", "arrangements", "scoring"),
@@ -45,5 +47,7 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
         api.include_router(importlib.import_module(f"serving.api.routes.{name}").router)
     app.include_router(api)
     app.include_router(documentation.router)
+    app.include_router(pages)
+    failures.install(app)
     description.install(app)
     return app
