@@ -1,0 +1,50 @@
+"""Questions about jobs that came by the API: whose each is before the intake has seen it. Making one is
+intake/submitting.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from pipelines.governance.people import pseudonym
+from pipelines.storage.claims import among
+from pipelines.storage.serving_tables import Submission
+
+
+def add(session: Session, name: str, owner: str, request_id: str) -> Submission:
+    row = Submission(job_name=name, owner=owner, request_id=request_id)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def get(session: Session, name: str) -> Submission | None:
+    return session.get(Submission, name)
+
+
+def by_names(session: Session, names: Collection[str]) -> dict[str, Submission]:
+    """Those of these jobs that came by the API, by their names."""
+    rows = session.execute(select(Submission).where(among(Submission.job_name, names))).scalars()
+    return {row.job_name: row for row in rows}
+
+
+def newest(session: Session, limit: int, names: Collection[str] | None = None) -> Sequence[Submission]:
+    """Newest first; ``names``: only of these owners, as spelt."""
+    query = select(Submission).order_by(Submission.created_at.desc(), Submission.job_name).limit(limit)
+    if names is not None:
+        query = query.where(among(Submission.owner, names))
+    return session.execute(query).scalars().all()
+
+
+def spellings(session: Session, owner: str) -> list[str]:
+    """The ways in which this person's name is written on submissions."""
+    names = session.execute(select(Submission.owner).distinct()).scalars()
+    return [name for name in names if pseudonym(name) == pseudonym(owner)]
+
+
+def forget(session: Session, owner: str) -> int:
+    """All of this person's; returns how many."""
+    gone = delete(Submission).where(among(Submission.owner, spellings(session, owner)))
+    return len(session.execute(gone.returning(Submission.job_name)).all())
