@@ -1,0 +1,174 @@
+"""Parts of the house that ask models: one Predictor a name, and the recommender. Loaded in the background, so that
+neither the start nor the first request waits.
+
+Which version answers whom is pipelines.models.inference's. Here requests are brought to it, off the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, TypeAlias
+
+from numpy.typing import ArrayLike
+
+from pipelines.errors import NotFound, Unavailable
+from serving.api.house import House
+from serving.api.opening import Opening
+
+if TYPE_CHECKING:
+    from pipelines.models.inference import Prediction, Predictor
+    from pipelines.recommending.serving import LiveRecommender
+
+PATIENCE = 5.0  # s that a request which comes while models are loaded waits for them
+THREADS = 4  # a model; one answers all, unless a call hangs
+MOST_WAITING = 512  # a model
+_ELSEWHERE = {"two_tower": "/v1/recommendations", "harmonizer": "/v1/sketches and /v1/live"}
+
+
+class Predictors:
+    """Those that are asked directly: the models of mastering, whose inputs are rows of features."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._desks: dict[str, Desk] = {}
+        self._opening = Opening("models", self._open)
+
+    def _open(self) -> dict[str, Predictor]:
+        from pipelines.mastering import tasks, training_set
+        from pipelines.models.inference import Predictor
+
+        studio = self._house.studio
+        made = {
+            name: Predictor(studio, name, feature_version=training_set.feature_version(name)) for name in tasks.TASKS
+        }
+        self._desks = {name: Desk(predictor) for name, predictor in made.items()}
+        return made
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why what is rolled out does not serve here, one sentence each."""
+        made = self._opening.made or {}
+        return tuple(dict.fromkeys(one for predictor in made.values() for one in predictor.problems))
+
+    def get(self, name: str) -> Predictor:
+        """May wait while the models are loaded. NotFound for a name that is not asked directly."""
+        made = self._opening.get(PATIENCE)
+        if name not in made:
+            raise _unknown(name, made)
+        return made[name]
+
+    async def answer(self, name: str, user: str, rows: ArrayLike) -> Prediction:
+        """As Predictor.predict; the event loop goes on meanwhile."""
+        desk = self._desks.get(name)
+        if desk is None:
+            await asyncio.to_thread(self.get, name)
+            desk = self._desks[name]
+        return await desk.answer(user, rows)
+
+    def close(self) -> None:
+        made = self._opening.close()
+        for desk in self._desks.values():
+            desk.close()
+        for predictor in (made or {}).values():
+            predictor.close()
+
+
+def _unknown(name: str, known: dict[str, Predictor]) -> NotFound:
+    if name in _ELSEWHERE:
+        return NotFound(f"model {name}", "is not asked directly", f"ask {_ELSEWHERE[name]}")
+    return NotFound(f"model {name}", "does not exist", f"choose one of {', '.join(known)}")
+
+
+_Asked: TypeAlias = "tuple[str, ArrayLike, asyncio.Future[Prediction]]"
+
+
+class Desk:
+    """Brings questions from the event loop to one Predictor and answers back, each way together with others that are
+    ready: a hop between threads for each would cost more than the model.
+
+    A thread takes one question at a time, so one that hangs holds up nobody but its own.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._told: deque[tuple[asyncio.Future[Prediction], Prediction | BaseException]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._telling = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"orimono-desk-{predictor.name}", daemon=True)
+            for _ in range(THREADS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def answer(self, user: str, rows: ArrayLike) -> Prediction:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        if self._asked.qsize() >= MOST_WAITING:
+            raise Unavailable(f"model {self._predictor.name}", "is asked more than it can answer", 1)
+        future: asyncio.Future[Prediction] = loop.create_future()
+        self._asked.put((user, rows, future))
+        return await future
+
+    def _work(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            user, rows, future = asked
+            try:
+                told: Prediction | BaseException = self._predictor.predict(user, rows)
+            except BaseException as error:  # noqa: BLE001 - it is raised again where somebody waits for it
+                told = error
+            self._told.append((future, told))
+            if not self._telling:
+                self._telling = True
+                assert self._loop is not None
+                try:
+                    self._loop.call_soon_threadsafe(self._tell)
+                except RuntimeError:  # the loop is closed, nobody waits
+                    return
+            del asked, future, told
+
+    def _tell(self) -> None:
+        self._telling = False  # before the look: what comes after it is told by the next
+        while self._told:
+            future, told = self._told.popleft()
+            if future.done():  # the client has gone
+                continue
+            if isinstance(told, BaseException):
+                future.set_exception(told)
+            else:
+                future.set_result(told)
+
+    def close(self) -> None:
+        for _ in self._threads:
+            self._asked.put(None)
+
+
+class Recommender:
+    """The one LiveRecommender of this process."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._opening = Opening("recommendations", self._open)
+
+    def _open(self) -> LiveRecommender:
+        from pipelines.recommending.serving import LiveRecommender
+
+        return LiveRecommender(self._house.studio)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        made = self._opening.made
+        return made.problems if made is not None else ()
+
+    def get(self) -> LiveRecommender:
+        """May wait while it is made."""
+        return self._opening.get(PATIENCE)
+
+    def close(self) -> None:
+        made = self._opening.close()
+        if made is not None:
+            made.close()
