@@ -11,7 +11,6 @@ from fastapi import Request
 from pipelines.errors import NotAllowed
 
 FIELD = "csrf"
-HEADER = "X-CSRF-Token"
 
 
 def check_origin(request: Request) -> None:

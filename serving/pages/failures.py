@@ -11,8 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from pipelines.errors import OrimonoError
+from pipelines.identity import sessions
 from serving.pages import rendering
-from serving.pages.visits import COOKIE, SignInFirst
+from serving.pages.visits import SignInFirst
 from serving.wire.base import Problem
 
 MACHINES = ("/v1", "/health", "/metrics", "/openapi.json", "/docs", "/static")
@@ -68,6 +69,6 @@ async def _sign_in(request: Request, error: Exception) -> Response:
     if request.method == "GET" and request.url.query:
         where += f"?{request.url.query}"
     answer = RedirectResponse("/sign-in" + (f"?then={quote(where)}" if where != "/" else ""), 303, rendering.HEADERS)
-    if COOKIE in request.cookies:
-        answer.delete_cookie(COOKIE)
+    if sessions.COOKIE in request.cookies:
+        answer.delete_cookie(sessions.COOKIE)
     return answer

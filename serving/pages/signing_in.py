@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from pipelines.identity import sessions
 from pipelines.identity.callers import Caller
 from serving.api.callers import Callers, InHouse
 from serving.api.problems import Refused
 from serving.pages import csrf, rendering
-from serving.pages.visits import COOKIE, SECONDS, SignInFirst, Visit, acts, visitor
+from serving.pages.visits import SignInFirst, Visit, acts, visitor
 
 router = APIRouter()
 MOST = 8192  # characters of a key or token
@@ -50,26 +51,22 @@ async def _signing_in(request: Request, house: InHouse) -> SigningIn:
 
 @router.post("/sign-in")
 def sign_in(request: Request, house: InHouse, asked: Annotated[SigningIn, Depends(_signing_in)]) -> Response:
-    from pipelines.identity import sessions
-
     if asked.caller is None:
         error = "This key or token is none that is known, or it has expired or was revoked."
         return rendering.render(request, "sign_in.html", status=401, then=asked.then, error=error)
     with house.session() as session:
-        cookie = sessions.begin(session, asked.caller)
+        begun = sessions.begin(session, asked.caller)
     answer = rendering.back(request, asked.then)
-    rendering.keep_cookie(request, answer, COOKIE, cookie, SECONDS)
+    rendering.keep_cookie(request, answer, sessions.COOKIE, begun.cookie, int(sessions.LIFE.total_seconds()))
     return answer
 
 
 @router.post("/sign-out")
 def sign_out(request: Request, house: InHouse, visit: Annotated[Visit, acts()]) -> Response:
-    from pipelines.identity import sessions
-
     with house.session() as session:
-        sessions.end(session, request.cookies[COOKIE])
+        sessions.end(session, request.cookies[sessions.COOKIE])
     answer = rendering.back(request, "/sign-in", "You are signed out.")
-    answer.delete_cookie(COOKIE)
+    answer.delete_cookie(sessions.COOKIE)
     return answer
 
 

@@ -10,12 +10,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from pipelines.errors import BadInput
+from pipelines.identity import sessions
 from pipelines.identity.callers import Caller, Scope
 from serving.api.callers import InHouse
 from serving.pages import csrf
-
-COOKIE = "orimono_session"
-SECONDS = 12 * 3600
 
 
 class SignInFirst(Exception):
@@ -41,14 +39,15 @@ class Visit:
 
 def visitor(request: Request, house: InHouse) -> Visit:
     """The person who is signed in; SignInFirst for nobody."""
-    from pipelines.identity import sessions
-
-    cookie = request.cookies.get(COOKIE, "")
-    found = sessions.find(house, cookie) if cookie else None
+    cookie = request.cookies.get(sessions.COOKIE, "")
+    found = None
+    if cookie:
+        with house.session() as session:
+            found = sessions.find(session, cookie)
     if found is None:
         raise SignInFirst
-    visit = Visit(*found)
-    request.state.visit = visit
+    request.state.caller = found.caller
+    request.state.visit = visit = Visit(found.caller, found.csrf)
     return visit
 
 
