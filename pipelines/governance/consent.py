@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from pipelines import clock
-from pipelines.errors import BadInput
+from pipelines.errors import Conflict, NotFound
 from pipelines.governance.people import Actor, needs, pseudonym
 from pipelines.storage import audit, consents, viewers, withdrawals
 from pipelines.storage.tables import Consent, Job
@@ -44,27 +44,27 @@ class GivenByViewer:
 def give(session: Session, actor: Actor, job_id: int, *, quality: bool, training: bool) -> None:
     """Sets both consents of a job; the owner's or, on their behalf, an operator's to do. What is taken back counts from
     this moment (what was learned goes with withdrawal.erase_learned, to be called once this is committed, or with the
-    hourly run), what is given is dated by it. BadInput for a job that has none, and after a withdrawal."""
+    hourly run), what is given is dated by it. NotFound for a job that has none, Conflict after a withdrawal."""
     row = consents.of_job(session, job_id)
     if row is None:
-        raise BadInput(f"job {job_id}", "does not exist or names no owner", "see `orimono consents` for the jobs")
+        raise NotFound(f"job {job_id}", "does not exist or names no owner", "see `orimono consents` for the jobs")
     if actor.pseudonym != pseudonym(row.owner):
         needs(actor, "operator")
     if row.withdrawn_at is not None:
         remedy = "the owner may give the same files anew, in a folder of another name"
-        raise BadInput(f"job {job_id}", "was withdrawn by its owner", remedy)
+        raise Conflict(f"job {job_id}", "was withdrawn by its owner", remedy)
     _set(session, actor, row, quality=quality, training=training)
 
 
 def give_viewer(session: Session, actor: Actor, name: str, *, training: bool, now: datetime | None = None) -> None:
     """Sets whether models may learn from what a viewer decided; theirs or, for them, an operator's to do. It goes
     before what the owner of a job of decisions allowed. What is taken back counts from this moment, as for ``give``.
-    BadInput for somebody who decided nothing, and after a withdrawal."""
+    NotFound for somebody who decided nothing, Conflict after a withdrawal."""
     if actor.pseudonym != pseudonym(name):
         needs(actor, "operator")
     rows = viewers.of_name(session, name)
     if not rows:
-        raise BadInput(name, "decided nothing that is here", "name the viewer as the decisions do")
+        raise NotFound(name, "decided nothing that is here", "name the viewer as the decisions do")
     for row in rows:
         viewers.consent(
             session, row.user_id, training=training, actor=actor.pseudonym, now=now or clock.of_database(session)

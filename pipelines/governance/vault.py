@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from pipelines import clock
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, Conflict, NotFound
 from pipelines.governance.people import Actor, needs, pseudonym
 from pipelines.governance.retention import PERIODS
 from pipelines.storage import audit, withdrawals
@@ -55,8 +55,8 @@ def keep(
 
 
 def hold(session: Session, item_id: int, actor: Actor, reason: str) -> VaultItem:
-    """Nothing deletes the item's object any more: no period, no withdrawal, no budget. BadInput for anybody below an
-    administrator, without a reason, and for an item that is gone."""
+    """Nothing deletes the item's object any more: no period, no withdrawal, no budget. NotAllowed for anybody below an
+    administrator, BadInput without a reason, NotFound for an item that is gone."""
     needs(actor, "administrator")
     if not reason.strip():
         raise BadInput(f"vault item {item_id}", "is held for no reason", "say why it must stay")
@@ -67,11 +67,11 @@ def hold(session: Session, item_id: int, actor: Actor, reason: str) -> VaultItem
 
 
 def release(session: Session, item_id: int, actor: Actor) -> VaultItem:
-    """Ends the hold; what should be gone by now goes with the next hour's retention."""
+    """Ends the hold; what should be gone by now goes with the next hour's retention. Conflict where there is none."""
     needs(actor, "administrator")
     item = find(session, item_id)
     if not item.legal_hold:
-        raise BadInput(f"vault item {item_id}", "is under no legal hold", "`orimono vault OWNER` shows which are")
+        raise Conflict(f"vault item {item_id}", "is under no legal hold", "`orimono vault OWNER` shows which are")
     item.legal_hold, item.hold_reason = False, None
     audit.write(session, actor=actor.pseudonym, action="vault.release", subject=f"vault:{item_id}")
     return item
@@ -84,9 +84,9 @@ def items(session: Session, owner: str) -> list[VaultItem]:
 
 
 def find(session: Session, item_id: int) -> VaultItem:
-    """The item, locked. BadInput for one that never was or is deleted."""
+    """The item, locked. NotFound for one that never was or is deleted."""
     item = table.locked(session, item_id)
     if item is None or item.deleted_at is not None:
         reason = "does not exist" if item is None else f"was deleted ({item.deleted_reason})"
-        raise BadInput(f"vault item {item_id}", reason, "list the person's items for those that are there")
+        raise NotFound(f"vault item {item_id}", reason, "list the person's items for those that are there")
     return item

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from pipelines import clock
-from pipelines.errors import BadInput, OrimonoError, Unavailable
+from pipelines.errors import Conflict, NotFound, OrimonoError, Unavailable
 from pipelines.governance import exports, retention, traces
 from pipelines.governance.people import Actor, needs, pseudonym
 from pipelines.governance.plans import Plan
@@ -52,7 +52,7 @@ def request(
     """Excludes everything of ``owner``'s from this moment, to be deleted by ``carry_out`` within a day. Asked for
     again, it is the same withdrawal, which then also covers what came since, and the originals unless both kept them.
 
-    BadInput when nothing of this person is here, or somebody below an operator asks for another.
+    NotFound when nothing of this person is here, NotAllowed when somebody below an operator asks for another.
     """
     now = now or clock.now()
     person = pseudonym(owner)
@@ -70,7 +70,7 @@ def request(
             nothing = not (trace.spellings or trace.folders or trace.viewers)
             if nothing and not any(snapshots.holding(session, one) for one in trace.persons):
                 remedy = "name the person as job.yaml's owner does, or as decisions do"
-                raise BadInput(owner, "gave nothing that is here", remedy)
+                raise NotFound(owner, "gave nothing that is here", remedy)
             row = Withdrawal(user_id=owner.strip(), keep_originals=keep, requested_by=by.name, due_at=now + DUE)
             session.add(row)
         row.keep_originals = keep
@@ -90,7 +90,7 @@ def request(
 def plan(studio: Studio, withdrawal: Withdrawal) -> Plan:
     """What ``carry_out`` would delete now. Changes nothing."""
     if withdrawal.completed_at is not None:
-        raise BadInput(f"withdrawal {withdrawal.id}", "is completed", "read its report")
+        raise Conflict(f"withdrawal {withdrawal.id}", "is completed", "read its report")
     trace = _searched(studio, _follow(studio, withdrawal))
     return _planned(studio, trace, traces.look(studio, trace))
 

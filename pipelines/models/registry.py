@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, NotFound
 from pipelines.models import artefacts, drift, sessions
 from pipelines.storage import audit, consents, models, snapshots
 from pipelines.storage.objects import Objects
@@ -104,16 +104,16 @@ def register(
 
 
 def find(session: Session, name: str, version: str | None = None) -> ModelVersion:
-    """That version, or the one registered last. BadInput, naming what there is, when there is none."""
+    """That version, or the one registered last. NotFound, naming what there is, when there is none."""
     row = models.latest(session, name) if version is None else models.find(session, name, version)
     if row is not None:
         return row
     known = [row.version for row in models.listed(session, name)]
     if known:
-        raise BadInput(f"model {name} {version}", "is not registered", f"choose from {', '.join(known[:10])}")
+        raise NotFound(f"model {name} {version}", "is not registered", f"choose from {', '.join(known[:10])}")
     names = models.names(session)
     remedy = f"choose from {', '.join(names)}" if names else "train one first"
-    raise BadInput(f"model {name}", "is not registered", remedy)
+    raise NotFound(f"model {name}", "is not registered", remedy)
 
 
 def verify(objects: Objects, row: ModelVersion) -> sessions.Warm:

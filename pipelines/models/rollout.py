@@ -15,7 +15,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from pipelines import clock
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, Conflict, NotFound
 from pipelines.storage import audit, rollouts
 from pipelines.storage.tables import STAGES, ModelVersion, Rollout
 
@@ -88,7 +88,7 @@ def begin(
     """The version becomes the candidate at 5 % (or ``stage``), in place of one that runs; the first of its name is live
     at once, since there is nothing to protect. Where versions were live and none is any more, the rule serves those
     that the candidate does not. Nothing happens to one that runs or is live. ``by``: a person's pseudonym, or the part
-    of the product that decided. BadInput for a model that is not of this name."""
+    of the product that decided. NotFound for a model that is not of this name."""
     rollouts.lock(session, name)
     model = _registered(session, name, model_id)
     running, live = rollouts.present(session, name)
@@ -119,9 +119,9 @@ def begin(
 def promote(session: Session, name: str, seen: Routes, now: datetime, by: str, reason: str) -> Decision:
     """The candidate of ``seen`` (from ``current``) goes one stage up; at 100 % it is live and the version before it
     superseded. Nothing happens when the state is not as it was seen: somebody was quicker. Unavailable when this
-    machine's clock and the database's disagree; BadInput when nothing was running."""
+    machine's clock and the database's disagree; Conflict when nothing was running."""
     if seen.running is None:
-        raise BadInput(name, "has no version that is being rolled out", "begin one, or see what is live")
+        raise Conflict(name, "has no version that is being rolled out", "begin one, or see what is live")
     clock.agreed(session)
     rollouts.lock(session, name)
     running, live = rollouts.present(session, name)
@@ -143,9 +143,9 @@ def roll_back(
     """Ends the candidate of ``seen``; without one, or when ``live`` is asked for, takes the live one back: the newest
     earlier one that was not itself taken back and whose bytes ``exists`` (asked with object keys) still finds is live
     then; without any, the rule answers until another is begun. Nothing happens when the state is not as it was seen.
-    Needs no agreement of clocks. BadInput when there is nothing to take back."""
+    Needs no agreement of clocks. Conflict when there is nothing to take back."""
     if seen.live is None and (live or seen.running is None):
-        raise BadInput(name, "has no version to take back", "begin one first")
+        raise Conflict(name, "has no version to take back", "begin one first")
     rollouts.lock(session, name)
     running, present = rollouts.present(session, name)
     bad = present if live or running is None else running
@@ -170,7 +170,7 @@ def set_stage(
     exists: Callable[[str], bool] = lambda uri: True,
 ) -> Decision:
     """By hand: the candidate, or the version ``model_id`` in its place, to 5, 25 or 100 %, in either direction; 0 ends
-    it. Asked for again it changes nothing. BadInput for another stage, for no candidate, or for the live version
+    it. Asked for again it changes nothing. BadInput for another stage, Conflict for no candidate, or for the live version
     (which only ``roll_back`` moves); Unavailable as for ``promote`` when it goes up."""
     if stage not in STAGES:
         raise BadInput(f"stage {stage}", "is none", f"choose from {', '.join(map(str, STAGES))}")
@@ -179,10 +179,10 @@ def set_stage(
     if model_id is not None and live is not None and live.model_id == model_id:
         if stage == 100:
             return _nothing(session, live, "set_stage", "is live already")
-        raise BadInput(f"{name} {_version(session, model_id)}", "is live", "roll it back instead")
+        raise Conflict(f"{name} {_version(session, model_id)}", "is live", "roll it back instead")
     if model_id is not None and (running is None or running.model_id != model_id):
         if stage == 0:
-            raise BadInput(
+            raise Conflict(
                 f"{name} {_version(session, model_id)}", "is not being rolled out", "there is nothing to end"
             )
         started = begin(session, name, model_id, now, by, reason, stage if live is None else None)
@@ -190,7 +190,7 @@ def set_stage(
             return started
         running, live = rollouts.present(session, name)
     if running is None:
-        raise BadInput(name, "has no version that is being rolled out", "name a version to begin with")
+        raise Conflict(name, "has no version that is being rolled out", "name a version to begin with")
     if running.stage == stage:
         return _nothing(session, running, "set_stage", "is there already")
     if stage == 0:
@@ -263,7 +263,7 @@ def _as_seen(seen: Routes, running: Rollout | None, live: Rollout | None) -> boo
 def _registered(session: Session, name: str, model_id: int) -> ModelVersion:
     model = rollouts.model(session, model_id)
     if model is None or model.name != name:
-        raise BadInput(f"model {model_id}", f"is no version of {name}", "see the registry for its versions")
+        raise NotFound(f"model {model_id}", f"is no version of {name}", "see the registry for its versions")
     return model
 
 

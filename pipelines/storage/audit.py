@@ -5,8 +5,9 @@ Whether it is still what was written is governance/audit.py's question.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, literal_column, select, text
@@ -39,6 +40,41 @@ def of_subject(session: Session, subject: str) -> Sequence[AuditLog]:
 def newest(session: Session, n: int) -> Sequence[AuditLog]:
     """The last ``n`` rows, newest first."""
     return session.execute(select(AuditLog).order_by(AuditLog.seq.desc()).limit(n)).scalars().all()
+
+
+def search(
+    session: Session,
+    *,
+    subjects: Collection[str] = (),
+    subject_prefix: str = "",
+    actors: Collection[str] = (),
+    action: str | None = None,
+    action_prefix: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> Sequence[AuditLog]:
+    """Rows for which all that is given holds, newest first: one of ``subjects``, one of ``actors``, at in
+    [since, until), and a number below ``before``."""
+    query = select(AuditLog)
+    if subjects:
+        query = query.where(AuditLog.subject.in_(subjects))
+    if subject_prefix:
+        query = query.where(AuditLog.subject.startswith(subject_prefix, autoescape=True))
+    if actors:
+        query = query.where(AuditLog.actor.in_(actors))
+    if action is not None:
+        query = query.where(AuditLog.action == action)
+    if action_prefix:
+        query = query.where(AuditLog.action.startswith(action_prefix, autoescape=True))
+    if since is not None:
+        query = query.where(AuditLog.at >= since)
+    if until is not None:
+        query = query.where(AuditLog.at < until)
+    if before is not None:
+        query = query.where(AuditLog.seq < before)
+    return session.execute(query.order_by(AuditLog.seq.desc()).limit(limit)).scalars().all()
 
 
 def head(session: Session) -> tuple[int, str]:

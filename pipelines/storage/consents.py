@@ -122,6 +122,22 @@ def of_owners(session: Session, owners: Collection[str]) -> Sequence[Consent]:
     return session.execute(select(Consent).where(Consent.owner.in_(owners)).order_by(Consent.id)).scalars().all()
 
 
+def page(session: Session, person: str, *, before: int | None = None, limit: int = 50) -> list[tuple[Consent, Job]]:
+    """Consents of this pseudonym with their jobs, newest first, numbers below ``before``."""
+    owners = session.execute(select(Consent.owner).distinct()).scalars()
+    query = select(Consent, Job).join(Job, Job.id == Consent.job_id)
+    query = query.where(Consent.owner.in_([name for name in owners if pseudonym(name) == person]))
+    if before is not None:
+        query = query.where(Consent.id < before)
+    return [(row, job) for row, job in session.execute(query.order_by(Consent.id.desc()).limit(limit))]
+
+
+def of_name(session: Session, name: str) -> list[tuple[Consent, Job]]:
+    """Consents of every job that this inbox folder ever was, the withdrawn with them, newest first."""
+    query = select(Consent, Job).join(Job, Job.id == Consent.job_id).where(Job.name == name)
+    return [(row, job) for row, job in session.execute(query.order_by(Job.revision.desc()))]
+
+
 def _pseudonym(name: SQLColumnExpression[str]) -> ColumnElement[str]:
     """``people.pseudonym`` as the server computes it; it may know fewer capitals (ß, or beyond ASCII)."""
     plain = func.convert_to(cast("orimono:", String) + func.normalize(func.lower(func.btrim(name))), "UTF8")

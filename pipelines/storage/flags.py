@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from pipelines.errors import BadInput
+from pipelines.errors import NotFound
 from pipelines.storage import audit
 from pipelines.storage.tables import FeatureFlag
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A flag as it is now; ``changed_at`` None: nobody has set it."""
+
+    name: str
+    enabled: bool
+    switches: str
+    note: str
+    changed_at: datetime | None
+
 
 # Name -> what it switches. A flag that nobody has set is on.
 FLAGS = {
@@ -24,11 +39,29 @@ def enabled(session: Session, name: str) -> bool:
 
 
 def switch(session: Session, name: str, enabled: bool, *, by: str, note: str = "") -> None:
-    """Turns it, with a line in the audit trail; BadInput for a name that is no flag."""
+    """Turns it, with a line in the audit trail; NotFound for a name that is no flag."""
+    lock(session, _known(name))
     values = {"enabled": enabled, "note": note}
-    statement = insert(FeatureFlag).values(name=_known(name), **values)
+    statement = insert(FeatureFlag).values(name=name, **values)
     session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values | {"updated_at": func.now()}))
     audit.write(session, actor=by, action="flag.switch", subject=f"flag:{name}", detail=values)
+
+
+def lock(session: Session, name: str) -> None:
+    """Nobody else who asks for it turns this flag until the transaction ends."""
+    session.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 6))"), {"name": f"flag:{name}"})
+
+
+def states(session: Session) -> list[State]:
+    """All flags as they are committed now, whatever this session has read before."""
+    query = select(FeatureFlag).execution_options(populate_existing=True)
+    rows = {row.name: row for row in session.execute(query).scalars()}
+    found = []
+    for name, meaning in FLAGS.items():
+        row = rows.get(name)
+        given = (True, "", None) if row is None else (row.enabled, row.note, row.updated_at)
+        found.append(State(name, given[0], meaning, given[1], given[2]))
+    return found
 
 
 def listed(session: Session) -> list[tuple[str, bool, str]]:
@@ -39,5 +72,5 @@ def listed(session: Session) -> list[tuple[str, bool, str]]:
 
 def _known(name: str) -> str:
     if name not in FLAGS:
-        raise BadInput(name, "is not a flag", f"choose from {', '.join(FLAGS)}")
+        raise NotFound(name, "is not a flag", f"choose from {', '.join(FLAGS)}")
     return name

@@ -6,11 +6,12 @@ Who writes the traffic is storage/traffic.py's, what the figures mean is models/
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import BigInteger, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -89,6 +90,33 @@ def record(session: Session, model_id: int, window: str, now: datetime, figures:
 def newest(session: Session, model_id: int, window: str) -> ModelMetrics | None:
     query = select(ModelMetrics).where(ModelMetrics.model_id == model_id, ModelMetrics.window == window)
     return session.execute(query.order_by(ModelMetrics.created_at.desc(), ModelMetrics.id.desc()).limit(1)).scalar()
+
+
+def history(
+    session: Session, model_ids: Collection[int], window: str, since: datetime, most: int = 400
+) -> dict[int, list[ModelMetrics]]:
+    """By version the figures of that window since a moment, oldest first; of more than ``most`` as many, evenly over
+    the time, the newest among them."""
+    mine = (ModelMetrics.model_id.in_(model_ids), ModelMetrics.window == window, ModelMetrics.created_at >= since)
+    place = func.row_number().over(
+        partition_by=ModelMetrics.model_id, order_by=(ModelMetrics.created_at.desc(), ModelMetrics.id.desc())
+    )
+    count = func.count().over(partition_by=ModelMetrics.model_id)
+    placed = select(ModelMetrics.id, place.label("place"), count.label("of")).where(*mine).subquery()
+    step = func.greatest(1, func.ceil(placed.c.of / float(most)).cast(BigInteger))
+    query = select(ModelMetrics).join(placed, placed.c.id == ModelMetrics.id).where((placed.c.place - 1) % step == 0)
+    found: dict[int, list[ModelMetrics]] = {}
+    for row in session.execute(query.order_by(ModelMetrics.created_at, ModelMetrics.id)).scalars():
+        found.setdefault(row.model_id, []).append(row)
+    return found
+
+
+def newest_of(session: Session, model_ids: Collection[int], window: str) -> dict[int, ModelMetrics]:
+    """By version the newest figures of that window; one that was never measured is left out."""
+    query = select(ModelMetrics).where(ModelMetrics.model_id.in_(model_ids), ModelMetrics.window == window)
+    query = query.distinct(ModelMetrics.model_id)
+    query = query.order_by(ModelMetrics.model_id, ModelMetrics.created_at.desc(), ModelMetrics.id.desc())
+    return {row.model_id: row for row in session.execute(query).scalars()}
 
 
 def thin(session: Session, model_id: int, before: datetime) -> None:

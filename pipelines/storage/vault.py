@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from pipelines.governance.people import pseudonym
 from pipelines.storage.claims import among
 from pipelines.storage.tables import InboxFolder, ItemResult, Job, Upload, VaultItem
 
@@ -51,6 +52,32 @@ def of_owners(session: Session, owners: Collection[str]) -> Sequence[VaultItem]:
     """Items that are there, of these names or pseudonyms, oldest first."""
     query = select(VaultItem).where(among(VaultItem.user_id, owners), VaultItem.deleted_at.is_(None))
     return session.execute(query.order_by(VaultItem.id)).scalars().all()
+
+
+def page(
+    session: Session,
+    *,
+    person: str | None = None,
+    held: bool = False,
+    item_id: int | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[tuple[VaultItem, str | None]]:
+    """Items that are there with the name of their job, newest first, numbers below ``before``. ``person``: a pseudonym,
+    whose they are; ``held``: under a legal hold only; ``item_id``: this one."""
+    query = select(VaultItem, Job.name).outerjoin(Job, Job.id == VaultItem.job_id)
+    query = query.where(VaultItem.deleted_at.is_(None))
+    if person is not None:
+        owners = session.execute(select(VaultItem.user_id).where(VaultItem.deleted_at.is_(None)).distinct()).scalars()
+        # A hold keeps items whose owner withdrew: under the pseudonym.
+        query = query.where(VaultItem.user_id.in_([name for name in owners if person in (name, pseudonym(name))]))
+    if held:
+        query = query.where(VaultItem.legal_hold)
+    if item_id is not None:
+        query = query.where(VaultItem.id == item_id)
+    if before is not None:
+        query = query.where(VaultItem.id < before)
+    return [(item, name) for item, name in session.execute(query.order_by(VaultItem.id.desc()).limit(limit))]
 
 
 def of_job(session: Session, job_id: int) -> Sequence[VaultItem]:

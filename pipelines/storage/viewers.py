@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, ColumnElement, Text, Uuid, and_, any_, cast, liter
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, Conflict, NotFound
 from pipelines.governance.people import pseudonym
 from pipelines.recommending.people import viewer_id
 from pipelines.storage import audit
@@ -54,13 +54,13 @@ def pseudonyms(session: Session, user_ids: Collection[str | UUID]) -> list[str]:
 
 def consent(session: Session, user_id: UUID, *, training: bool, actor: str, now: datetime) -> None:
     """What the viewer themself says of training, audited under ``actor``'s pseudonym; it goes before whatever the owner
-    of a job allowed. BadInput for nobody, or somebody who withdrew."""
+    of a job allowed. NotFound for nobody, Conflict for somebody who withdrew."""
     query = select(Viewer).where(Viewer.user_id == user_id).with_for_update()
     row = session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
     if row is None:
-        raise BadInput(f"viewer {user_id}", "is not known", "name somebody whose decisions are here")
+        raise NotFound(f"viewer {user_id}", "is not known", "name somebody whose decisions are here")
     if row.withdrawn_at is not None:
-        raise BadInput(f"viewer {user_id}", "withdrew", "wait until the withdrawal is carried out, then decide anew")
+        raise Conflict(f"viewer {user_id}", "withdrew", "wait until the withdrawal is carried out, then decide anew")
     if row.granted_at is not None and row.training == training:
         return
     before = row.training or row.granted_at is None  # then the word of a job's owner counted until now

@@ -103,6 +103,31 @@ def of_person(session: Session, person: str) -> Withdrawal | None:
     return next((row for row in unfinished(session) if pseudonym(row.user_id) == person), None)
 
 
+def page(
+    session: Session,
+    *,
+    person: str | None = None,
+    open_only: bool = False,
+    before: int | None = None,
+    limit: int = 50,
+) -> Sequence[Withdrawal]:
+    """Newest first, numbers below ``before``. ``person``: a pseudonym, whose they are."""
+    query = select(Withdrawal)
+    if person is not None:  # the name while it is under way, the pseudonym afterwards
+        mine = [row.id for row in unfinished(session) if pseudonym(row.user_id) == person]
+        done = and_(Withdrawal.user_id == person, Withdrawal.completed_at.is_not(None))
+        query = query.where(or_(done, Withdrawal.id.in_(mine)))
+    if open_only:
+        query = query.where(Withdrawal.completed_at.is_(None))
+    if before is not None:
+        query = query.where(Withdrawal.id < before)
+    return session.execute(query.order_by(Withdrawal.id.desc()).limit(limit)).scalars().all()
+
+
+def get(session: Session, withdrawal_id: int) -> Withdrawal | None:
+    return session.get(Withdrawal, withdrawal_id)
+
+
 def listed(session: Session) -> Sequence[Withdrawal]:
     """All, newest first."""
     return session.execute(select(Withdrawal).order_by(Withdrawal.id.desc())).scalars().all()
