@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, FastAPI
 
 from pipelines.settings import Settings
-from serving.api import description, documentation, problems
+from serving.api import description, documentation, predictors, problems
 from serving.api.house import House
 from serving.pages import failures
 from serving.pages.router import router as pages
@@ -28,6 +28,7 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        predictors.warm(house)
         yield
         house.close()
 

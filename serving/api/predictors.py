@@ -172,3 +172,9 @@ class Recommender:
         made = self._opening.close()
         if made is not None:
             made.close()
+
+
+def warm(house: House) -> None:
+    """Begins to load all of them, in the background."""
+    house.one(Predictors)
+    house.one(Recommender)
