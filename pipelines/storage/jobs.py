@@ -112,8 +112,9 @@ def save_folder(
     session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=changed | {"seen_at": func.now()}))
 
 
-def look_again(session: Session) -> int:
-    """Forgets how the folders of refused jobs looked, so that the next scan judges them anew. Returns how many."""
-    refused = select(Job.id).where(Job.status == "bad")
+def look_again(session: Session, name: str | None = None) -> int:
+    """Forgets how the folders of refused jobs looked, all or the one of this name, so that the next scan judges them
+    anew. Returns how many."""
+    refused = select(Job.id).where(Job.status == "bad", *(() if name is None else (Job.name == name,)))
     statement = update(InboxFolder).where(InboxFolder.job_id.in_(refused)).values(fingerprint=None)
     return len(session.execute(statement.returning(InboxFolder.name)).all())

@@ -42,8 +42,8 @@ class JobRun(Answered):
 
 
 class Job(Answered):
-    """``name`` is how a job is known everywhere. waiting: sent, not taken in yet; refused: see ``error``; planned: waits
-    for its run; failed: something that was asked for did not come of it, see ``error``."""
+    """``name`` is how a job is known everywhere. waiting: sent, not taken in yet; refused: ``error`` says why; planned:
+    waits for its run; failed: something that was asked for did not come of it, ``error`` says what."""
 
     name: str
     owner: str | None
