@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipelines.composing import melody
 from pipelines.errors import BadInput
+from pipelines.lyrics import charset
 from pipelines.recommending import blocks, headings, reading
 from pipelines.scoring import opening
 from pipelines.settings import Settings
@@ -17,27 +18,41 @@ _MB = 1 << 20
 _LIMITS = {"lyrics": 1 * _MB, "melody": 16 * _MB, "sheet": 512 * _MB}  # bytes
 _LIMITS |= dict.fromkeys(TABLES, blocks.MAX_BYTES)
 _MEDIA_LIMIT = 64 << 30  # bytes: four hours at 35 Mbit/s
+_MOST_PIXELS = 8192 * 8192  # of a frame: four times 4K either way; a few bytes can say more, and be that when unpacked
+_MOST_RATE, _MOST_CHANNELS = 768_000, 32  # Hz; of sound, for the same reason
+
+
+def limit(kind: str) -> int:
+    """Bytes that a file of this kind may have."""
+    return _LIMITS.get(kind, _MEDIA_LIMIT)
 
 
 def check(path: Path, kind: str, settings: Settings) -> None:
     """Raises BadInput, naming the file, when it cannot be what ``kind`` says."""
     size = path.stat().st_size
-    limit = _LIMITS.get(kind, _MEDIA_LIMIT)
-    if size == 0:
-        raise BadInput(path.name, "is empty (0 bytes)", "copy the file again")
-    if size > limit:
-        reason = f"is {size / _MB:,.0f} MB, more than the {limit / _MB:,.0f} MB that {kind} may have"
-        raise BadInput(path.name, reason, "give a smaller file")
+    check_size(path.name, kind, size)
     if kind in SOUND or kind == "clip":
         _check_media(path, kind, settings.number("max_media_hours"))
     elif kind == "melody":
         melody.of_file(path.read_bytes(), path.name)
-    elif kind == "lyrics" and not path.read_bytes().strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
-        raise BadInput(path.name, "holds no words", "leave it out or give the lyrics (.lrc, .srt, .txt)")
+    elif kind == "lyrics":
+        data = path.read_bytes()
+        if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
+            raise BadInput(path.name, "holds no words", "leave it out or give the lyrics (.lrc, .srt, .txt)")
+        charset.decode(data, path.name)
     elif kind in TABLES:
         reading.check(path, kind)
     elif kind == "sheet":
         opening.check(path, None)
+
+
+def check_size(name: str, kind: str, size: int) -> None:
+    """Raises BadInput for a size (bytes) that no file of this kind may have."""
+    if size == 0:
+        raise BadInput(name, "is empty (0 bytes)", "copy the file again")
+    if size > (most := limit(kind)):
+        reason = f"is {size / _MB:,.0f} MB, more than the {most / _MB:,.0f} MB that {kind} may have"
+        raise BadInput(name, reason, "give a smaller file")
 
 
 def _check_media(path: Path, kind: str, max_hours: float) -> None:
@@ -53,6 +68,12 @@ def _check_media(path: Path, kind: str, max_hours: float) -> None:
         )
     if kind == "clip" and info.video is None:
         raise BadInput(path.name, "has no picture, but is listed as clip", "give a video, or list it as music")
+    if info.video is not None and info.video.width * info.video.height > _MOST_PIXELS:
+        reason = f"has frames of {info.video.width} x {info.video.height} pixels, more than can be worked on"
+        raise BadInput(path.name, reason, "scale it down, to 8192 x 8192 at most")
+    if info.audio is not None and (info.audio.sample_rate > _MOST_RATE or info.audio.channels > _MOST_CHANNELS):
+        reason = f"says {info.audio.channels} channels at {info.audio.sample_rate} Hz, more than can be worked on"
+        raise BadInput(path.name, reason, f"give at most {_MOST_CHANNELS} channels at {_MOST_RATE} Hz")
     if info.duration > max_hours * 3600:
         reason = f"is {info.duration / 3600:.1f} hours long, more than {max_hours:g}"
         raise BadInput(path.name, reason, "cut it, or raise ORIMONO_MAX_MEDIA_HOURS")

@@ -1,4 +1,4 @@
-"""A file on its way to a job: what is known of it, as JSON. Its bytes come by tus 1.0.0: serving/api/routes/uploads.py."""
+"""A file on its way to a job: what is known of it. Its bytes come by tus 1.0.0: serving/api/routes/uploads.py."""
 
 from __future__ import annotations
 
