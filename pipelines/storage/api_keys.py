@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, delete, func, or_, select, text, update
+from sqlalchemy import and_, delete, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from pipelines.storage.claims import among
@@ -20,18 +20,14 @@ def add(session: Session, row: ApiKey) -> ApiKey:
     return row
 
 
-def by_prefix(session: Session, prefix: str) -> ApiKey | None:
-    return session.execute(select(ApiKey).where(ApiKey.prefix == prefix)).scalar_one_or_none()
+def by_prefix(session: Session, prefix: str, *, locked: bool = False) -> ApiKey | None:
+    """``locked``: until the end of the transaction."""
+    query = select(ApiKey).where(ApiKey.prefix == prefix)
+    return session.execute(query.with_for_update() if locked else query).scalar_one_or_none()
 
 
-def get(session: Session, key_id: int, *, locked: bool = False) -> ApiKey | None:
-    return session.get(ApiKey, key_id, with_for_update=True if locked else None)
-
-
-def usable(session: Session, key_id: int, now: datetime) -> bool:
-    """Whether the key is there, not revoked and not expired."""
-    query = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-    return session.execute(query.where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now))).first() is not None
+def get(session: Session, key_id: int) -> ApiKey | None:
+    return session.get(ApiKey, key_id)
 
 
 def any_at_all(session: Session) -> bool:
@@ -67,7 +63,3 @@ def drop_gone(session: Session, until: datetime) -> int:
     """Deletes those that were revoked or expired before then. Returns how many."""
     gone = or_(ApiKey.revoked_at < until, and_(ApiKey.expires_at.is_not(None), ApiKey.expires_at < until))
     return len(session.execute(delete(ApiKey).where(gone).returning(ApiKey.id)).all())
-
-
-def count(session: Session) -> int:
-    return session.execute(select(func.count(ApiKey.id))).scalar_one()

@@ -1,6 +1,7 @@
 """Who calls, as FastAPI's dependencies: ``Annotated[Caller, calls("jobs:read")]`` in a route's arguments.
 
-What a key is, is pipelines/identity's. Here it is asked for off the event loop, once for all who bring the same one.
+What keys, tokens and sessions are is pipelines/identity's. Here they are asked for off the event loop, once for all who
+bring the same one.
 """
 
 from __future__ import annotations
@@ -8,20 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pipelines.errors import Unavailable
-from pipelines.identity import keys
+from pipelines.identity import keys, sessions
 from pipelines.identity.callers import Caller, Scope
-from pipelines.identity.known import Remembered
+from pipelines.identity.known import Answer, Remembered, mark
+from pipelines.identity.limits import Who, place
+from pipelines.identity.sessions import SignedIn
+from pipelines.identity.tokens import MAX_BYTES, Tokens, Verified
 from serving.api.house import House
 from serving.api.problems import Refused
 
-PATIENCE = 2.0  # s that one who was known is kept waiting for a new answer
+PATIENCE = 2.0  # s that one who was known is kept waiting for a new answer; others five times that
 QUEUE = 256  # how many unknown ones may wait at once
+READING = ("GET", "HEAD", "OPTIONS")
+A = TypeVar("A", bound=Answer)
 log = logging.getLogger(__name__)
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="an API key, or a token of the OIDC issuer")
@@ -35,91 +41,155 @@ def house_of(request: Request) -> House:
 InHouse = Annotated[House, Depends(house_of)]
 
 
-class Callers:
-    """A part of the house: its memory of keys, and the threads that ask."""
+class _Asked(Generic[A]):
+    """One kind of secret: what is remembered of it, and threads of its own that ask."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._keys = Remembered(self._key)
-        self._new = ThreadPoolExecutor(2, "callers")
-        self._again = ThreadPoolExecutor(1, "callers-again")  # a flood of unknown keys does not keep known ones waiting
-        self._asked: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Future[Caller | None]] = {}
+    def __init__(self, name: str, remembered: Remembered[A]) -> None:
+        self.remembered = remembered
+        self._new = ThreadPoolExecutor(2, f"{name}-new")
+        self._again = ThreadPoolExecutor(1, f"{name}-again")  # so that a flood of new ones leaves the known in peace
+        self._pending: dict[tuple[asyncio.AbstractEventLoop, bytes], asyncio.Future[A | None]] = {}
 
-    def label(self, secret: str) -> str | None:
-        """What limits and logs know this key or token by, without asking; None when it is not known."""
-        caller = self._keys.late(secret)
-        return caller.label if caller is not None else None
-
-    async def of(self, secret: str) -> Caller:
-        """Who brings this key or token. Refused (401) when it is none; Unavailable while that cannot be known."""
-        known = self._keys.known(secret)
-        if known is None:
-            caller = await self._wait(secret)
-        else:
-            caller = known.caller
+    async def of(self, secret: str) -> A | None:
+        """None: nobody's. Unavailable while that cannot be known."""
+        known = self.remembered.known(secret)
+        if known is not None:
             if known.ask:
                 self._ask(secret, self._again)
-        if caller is None:
-            raise unknown()
-        return caller
-
-    async def _wait(self, secret: str) -> Caller | None:
-        before = self._keys.late(secret)
-        asked = self._ask(secret, self._again if before else self._new)
-        done, _ = await asyncio.wait([asked], timeout=PATIENCE)
+            return known.answer
+        before = self.remembered.late(secret)
+        asked = self._ask(secret, self._new if before is None else self._again)
+        done, _ = await asyncio.wait([asked], timeout=PATIENCE if before is not None else 5 * PATIENCE)
         if done:
             return asked.result()
         if before is None:
-            raise Unavailable("the database", "takes long to say whose key this is", 2)
+            raise Unavailable("this server", "takes long to find out whose key or token this is", 2)
         return before
 
-    def _ask(self, secret: str, threads: ThreadPoolExecutor) -> asyncio.Future[Caller | None]:
+    def _ask(self, secret: str, threads: ThreadPoolExecutor) -> asyncio.Future[A | None]:
         loop = asyncio.get_running_loop()
-        if (asked := self._asked.get((loop, secret))) is not None:
-            return asked
-        if len(self._asked) >= QUEUE and threads is self._new:
+        one = (loop, mark(secret))
+        if (pending := self._pending.get(one)) is not None:
+            return pending
+        if len(self._pending) >= QUEUE and threads is self._new:
             raise Unavailable("this server", "is asked for more keys at once than it can look up", 1)
-        asked = loop.run_in_executor(threads, self._keys.ask, secret)
-        self._asked[loop, secret] = asked
+        asked = self._pending[one] = loop.run_in_executor(threads, self.remembered.ask, secret)
 
-        def done(future: asyncio.Future[Caller | None]) -> None:
-            self._asked.pop((loop, secret), None)
+        def done(future: asyncio.Future[A | None]) -> None:
+            self._pending.pop(one, None)
             if not future.cancelled() and (error := future.exception()) is not None:  # read, so that none is "lost"
-                log.debug("a key could not be looked up: %s", error)
+                log.debug("a key or token could not be looked up: %s", error)
 
         asked.add_done_callback(done)
         return asked
-
-    def _key(self, secret: str) -> keys.Found | None:
-        if keys.FORM.match(secret) is None:
-            return None
-        with self._house.session() as session:
-            return keys.verify(session, secret)
-
-    def forget(self, key_id: int) -> None:
-        """It was revoked here: no more of it at once."""
-        self._keys.forget(key_id)
 
     def close(self) -> None:
         self._new.shutdown(wait=False, cancel_futures=True)
         self._again.shutdown(wait=False, cancel_futures=True)
 
 
-def unknown() -> Refused:
+class Callers:
+    """A part of the house."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._keys = _Asked[keys.Found]("keys", Remembered(self._key))
+        self._sessions = _Asked[SignedIn]("sessions", Remembered(self._session))
+        self._tokens: _Asked[Verified] | None = None
+        if house.settings.oidc_issuer:
+            self._tokens = _Asked("tokens", Remembered(Tokens(house.settings).verify))
+
+    async def of(self, secret: str) -> Caller:
+        """Who brings this key or token. Refused (401) when it is none; Unavailable while that cannot be known."""
+        asked = self._kind(secret)
+        found = await asked.of(secret) if asked is not None else None
+        if found is None:
+            raise _nobodys()
+        caller: Caller = found.caller
+        return caller
+
+    async def signed_in(self, cookie: str) -> SignedIn | None:
+        """Who comes with this cookie (``sessions.COOKIE``) of the pages."""
+        return await self._sessions.of(cookie)
+
+    def who(self, authorization: str | None, cookie: str | None, address: str) -> Who:
+        """Whose limits a request is under; asks nobody. ``authorization``: the header; ``cookie``: the session's."""
+        scheme, _, secret = (authorization or "").partition(" ")
+        secret = secret.strip()
+        asked = self._kind(secret) if scheme.lower() == "bearer" else None
+        if asked is None and cookie and not authorization:
+            asked, secret = self._sessions, cookie
+        if asked is None:
+            return Who(f"address:{place(address)}", place(address))
+        found = asked.remembered.late(secret)
+        if found is not None:
+            return Who(found.caller.label)
+        return Who(f"stranger:{mark(secret).hex()[:16]}", place(address))
+
+    def forget_key(self, key_id: int) -> None:
+        """It was revoked here: no more of it at once."""
+        for asked in (self._keys, self._sessions):
+            asked.remembered.forget(lambda caller: caller.key_id == key_id)
+
+    def forget_session(self, cookie: str) -> None:
+        """They signed out here."""
+        found = self._sessions.remembered.late(cookie)
+        if found is not None:
+            self._sessions.remembered.forget(lambda caller: caller is found.caller)
+
+    def close(self) -> None:
+        for asked in (self._keys, self._sessions, self._tokens):
+            if asked is not None:
+                asked.close()
+
+    def _kind(self, secret: str) -> _Asked[Any] | None:
+        """Who can say whose it is; None for what is neither key nor token by its form."""
+        if keys.FORM.match(secret) is not None:
+            return self._keys
+        return self._tokens if len(secret) <= MAX_BYTES and secret.count(".") == 2 else None
+
+    def _key(self, secret: str) -> keys.Found | None:
+        with self._house.session() as session:
+            return keys.verify(session, secret)
+
+    def _session(self, cookie: str) -> SignedIn | None:
+        with self._house.session() as session:
+            return sessions.find(session, cookie)
+
+
+def _nobodys() -> Refused:
     sentence = "this key or token: is none, expired or revoked; ask for a new one"
     return Refused(401, sentence, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+def _nobody(sentence: str) -> Refused:
+    return Refused(401, sentence, {"WWW-Authenticate": "Bearer"})
 
 
 async def caller_of(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Caller:
-    """401 without a key or token, or with one that is none."""
-    if credentials is None:
-        sentence = "this request: names no caller; send Authorization: Bearer KEY"
-        raise Refused(401, sentence, {"WWW-Authenticate": "Bearer"})
-    caller = await house_of(request).one(Callers).of(credentials.credentials)
+    """401 without a key or token, or with one that is none. Scripts of the pages come with the pages' cookie and, if
+    they change something, with their form's token in ``X-CSRF-Token``."""
+    callers = house_of(request).one(Callers)
+    cookie = request.cookies.get(sessions.COOKIE)
+    if credentials is not None:
+        caller = await callers.of(credentials.credentials)
+    elif cookie is not None and "Authorization" not in request.headers:
+        caller = await _of_pages(callers, request, cookie)
+    else:
+        raise _nobody("this request: names no caller; send Authorization: Bearer KEY")
     request.state.caller = caller  # for the log and for metrics
     return caller
+
+
+async def _of_pages(callers: Callers, request: Request, cookie: str) -> Caller:
+    found = await callers.signed_in(cookie)
+    if found is None:
+        raise _nobody("this session: is over; sign in again, or send Authorization: Bearer KEY")
+    if request.method not in READING and not found.meant(request.headers.get(sessions.CSRF_HEADER, "")):
+        raise Refused(403, f"this request: lacks the page's token in {sessions.CSRF_HEADER}; load the page again")
+    return found.caller
 
 
 def calls(scope: Scope) -> Any:
