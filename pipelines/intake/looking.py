@@ -31,8 +31,8 @@ def look(path: Path, kind: str, settings: Settings) -> str:
     if kind in content.SOUND or kind == "clip":
         _measure(path, settings.number("max_media_hours") * 3600)
         _begin(path, kind)
-    elif kind in content.TABLES:
-        _unpack(path)
+    elif kind in content.TABLES or kind == "sheet":
+        _unpack(path, kind)
     return digest
 
 
@@ -95,13 +95,16 @@ def _decodes(container: InputContainer, stream: object) -> bool:
     return good > 0
 
 
-def _unpack(path: Path) -> None:
+def _unpack(path: Path, kind: str) -> None:
     """Counts what a packed table unpacks to, and keeps none of it."""
     import gzip
     import zlib
 
     from pipelines.errors import BadInput
-    from pipelines.recommending.blocks import MAX_UNPACKED
+    from pipelines.recommending import blocks
+    from pipelines.scoring import csv_form
+
+    most = csv_form.MAX_UNPACKED if kind == "sheet" else blocks.MAX_UNPACKED
 
     with path.open("rb") as file:
         if file.read(2) != b"\x1f\x8b":
@@ -111,8 +114,8 @@ def _unpack(path: Path) -> None:
         with gzip.open(path) as table:
             while data := table.read(1 << 20):
                 size += len(data)
-                if size > MAX_UNPACKED:
-                    reason = f"unpacks to more than {MAX_UNPACKED >> 20:,} MB"
+                if size > most:
+                    reason = f"unpacks to more than {most >> 20:,} MB"
                     raise BadInput(path.name, reason, "divide it into several jobs")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadInput(path.name, "is damaged gzip, or only a part of it", "copy the file again") from error
