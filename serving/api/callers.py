@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="an API key, or a token of the OIDC issuer")
 
 
-def house_of(request: Request) -> House:
+async def house_of(request: Request) -> House:  # async: FastAPI would ask a plain function in a thread
     house: House = request.app.state.house
     return house
 
@@ -171,7 +171,7 @@ async def caller_of(
 ) -> Caller:
     """401 without a key or token, or with one that is none. Scripts of the pages come with the pages' cookie and, if
     they change something, with their form's token in ``X-CSRF-Token``."""
-    callers = house_of(request).one(Callers)
+    callers = (await house_of(request)).one(Callers)
     cookie = request.cookies.get(sessions.COOKIE)
     if credentials is not None:
         caller = await callers.of(credentials.credentials)
