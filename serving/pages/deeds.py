@@ -26,15 +26,16 @@ def done(request: Request, to: str, deed: Callable[[], str], or_to: str | None =
     own, with its status."""
     try:
         said = deed()
-    except (NotAllowed, NotFound):
-        raise
-    except BadInput as error:
-        return rendering.back(request, or_to or to, str(error), "bad")
-    except Refused as error:
-        if error.status != 412:
-            raise
-        return rendering.back(request, or_to or to, str(error), "bad")
+    except (BadInput, Refused) as error:
+        return refused(request, or_to or to, error)
     return rendering.back(request, to, said)
+
+
+def refused(request: Request, to: str, error: BadInput | Refused) -> Response:
+    """The sentence, said on the page ``to``; raised again when it wants a page of its own."""
+    if isinstance(error, NotAllowed | NotFound) or (isinstance(error, Refused) and error.status != 412):
+        raise error
+    return rendering.back(request, to, str(error), "bad")
 
 
 def wish(kind: type[T], **fields: Any) -> T:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from pipelines.models import rules
 from serving.api.callers import InHouse
+from serving.dagster_ui import Pages
 from serving.pages import charts, rendering
 from serving.pages.chart_lines import Point
 from serving.pages.chart_scales import Unit
@@ -58,6 +59,7 @@ def model(
         spans=get_args(Days),
         shown=shown,
         tone=tone,
+        asset_url=Pages(house.settings).asset(f"{name}_release"),
     )
 
 
@@ -113,7 +115,7 @@ def _measure(figure: FigureHistory) -> str:
 def of_behaviour(past: ModelHistory) -> list[Chart]:
     """Calls, latency, errors, second tries and drift, a series a version, with the bounds of the rules as lines."""
     bounds = rules.policy(past.name)
-    words = WORDS[past.window]
+    words, moved = WORDS[past.window], Threshold("another population", bounds.max_psi)
     wanted: tuple[tuple[str, str, str, Unit, Threshold | None], ...] = (
         ("calls", "n", f"Calls, {words}", "count", None),
         ("latency", "latency_p95_ms", "Latency, 95th percentile", "ms", Threshold("too slow", bounds.max_p95_ms)),
@@ -124,14 +126,14 @@ def of_behaviour(past: ModelHistory) -> list[Chart]:
             "input_psi",
             "Drift of the inputs (PSI)",
             "number",
-            Threshold("another population", bounds.max_psi),
+            moved,
         ),
         (
             "output-drift",
             "output_psi",
             "Drift of the answers (PSI)",
             "number",
-            Threshold("another population", bounds.max_psi),
+            moved,
         ),
         ("output-ks", "output_ks", "Drift of the answers (KS distance)", "number", Threshold("too far", bounds.max_ks)),
     )

@@ -49,7 +49,7 @@ def review(request: Request, visit: Acts, house: InHouse, name: str) -> Response
         wish = _wish(visit)
         sentence = foretold(found, wish)
     except BadInput as error:
-        return rendering.back(request, f"/rollout/{name}", str(error), "bad")
+        return deeds.refused(request, f"/rollout/{name}", error)
     model = views.find(house, visit.caller, name)
     version = concerned(found, wish)
     figures = next((v for v in model.all if v.version == version), None)
