@@ -17,7 +17,7 @@ from pipelines.governance.people import pseudonym
 from pipelines.storage.claims import among, of_jobs
 from pipelines.storage.composing_tables import Arrangement
 from pipelines.storage.consents import trainable_jobs
-from pipelines.storage.tables import Upload, VaultItem
+from pipelines.storage.tables import Job, Upload, VaultItem
 
 FORMER = 0  # number of what was chosen once and is no longer among the candidates
 
@@ -125,6 +125,34 @@ def of_wish(session: Session, row: Arrangement) -> Sequence[Arrangement]:
     former = Arrangement.candidate == FORMER
     query = select(Arrangement).where(*_same_wish(session, row)).order_by(former, Arrangement.candidate)
     return session.execute(query).scalars().all()
+
+
+def find(session: Session, arrangement_id: int) -> tuple[str | None, Arrangement] | None:
+    """The arrangement with the name of its job, whoever owns it."""
+    query = select(Job.name, Arrangement).outerjoin(Job, Job.id == Arrangement.job_id)
+    row = session.execute(query.where(Arrangement.id == arrangement_id)).first()
+    return None if row is None else (row[0], row[1])
+
+
+def listed(
+    session: Session, owners: Collection[str] | None, *, before: int | None = None, limit: int, job: str | None = None
+) -> list[tuple[str | None, Arrangement]]:
+    """The newest first, each with the name of its job; of these owners (None: of everybody). ``before``: below this id;
+    ``job``: of this name."""
+    query = select(Job.name, Arrangement).outerjoin(Job, Job.id == Arrangement.job_id)
+    if owners is not None:
+        query = query.where(among(Arrangement.owner, owners))
+    if job is not None:
+        query = query.where(Job.name == job)
+    if before is not None:
+        query = query.where(Arrangement.id < before)
+    return [(name, row) for name, row in session.execute(query.order_by(Arrangement.id.desc()).limit(limit))]
+
+
+def spellings(session: Session, person: str) -> list[str]:
+    """All ways in which this pseudonym's name stands over arrangements."""
+    names = session.execute(select(Arrangement.owner).distinct()).scalars()
+    return sorted(name for name in names if name.strip() and pseudonym(name) == person)
 
 
 def of_job(session: Session, job_id: int) -> Sequence[Arrangement]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from pipelines.storage.tables import EditRow
+from pipelines.storage.claims import among
+from pipelines.storage.tables import EditRow, InboxFolder, Job
 
 
 def save_plan(session: Session, job_id: int, pattern: str, plan_key: str) -> None:
@@ -34,6 +35,26 @@ def save_quality(session: Session, job_id: int, pattern: str, quality: dict[str,
 
 def of_job(session: Session, job_id: int) -> Sequence[EditRow]:
     return session.execute(select(EditRow).where(EditRow.job_id == job_id).order_by(EditRow.pattern)).scalars().all()
+
+
+def listed(
+    session: Session, owners: Collection[str] | None, *, before: int | None = None, limit: int, job: str | None = None
+) -> list[tuple[str, EditRow]]:
+    """The newest first, each with its job's name, of the contents that names stand for now; of these owners (None: of
+    everybody). ``before``: below this id; ``job``: of this name."""
+    last = aliased(Job)
+    newest = select(func.max(last.id)).where(last.name == Job.name, last.status == "ready").scalar_subquery()
+    folder = select(InboxFolder.job_id).join(last, last.id == InboxFolder.job_id)
+    present = folder.where(InboxFolder.name == Job.name, last.status == "ready").scalar_subquery()
+    query = select(Job.name, EditRow).join(Job, Job.id == EditRow.job_id)
+    query = query.where(Job.id == func.coalesce(present, newest))
+    if owners is not None:
+        query = query.where(among(Job.owner, owners))
+    if job is not None:
+        query = query.where(Job.name == job)
+    if before is not None:
+        query = query.where(EditRow.id < before)
+    return [(name, row) for name, row in session.execute(query.order_by(EditRow.id.desc()).limit(limit))]
 
 
 def _change(session: Session, job_id: int, pattern: str, values: dict[str, Any]) -> None:

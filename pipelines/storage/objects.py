@@ -75,7 +75,7 @@ class Objects:
         """``put_file`` for a file whose hash is known; ``before``: its state when it was hashed."""
         before = before or path.stat()
         key = self.key_of(path, digest)
-        if self._size(key) == before.st_size:
+        if self.size(key) == before.st_size:
             return key
         with _worded(key, self.name, writing=True):
             obstore.put(self.store, key, path, chunk_size=_CHUNK)
@@ -89,7 +89,7 @@ class Objects:
     def put_bytes(self, data: bytes, suffix: str) -> str:
         """Key of these bytes, stored unless they are there already; ``suffix`` such as ``.png``."""
         key = _key(hashlib.sha256(data).hexdigest(), suffix)
-        if self._size(key) != len(data):
+        if self.size(key) != len(data):
             self.put_named(key, data)
         return key
 
@@ -118,7 +118,7 @@ class Objects:
         return path
 
     def exists(self, key: str) -> bool:
-        return self._size(key) is not None
+        return self.size(key) is not None
 
     def sign(self, key: str, seconds: float) -> str:
         """A URL that anybody can read for that long; a ``file://`` URL, without end, for a local folder."""
@@ -153,7 +153,7 @@ class Objects:
             return self.folder / key
         return self.local(key) if self.remote and self.exists(key) else None
 
-    def _size(self, key: str) -> int | None:
+    def size(self, key: str) -> int | None:
         try:
             with _worded(key, self.name):
                 return obstore.head(self.store, _checked(key))["size"]

@@ -42,6 +42,12 @@ def of(session: Session, score_job_id: int, *statuses: str) -> Sequence[ScoreChu
     return session.execute(query.order_by(ScoreChunk.number)).scalars().all()
 
 
+def after(session: Session, score_job_id: int, number: int, limit: int) -> Sequence[ScoreChunk]:
+    """Of a sheet, in order, those that come after this number."""
+    query = select(ScoreChunk).where(ScoreChunk.score_job_id == score_job_id, ScoreChunk.number > number)
+    return session.execute(query.order_by(ScoreChunk.number).limit(limit)).scalars().all()
+
+
 def by_keys(session: Session, chunk_ids: Collection[str]) -> Sequence[ScoreChunk]:
     """By the names of their partitions, by sheet and number."""
     query = select(ScoreChunk).where(among(ScoreChunk.chunk_id, chunk_ids))

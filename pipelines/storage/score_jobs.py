@@ -96,6 +96,28 @@ def of_job(session: Session, job_id: int) -> Sequence[ScoreJob]:
     return session.execute(select(ScoreJob).where(ScoreJob.job_id == job_id).order_by(ScoreJob.id)).scalars().all()
 
 
+def listed(
+    session: Session, owners: Collection[str] | None, *, before: int | None = None, limit: int, job: str | None = None
+) -> list[int]:
+    """Ids, the newest first, of these owners' inbox jobs (None: all there are); ``before``: below this id; ``job``: of
+    inbox jobs of this name."""
+    query = select(ScoreJob.id)
+    if owners is not None or job is not None:
+        query = query.join(Job, Job.id == ScoreJob.job_id)
+    if owners is not None:
+        query = query.where(among(Job.owner, owners))
+    if job is not None:
+        query = query.where(Job.name == job)
+    if before is not None:
+        query = query.where(ScoreJob.id < before)
+    return list(session.execute(query.order_by(ScoreJob.id.desc()).limit(limit)).scalars())
+
+
+def owner_of(session: Session, row: ScoreJob) -> str | None:
+    """Of the inbox job that it came with; None at the command line."""
+    return None if row.job_id is None else session.execute(select(Job.owner).where(Job.id == row.job_id)).scalar_one()
+
+
 def opened(session: Session) -> Sequence[ScoreJob]:
     """In which something is left to do, or was given up; oldest first. Not those whose owner took the consent back."""
     query = select(ScoreJob).outerjoin(Job).where(_left(), or_(ScoreJob.job_id.is_(None), Job.status == "ready"))

@@ -1,4 +1,4 @@
-"""Jobs as a caller may see them: their own, an operator everybody's. What a job's rows mean is pipelines/job_state.py's."""
+"""Jobs as a caller may see them: their own, an operator everybody's. What rows mean is pipelines/job_state.py's."""
 
 from __future__ import annotations
 
