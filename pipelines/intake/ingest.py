@@ -79,7 +79,7 @@ def _copy(job: JobFile, files: dict[str, Path], target: Path) -> None:
     taken = {NAME.casefold(), MARKER.casefold()}
     items, manifest = [], {}
     for item in job.files:
-        name = _unique(files[item.file].name, taken)
+        name = unique(files[item.file].name, taken)
         shutil.copyfile(files[item.file], target / name)
         manifest[name] = {"size": (target / name).stat().st_size, "sha256": content_hash(target / name)}
         items.append(item.model_copy(update={"file": name}))
@@ -88,7 +88,7 @@ def _copy(job: JobFile, files: dict[str, Path], target: Path) -> None:
     (target / MARKER).write_text(json.dumps({"files": manifest}, ensure_ascii=False, indent=1))
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def unique(name: str, taken: set[str]) -> str:
     """The name, or ``name-2.ogg`` and so on; unique for file systems that ignore case or composition, too."""
     path = Path(unicodedata.normalize("NFC", name))
     candidate, number = path.name, 2

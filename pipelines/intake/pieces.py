@@ -198,3 +198,12 @@ def length(path: Path) -> int:
 
 def patience(settings: Settings) -> timedelta:
     return timedelta(hours=settings.number("upload_hours"))
+
+
+def sync(path: Path) -> None:
+    """What was written to this file, or which names this folder has, survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import unicodedata
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -19,7 +18,7 @@ from pipelines.errors import BadInput, Conflict, TooMany, Unavailable
 from pipelines.governance import budget
 from pipelines.intake import confined, content
 from pipelines.intake.job_file import JobItem
-from pipelines.intake.pieces import FOLDER, BeingReceived, alone, existing, folder, length, patience, room_on_disk
+from pipelines.intake.pieces import FOLDER, BeingReceived, alone, existing, folder, length, patience, room_on_disk, sync
 from pipelines.storage import pending_uploads as table
 from pipelines.storage.serving_tables import PendingUpload
 from pipelines.studio import Studio
@@ -71,7 +70,7 @@ def announce(
             place.mkdir(mode=0o700)
             os.close(os.open(place / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
             for path in (place, place.parent):
-                _sync(path)
+                sync(path)
     return row
 
 
@@ -179,11 +178,3 @@ def _dropped(studio: Studio, upload_id: str) -> bool:
     except BeingReceived:
         return False  # more of it came at the last moment
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -48,3 +48,12 @@ def forget(session: Session, owner: str) -> int:
     """All of this person's; returns how many."""
     gone = delete(Submission).where(among(Submission.owner, spellings(session, owner)))
     return len(session.execute(gone.returning(Submission.job_name)).all())
+
+
+def ending(session: Session, owner: str, suffix: str) -> list[str]:
+    """Names of this person's jobs that end so."""
+    query = select(Submission.job_name).where(
+        Submission.job_name.endswith(f"-{suffix}", autoescape=True),
+        among(Submission.owner, spellings(session, owner)),
+    )
+    return list(session.execute(query.order_by(Submission.created_at)).scalars())

@@ -57,7 +57,7 @@ class JobFileWish(Asked):
     tags: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
 
 
-class _Order(Asked):
+class Wanted(Asked):
     """``title`` becomes a part of the job's name; the first file's name unless said. ``owner``: an operator may send a
     job for somebody else."""
 
@@ -66,7 +66,7 @@ class _Order(Asked):
     consents: JobConsents = JobConsents()
 
 
-class JobWish(_Order):
+class JobWish(Wanted):
     """Any job: what job.yaml can say, with uploads in the place of files."""
 
     files: Annotated[tuple[JobFileWish, ...], Field(min_length=1, max_length=MOST_FILES)]
@@ -78,7 +78,7 @@ class JobWish(_Order):
     compose: ComposeOptions = ComposeOptions()
 
 
-class EditWanted(_Order, EditOptions):
+class EditWanted(Wanted, EditOptions):
     """Beat-cut edits of a song with clips."""
 
     model_config = _AS_JSON
@@ -89,7 +89,7 @@ class EditWanted(_Order, EditOptions):
     bpm: Annotated[float, Field(ge=20, le=400)] | None = None
 
 
-class MasterWanted(_Order, MasterOptions):
+class MasterWanted(Wanted, MasterOptions):
     """A master: of a finished ``mix``, or of the stems ``inst`` and ``vocal``."""
 
     model_config = _AS_JSON
@@ -99,14 +99,14 @@ class MasterWanted(_Order, MasterOptions):
     vocal: UploadId | None = None
 
 
-class AlignmentWanted(_Order):
+class AlignmentWanted(Wanted):
     """Two stems, the voice moved to where it belongs; a master comes of it, too."""
 
     inst: UploadId
     vocal: UploadId
 
 
-class ArrangementWanted(_Order, ComposeOptions):
+class ArrangementWanted(Wanted, ComposeOptions):
     """Arrangements of a melody (MIDI)."""
 
     model_config = _AS_JSON
@@ -114,7 +114,7 @@ class ArrangementWanted(_Order, ComposeOptions):
     melody: UploadId
 
 
-class ScoringWanted(_Order, ScoreOptions):
+class ScoringWanted(Wanted, ScoreOptions):
     """A sheet's texts, or videos, scored by categories."""
 
     model_config = _AS_JSON
