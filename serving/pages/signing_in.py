@@ -13,7 +13,7 @@ from pipelines.identity.callers import Caller
 from serving.api.callers import Callers, InHouse
 from serving.api.problems import Refused
 from serving.pages import csrf, rendering
-from serving.pages.visits import SignInFirst, Visit, acts, visitor
+from serving.pages.visits import Visit, acts, perhaps
 
 router = APIRouter()
 MOST = 8192  # characters of a key or token
@@ -28,12 +28,10 @@ class SigningIn:
 
 
 @router.get("/sign-in")
-def sign_in_page(request: Request, house: InHouse, then: str = "/") -> Response:
-    try:
-        visitor(request, house)
-    except SignInFirst:
-        return rendering.render(request, "sign_in.html", then=rendering.own_path(then), error="")
-    return rendering.back(request, rendering.own_path(then))
+def sign_in_page(request: Request, visit: Annotated[Visit | None, Depends(perhaps)], then: str = "/") -> Response:
+    if visit is not None:
+        return rendering.back(request, rendering.own_path(then))
+    return rendering.render(request, "sign_in.html", then=rendering.own_path(then), error="")
 
 
 async def _signing_in(request: Request, house: InHouse) -> SigningIn:
@@ -65,6 +63,7 @@ def sign_in(request: Request, house: InHouse, asked: Annotated[SigningIn, Depend
 def sign_out(request: Request, house: InHouse, visit: Annotated[Visit, acts()]) -> Response:
     with house.session() as session:
         sessions.end(session, request.cookies[sessions.COOKIE])
+    house.one(Callers).forget_session(request.cookies[sessions.COOKIE])
     answer = rendering.back(request, "/sign-in", "You are signed out.")
     answer.delete_cookie(sessions.COOKIE)
     return answer

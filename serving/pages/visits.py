@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from pipelines.errors import BadInput
 from pipelines.identity import sessions
 from pipelines.identity.callers import Caller, Scope
-from serving.api.callers import InHouse
+from serving.api.callers import Callers, InHouse
 from serving.pages import csrf
 
 
@@ -37,17 +37,21 @@ class Visit:
         return found
 
 
-def visitor(request: Request, house: InHouse) -> Visit:
-    """The person who is signed in; SignInFirst for nobody."""
+async def perhaps(request: Request, house: InHouse) -> Visit | None:
+    """The person who is signed in, if there is one."""
     cookie = request.cookies.get(sessions.COOKIE, "")
-    found = None
-    if cookie:
-        with house.session() as session:
-            found = sessions.find(session, cookie)
+    found = await house.one(Callers).signed_in(cookie) if cookie else None
     if found is None:
-        raise SignInFirst
+        return None
     request.state.caller = found.caller
     request.state.visit = visit = Visit(found.caller, found.csrf)
+    return visit
+
+
+async def visitor(visit: Annotated[Visit | None, Depends(perhaps)]) -> Visit:
+    """The person who is signed in; SignInFirst for nobody."""
+    if visit is None:
+        raise SignInFirst
     return visit
 
 
@@ -63,7 +67,7 @@ async def _form(request: Request, visit: Annotated[Visit, Depends(visitor)]) -> 
 def visits(scope: Scope | None = None) -> Any:
     """Somebody with this scope, who looks; without one, anybody signed in."""
 
-    def looking(visit: Annotated[Visit, Depends(visitor)]) -> Visit:
+    async def looking(visit: Annotated[Visit, Depends(visitor)]) -> Visit:
         if scope is not None:
             visit.caller.needs(scope)
         return visit
@@ -74,7 +78,7 @@ def visits(scope: Scope | None = None) -> Any:
 def acts(scope: Scope | None = None) -> Any:
     """Somebody with this scope, who sent a form of ours; without one, anybody signed in."""
 
-    def acting(visit: Annotated[Visit, Depends(_form)]) -> Visit:
+    async def acting(visit: Annotated[Visit, Depends(_form)]) -> Visit:
         if scope is not None:
             visit.caller.needs(scope)
         return visit
