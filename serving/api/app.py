@@ -6,17 +6,19 @@ import contextlib
 import importlib
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from pipelines.settings import Settings
-from serving.api import description, documentation, predictors, problems
+from serving.api import description, documentation, health, metrics, predictors, problems
 from serving.api.house import House
+from serving.api.surroundings import Surroundings
+from serving.api.watching import Watching
 from serving.pages import failures
 from serving.pages.router import router as pages
 
-ROUTES = (
+ROUTES = (  # tried in this order for every request: what is asked most comes first
+    *("inference", "recommendations", "live"),
     *("uploads", "jobs", "results", "edits", "masters", "arrangements", "scoring"),
-    *("recommendations", "inference", "live"),
     *("consents", "withdrawals", "originals", "audit"),
     *("models", "flags", "status", "keys", "files"),
 )
@@ -28,6 +30,7 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        house.one(Watching).start()
         predictors.warm(house)
         yield
         house.close()
@@ -42,11 +45,13 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.house = house
+    app.add_middleware(Surroundings, house=house)
     problems.install(app)
-    api = APIRouter(prefix="/v1", responses=problems.DOCUMENTED)
-    for name in ROUTES:
-        api.include_router(importlib.import_module(f"serving.api.routes.{name}").router)
-    app.include_router(api)
+    for name in ROUTES:  # each by itself: a router within a router is searched twice
+        router = importlib.import_module(f"serving.api.routes.{name}").router
+        app.include_router(router, prefix="/v1", responses=problems.DOCUMENTED)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(documentation.router)
     app.include_router(pages)
     failures.install(app)

@@ -8,16 +8,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
+from pipelines.errors import Unavailable
 from pipelines.settings import Settings
 from pipelines.studio import Studio
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+OPENING_SECONDS = 3.0  # that somebody waits while another opens the stores
+AGAIN_SECONDS = 1.0  # between two attempts to open them
 
 
 class House:
@@ -27,19 +32,39 @@ class House:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = threading.RLock()
+        self._opening = threading.RLock()
         self._studio: Studio | None = None
+        self._failed: tuple[float, Unavailable] | None = None  # when, and why it could not be opened
         self._parts: dict[type, Any] = {}
         self._locks: dict[type, threading.RLock] = {}
+        self._closed = False
         self.draining = False  # no new work: this process is about to end
 
     @property
     def studio(self) -> Studio:
-        """Raises Unavailable while a store cannot be reached."""
+        """Raises Unavailable while a store cannot be reached. One at a time tries, and no other waits long for it."""
         if self._studio is None:
-            with self._lock:
+            if not self._opening.acquire(timeout=OPENING_SECONDS):
+                raise Unavailable("the database", "is being opened", 2)
+            try:
+                if self._closed:
+                    raise Unavailable("this server", "has been stopped", 2)
                 if self._studio is None:
-                    self._studio = Studio.open(self.settings)
+                    if self._failed is not None and time.monotonic() - self._failed[0] < AGAIN_SECONDS:
+                        raise self._failed[1]
+                    try:
+                        self._studio = Studio.open(self.settings)
+                    except Unavailable as error:
+                        self._failed = (time.monotonic(), error)
+                        raise
+            finally:
+                self._opening.release()
         return self._studio
+
+    @property
+    def opened(self) -> bool:
+        """Whether the stores were there once; they may be away now."""
+        return self._studio is not None
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
@@ -64,7 +89,7 @@ class House:
         return self._parts.get(kind)
 
     def close(self) -> None:
-        """Closes all parts, the last made first, then the stores."""
+        """Closes all parts, the last made first, then the stores. For good."""
         for part in reversed(list(self._parts.values())):
             close = getattr(part, "close", None)
             if close is not None:
@@ -73,6 +98,7 @@ class House:
                 except Exception:  # the others are to be closed, too
                     log.exception("%s did not close", type(part).__name__)
         self._parts.clear()
+        self._closed = True
         if self._studio is not None:
             self._studio.database.close()
             self._studio = None

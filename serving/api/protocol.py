@@ -1,5 +1,5 @@
-"""HTTP/1.1 on a connection, as uvicorn speaks it, with ends to patience: a head that does not come, a head that does not
-end, an answer that nobody reads.
+"""HTTP/1.1 on a connection, as uvicorn speaks it, with ends to patience: a head that does not come or does not end, an
+answer that nobody reads.
 
 A body that does not come is surroundings.py's, which can answer it.
 """

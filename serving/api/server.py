@@ -19,6 +19,7 @@ from pipelines.settings import Settings
 from serving.api.app import create_app
 from serving.api.house import House
 from serving.api.protocol import Patient
+from serving.api.streams import Streams
 
 NOTICE_SECONDS = 1.0  # between "not ready" and no new connections, so that whoever balances loads can see it
 DRAIN_SECONDS = 17  # then requests in flight get so long; all together less than 20 s
@@ -49,6 +50,7 @@ class Server(uvicorn.Server):
             now = time.monotonic()
             if self._closes_at is None:
                 self._closes_at = now + NOTICE_SECONDS
+                self._house.one(Streams).end()
             self.should_exit = self.should_exit or now >= self._closes_at
         return await super().on_tick(counter)
 

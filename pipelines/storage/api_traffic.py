@@ -1,0 +1,109 @@
+"""What the API's routes did, minute by minute, added up over all processes.
+
+What is counted is serving/api/traffic.py's, what follows from it service_levels.py's; old rows go with retention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from pipelines.storage.serving_tables import ApiTraffic
+
+_NUMBERS = ("n", "failed", "refused", "latency_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one route did."""
+
+    n: int
+    failed: int  # answered 5xx
+    refused: int  # answered 4xx
+    latency_ms: float  # sum
+    latency_counts: NDArray[np.int64]  # [models.drift.LATENCY_BINS]
+
+    def __add__(self, later: Portion) -> Portion:
+        return Portion(
+            self.n + later.n,
+            self.failed + later.failed,
+            self.refused + later.refused,
+            self.latency_ms + later.latency_ms,
+            self.latency_counts + later.latency_counts,
+        )
+
+
+def add(session: Session, rows: Iterable[tuple[str, datetime, Portion]]) -> None:
+    """Adds (route, minute, portion) to what is stored of the same. Rows are written in the order of their key, so that
+    two processes never wait for each other in a ring."""
+    values = [
+        {"route": route, "minute": minute, "latency_counts": portion.latency_counts.tolist()}
+        | {name: getattr(portion, name) for name in _NUMBERS}
+        for route, minute, portion in sorted(rows, key=lambda row: row[:2])
+    ]
+    if not values:
+        return
+    statement = insert(ApiTraffic)
+    added = {name: getattr(ApiTraffic, name) + statement.excluded[name] for name in _NUMBERS}
+    counts = {"latency_counts": text(_ELEMENTWISE)}
+    session.execute(statement.on_conflict_do_update(index_elements=["route", "minute"], set_=added | counts), values)
+
+
+_ELEMENTWISE = """(
+    select array_agg(coalesce(old, 0) + coalesce(new, 0) order by place)
+    from unnest(api_traffic.latency_counts, excluded.latency_counts) with ordinality as pair(old, new, place))"""
+
+
+def totals(session: Session, since: datetime, until: datetime) -> dict[str, Portion]:
+    """What each route did in the minutes that began in [since, until), by route."""
+    span = {"since": since, "until": until}
+    found = session.execute(text(_SUMS), span).all()
+    return {
+        route: Portion(int(n), int(failed), int(refused), float(ms), np.asarray(counts, np.int64))
+        for route, n, failed, refused, ms, counts in found
+    }
+
+
+# The sums stay in the database: an hour of minutes is a megabyte on the way here.
+_SUMS = """
+    select sums.route, n, failed, refused, ms, counts from (
+        select route, sum(n) as n, sum(failed) as failed, sum(refused) as refused, sum(latency_ms) as ms
+        from api_traffic where minute >= :since and minute < :until group by route
+    ) as sums join (
+        select route, array_agg(total order by place) as counts from (
+            select route, place, sum(count)::bigint as total
+            from api_traffic, unnest(latency_counts) with ordinality as counts(count, place)
+            where minute >= :since and minute < :until group by route, place
+        ) as places group by route
+    ) as bins on bins.route = sums.route order by sums.route"""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What all routes did together in a part of time that began at ``at``."""
+
+    at: datetime
+    n: int
+    failed: int
+    refused: int
+    latency_ms: float  # sum
+
+
+def over_time(session: Session, since: datetime, until: datetime, width: timedelta) -> list[Span]:
+    """Oldest first; parts without a request are left out."""
+    values = {"since": since, "until": until, "width": width}
+    found = session.execute(text(_OVER_TIME), values).all()
+    return [Span(at, int(n), int(failed), int(refused), float(ms)) for at, n, failed, refused, ms in found]
+
+
+_OVER_TIME = """
+    select date_bin(cast(:width as interval), minute, timestamptz '2000-01-01') as part,
+           sum(n), sum(failed), sum(refused), sum(latency_ms)
+    from api_traffic where minute >= :since and minute < :until group by part order by part"""
