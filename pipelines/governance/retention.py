@@ -19,8 +19,9 @@ from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.governance import budget
 from pipelines.intake import folder as folders
+from pipelines.intake import receiving
 from pipelines.media.hashing import content_hash
-from pipelines.storage import arrangements, audit, claims, score_cache, score_jobs, storage_use, withdrawals
+from pipelines.storage import arrangements, audit, claims, score_cache, score_jobs, served, storage_use, withdrawals
 from pipelines.storage import vault as table
 from pipelines.storage.tables import UPLOAD_KINDS
 from pipelines.studio import Studio
@@ -132,6 +133,7 @@ def expire(studio: Studio, now: datetime | None = None, *, dry_run: bool = False
         for key in keys:  # before the commit, as above
             studio.objects.delete(key)
             (studio.objects.folder / key).unlink(missing_ok=True)
+    _expire_served(studio, moment)
     report = Report(tuple(done), held, dry_run, sheets, composed)
     if done:
         log.info("retention: %d items expired, %d bytes freed", len(done), report.freed)
@@ -188,6 +190,15 @@ def _expire_arrangements(session: Session, now: datetime) -> tuple[tuple[int, ..
         detail = {"arrangements": gone}
         audit.write(session, actor="system", action="retention.expire", subject="arrangements", detail=detail)
     return tuple(gone), arrangements.unneeded(session, keys)
+
+
+def _expire_served(studio: Studio, now: datetime) -> None:
+    """What serving keeps for a while: uploads that nobody finished, sessions, answers, keys that work no more."""
+    gone = {"pending_uploads": receiving.drop_expired(studio)}
+    with studio.database.session() as session:
+        gone |= served.expire(session, now)
+    if any(gone.values()):
+        log.info("retention: %s", ", ".join(f"{n} rows of {table}" for table, n in gone.items() if n))
 
 
 def _delete(studio: Studio, session: Session, item: Expired) -> None:

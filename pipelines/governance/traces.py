@@ -1,5 +1,6 @@
-"""What of a person lies outside the database: objects and their copies, folders of the inbox and the results, encoded
-segments, Data Docs. Finding and removing only; in which order, and when that is done, is withdrawal.py's.
+"""What of a person lies outside the database: objects and their copies, folders of the inbox and the results, uploads
+in pieces, encoded segments, Data Docs. Finding and removing only; in which order, and when that is done, is
+withdrawal.py's.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from sqlalchemy.orm import Session
 from pipelines.errors import BadInput
 from pipelines.governance.people import pseudonym
 from pipelines.intake import folder as folders
-from pipelines.intake import job_file
+from pipelines.intake import job_file, pieces
 from pipelines.media.hashing import content_hash
-from pipelines.storage import claims, composer_styles, jobs, storage_use, viewers, withdrawals
+from pipelines.storage import claims, composer_styles, jobs, served, storage_use, viewers, withdrawals
 from pipelines.storage.storage_use import HASH, Stored
 from pipelines.storage.tables import InboxFolder
 from pipelines.studio import Studio
@@ -45,6 +46,7 @@ class Trace:
     viewers: tuple[str, ...] = ()  # ids of theirs as somebody who decides
     sheets: tuple[int, ...] = ()  # ids of score jobs
     arrangements: tuple[int, ...] = ()  # ids
+    uploads: tuple[str, ...] = ()  # ids of those that came in pieces
     aliases: tuple[str, ...] = ()  # pseudonyms of those, where an id was given in place of the name
     exports: tuple[str, ...] | None = None  # hashes of others' files that name the viewer; None: not searched yet
     cleared: tuple[str, ...] = ()  # places that are others' again, and not to be cleared twice
@@ -53,7 +55,7 @@ class Trace:
     def to_dict(self) -> dict[str, Any]:
         parts = ("spellings", "jobs", "names", "batches", "hashes", "keys", "held", "folders", "cleared")
         told = {"until": self.until.isoformat(), "edited": self.edited}
-        told |= {n: list(getattr(self, n)) for n in (*parts, "viewers", "sheets", "arrangements", "aliases")}
+        told |= {n: list(getattr(self, n)) for n in (*parts, "viewers", "sheets", "arrangements", "uploads", "aliases")}
         return told if self.exports is None else told | {"exports": list(self.exports)}
 
     @property
@@ -63,6 +65,7 @@ class Trace:
             viewers=self.viewers,
             sheets=self.sheets,
             arrangements=self.arrangements,
+            persons=self.persons,
         )
 
     @property
@@ -111,6 +114,7 @@ def follow(session: Session, person: str, until: datetime, keep: bool, before: d
         viewers=both("viewers", watching),
         sheets=both("sheets", found.sheets),
         arrangements=both("arrangements", found.arrangements),
+        uploads=both("uploads", tuple(served.uploads(session, spellings, until))),
         aliases=both("aliases", ()),
         exports=tuple(before["exports"]) if "exports" in before else None,
         cleared=tuple(before.get("cleared", ())),
@@ -199,6 +203,9 @@ def _folders(studio: Studio, session: Session, trace: Trace) -> Iterator[Path]:
     for name in trace.names:
         place = home / "results" / name
         if f"results/{name}" not in trace.cleared and place.is_dir():
+            yield place
+    for upload in trace.uploads:
+        if (place := pieces.folder(studio.settings, upload)).is_dir():
             yield place
     for key in trace.batches:
         yield from (home / "data_docs").glob(f"*/{key}")

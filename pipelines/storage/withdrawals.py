@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pipelines.governance.people import pseudonym
-from pipelines.storage import arrangements, forgetting, score_jobs
+from pipelines.storage import arrangements, forgetting, score_jobs, served
 from pipelines.storage.claims import HASHES, KEYS, among, of_jobs, texts
 from pipelines.storage.composing_tables import Arrangement, ComposerStyle, InstrumentChoice
 from pipelines.storage.tables import (
@@ -54,6 +54,7 @@ NAMES: tuple[InstrumentedAttribute[Any], ...] = (
     Arrangement.owner,
     ComposerStyle.owner,
     InstrumentChoice.owner,
+    *served.NAMES,
 )
 # Where a person stands as somebody who did something for others: those rows stay, without the name.
 SIGNATURES: tuple[InstrumentedAttribute[Any], ...] = (
@@ -80,6 +81,7 @@ class Rows:
     viewers: tuple[str, ...] = ()  # ids of theirs as somebody who decides
     sheets: tuple[int, ...] = ()  # ids of score jobs
     arrangements: tuple[int, ...] = ()  # ids, those of the command line with them
+    persons: tuple[str, ...] = ()  # pseudonyms of theirs, under which answers of the API are kept
 
 
 def lock(session: Session) -> bool:
@@ -267,6 +269,7 @@ def _doomed(
         (ComposerStyle, arrangements.owned(ComposerStyle, names, until)),
         (InstrumentChoice, arrangements.owned(InstrumentChoice, names, until)),
         (InboxFolder, _remembered(jobs, found.folders)),
+        *served.doomed(names, found.persons, until),
     ]
     if not keep:
         gone += [
