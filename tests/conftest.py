@@ -4,6 +4,7 @@ in a home of their own, and a local object store."""
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import tempfile
@@ -20,9 +21,11 @@ from pipelines.storage.database import Database
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import Base
 
-# Two cores are shared by the tests: how long an example takes says nothing.
-hypothesis.settings.register_profile("unhurried", deadline=None)
-hypothesis.settings.load_profile("unhurried")
+# Two cores are shared by the tests: how long an example takes says nothing. The examples are the same in every run, so
+# that a change is judged by what it changed; HYPOTHESIS_PROFILE=exploring draws new ones.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("exploring", deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 PARTITIONS = """
     select inhrelid::regclass::text from pg_inherits
     where inhparent in ('user_embeddings'::regclass, 'video_embeddings'::regclass)

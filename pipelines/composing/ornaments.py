@@ -97,6 +97,7 @@ def _second_eighths(
     after = np.concatenate([skeleton[1:], skeleton[-1:]])[:, None, :]
     similar, apart = voice_leading.passing_counts(before, chords, after)
     score -= weights.ornament_parallel * similar + weights.ornament_contrary * apart
+    score[similar > similar[:, :1]] -= 99.0  # the first stays as it is: however much is wished, no more than it has
     score -= weights.ornament_crossing * voice_leading.crossings(chords).sum(axis=2)
     moves = [chords[..., each] != before[..., each] for each in range(4)]
     for upper, lower in zip(voice_leading.UPPER, voice_leading.LOWER, strict=True):
