@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from pipelines.errors import BadInput
 from pipelines.models import registry
 from pipelines.models.candidates import headline, measure
 from pipelines.storage import metrics as metrics_table
 from pipelines.storage import models as registry_table
 from pipelines.storage import rollouts
-from pipelines.storage.tables import ModelVersion
+from pipelines.storage.tables import ModelMetrics, ModelVersion, Rollout
 from pipelines.studio import Studio
 
 
@@ -69,6 +71,35 @@ def versions(studio: Studio, name: str | None = None, limit: int = 5) -> list[Ve
             made.sort(key=lambda v: v.stage is None)
             found += made[:limit]
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A registered version with the newest rollout of it, and the newest look at its last day."""
+
+    row: ModelVersion
+    rollout: Rollout | None
+    day: ModelMetrics | None
+
+    @property
+    def status(self) -> str:
+        return self.rollout.status if self.rollout is not None else "registered"
+
+    @property
+    def stage(self) -> int | None:
+        """Per cent of the users; None: it serves nobody."""
+        return self.rollout.stage if self.rollout is not None and self.status in ("live", "running") else None
+
+
+def served(session: Session, name: str, limit: int) -> list[Served]:
+    """The newest ``limit`` versions of a name and those that serve, these first; empty for a name that there is none
+    of."""
+    newest = {r.model_id: r for r in reversed(rollouts.history(session, name))}
+    serve = [r.model_id for r in newest.values() if r.status in ("live", "running")]
+    rows = registry_table.newest(session, name, limit, serve)
+    days = metrics_table.newest_of(session, [row.id for row in rows], "1d")
+    found = [Served(row, newest.get(row.id), days.get(row.id)) for row in rows]
+    return sorted(found, key=lambda one: {"live": 0, "running": 1}.get(one.status, 2))
 
 
 def broken_artefacts(

@@ -60,7 +60,7 @@ def check(studio: Studio, notifier: Notifier, now: datetime | None = None) -> li
     found: list[Decision] = []
     for name in _names(studio):
         with studio.database.session() as session:
-            decision, alarms = _check(session, name, now, lambda uri: _at_hand(studio, uri))
+            decision, alarms = _check(session, name, now, lambda uri: at_hand(studio, uri))
         if decision is None:
             continue
         found.append(decision)
@@ -157,7 +157,7 @@ def _figures(total: Traffic, window: Window) -> dict[str, Any]:
     }
 
 
-def _at_hand(studio: Studio, uri: str) -> bool:
+def at_hand(studio: Studio, uri: str) -> bool:
     """A version is taken back even while the object store is away: the one before it may be in memory still."""
     try:
         return studio.objects.exists(uri)

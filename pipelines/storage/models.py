@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, func, or_, select
+from sqlalchemy.orm import Session, defer
 
 from pipelines.storage.tables import ModelVersion
 
@@ -53,6 +53,20 @@ def listed(session: Session, name: str | None = None) -> Sequence[ModelVersion]:
     if name is not None:
         query = query.where(ModelVersion.name == name)
     return session.execute(query).scalars().all()
+
+
+def newest(session: Session, name: str, limit: int, also: Collection[int] = ()) -> Sequence[ModelVersion]:
+    """The newest ``limit`` versions of a name and those with the ids ``also``, newest first. What drift is measured
+    against stays in the database until it is asked for: it is large."""
+    ids = select(ModelVersion.id).where(ModelVersion.name == name).order_by(ModelVersion.id.desc()).limit(limit)
+    query = select(ModelVersion).where(ModelVersion.name == name)
+    query = query.where(or_(ModelVersion.id.in_(ids), ModelVersion.id.in_(also)))
+    query = query.options(defer(ModelVersion.reference), defer(ModelVersion.provenance))
+    return session.execute(query.order_by(ModelVersion.id.desc())).scalars().all()
+
+
+def count(session: Session, name: str) -> int:
+    return int(session.execute(select(func.count()).where(ModelVersion.name == name)).scalar_one())
 
 
 def names(session: Session) -> list[str]:

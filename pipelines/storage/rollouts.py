@@ -5,8 +5,10 @@ When a row may change, and to what, is models/rollout.py's.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -27,6 +29,17 @@ def present(session: Session, name: str) -> tuple[Rollout | None, Rollout | None
     rows = session.execute(query.execution_options(populate_existing=True)).scalars().all()
     by_status = {row.status: row for row in rows}
     return by_status.get("running"), by_status.get("live")
+
+
+def state(session: Session, name: str) -> str:
+    """What running and live are at this moment, in 32 hexadecimal digits: equal until either changes."""
+    rows = [
+        None
+        if row is None
+        else [row.id, row.model_id, row.stage, row.status, row.stage_since.astimezone(UTC).isoformat()]
+        for row in present(session, name)
+    ]
+    return hashlib.sha256(json.dumps([name, *rows]).encode()).hexdigest()[:32]
 
 
 def names(session: Session) -> Sequence[str]:

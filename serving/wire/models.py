@@ -11,6 +11,8 @@ from serving.wire.base import Answered, Asked, Reason
 
 Share = Annotated[float | None, Field(description="0..1")]
 Window = Literal["1d", "7d", "30d"]
+StepStatus = Literal["running", "live", "rolled_back", "superseded"]
+VersionStatus = Literal["live", "running", "superseded", "rolled_back", "registered"]
 
 
 class Figure(Answered):
@@ -43,7 +45,7 @@ class ModelVersion(Answered):
 
     version: str
     framework: str
-    status: Literal["live", "running", "superseded", "rolled_back", "registered"]
+    status: VersionStatus
     stage: int | None
     since: datetime
     reason: str
@@ -115,7 +117,7 @@ class ModelHistory(Answered):
 class RolloutStep(Answered):
     version: str
     stage: int
-    status: Literal["running", "live", "rolled_back", "superseded"]
+    status: StepStatus
     reason: str
     decided_by: Annotated[str, Field(description="a pseudonym, or the part of the product that decided")]
     started_at: datetime

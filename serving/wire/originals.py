@@ -10,6 +10,9 @@ from pydantic import Field
 from serving.wire.base import Answered, Asked, Reason
 
 
+AccessStatus = Literal["waiting", "approved", "refused", "opened", "lapsed", "gone"]
+
+
 class Original(Answered):
     """An object that belongs to a person."""
 
@@ -39,7 +42,7 @@ class Access(Answered):
     id: int
     item: int
     kind: str
-    status: Literal["waiting", "approved", "refused", "opened", "lapsed", "gone"]
+    status: AccessStatus
     reason: str
     requested_by: Annotated[str, Field(description="pseudonym")]
     requested_at: datetime

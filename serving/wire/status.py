@@ -87,4 +87,4 @@ class Status(Answered):
     refused_files: tuple[Refusal, ...]
     waiting_jobs: tuple[Waiting, ...]
     sheets: tuple[Sheet, ...]
-    links: Annotated[dict[str, str], Field(description="pages of the Dagster UI by name")] = {}
+    links: Annotated[dict[str, str], Field(description="pages of the Dagster UI by name")]

@@ -25,13 +25,13 @@ class Stored(Answered):
 class Deleted(Answered):
     """What goes, or went, by kind, and what stays and why."""
 
-    rows: Annotated[dict[str, int], Field(description="table -> rows")] = {}
-    objects: Annotated[dict[str, Stored], Field(description="kind -> objects")] = {}
-    files: Annotated[dict[str, int], Field(description="folder of the home -> files")] = {}
-    snapshots: Annotated[int, Field(description="training sets that are erased")] = 0
-    shared: Annotated[int, Field(description="objects that stay: somebody else gave the same content")] = 0
-    kept: Annotated[int, Field(description="objects that stay: left with the studio, or under a legal hold")] = 0
-    held: Annotated[int, Field(description="items under a legal hold")] = 0
+    rows: Annotated[dict[str, int], Field(description="table -> rows")]
+    objects: Annotated[dict[str, Stored], Field(description="kind -> objects")]
+    files: Annotated[dict[str, int], Field(description="folder of the home -> files")]
+    snapshots: Annotated[int, Field(description="training sets that are erased")]
+    shared: Annotated[int, Field(description="objects that stay: somebody else gave the same content")]
+    kept: Annotated[int, Field(description="objects that stay: left with the studio, or under a legal hold")]
+    held: Annotated[int, Field(description="items under a legal hold")]
 
     @property
     def nothing(self) -> bool:
