@@ -132,3 +132,9 @@ def told(settings: Settings, state: JobState, run: JobRun | None = None) -> Job:
 def page_of(settings: Settings, name: str) -> str:
     """The address of a job's page."""
     return f"{settings.api_address}/jobs/{quote(name, safe='')}"
+
+
+def check_job(house: House, caller: Caller, name: str) -> None:
+    """Nothing for a job that is the caller's to see, NotFound otherwise."""
+    with house.session() as session:
+        state_of(session, caller, name)

@@ -41,20 +41,19 @@ def list_scoring_jobs(
     with house.session() as session:
         owners = jobs.owners_within(session, caller)
         ids = table.listed(session, owners, before=paging.decode(cursor), limit=limit + 1, job=job)
-        sheets = [_sheet(session, one) for one in ids[:limit]]
-        items = tuple(told(house.settings, sheet) for sheet in sheets)
+        items = tuple(told(house.settings, sheet(session, one)) for one in ids[:limit])
     return Page(items=items, next=paging.encode(ids[limit - 1]) if len(ids) > limit else None)
 
 
 def get_scoring_job(house: House, caller: Caller, scoring_job: int) -> ScoringJob:
     """With a link to the scored sheet, once there is one."""
     with house.session() as session:
-        sheet = sheet_of(session, caller, scoring_job)
-        found = told(house.settings, sheet)
-        if found.job is None or sheet.row.out is None or sheet.row.finished_at is None:
+        theirs = sheet_of(session, caller, scoring_job)
+        found = told(house.settings, theirs)
+        if found.job is None or theirs.row.out is None or theirs.row.finished_at is None:
             return found
         results.may_read(session, caller, found.job)
-    return found.model_copy(update={"result": results.one_of(house, caller, found.job, Path(sheet.row.out).name)})
+    return found.model_copy(update={"result": results.one_of(house, caller, found.job, Path(theirs.row.out).name)})
 
 
 def list_chunks(
@@ -92,12 +91,12 @@ def retry_scoring_job(house: House, caller: Caller, scoring_job: int) -> Retried
     """Failed and given-up chunks run again, and a sheet that ended for good goes on. Conflict when there is nothing to
     run again."""
     with house.session() as session:
-        sheet = sheet_of(session, caller, scoring_job)
+        row = sheet_of(session, caller, scoring_job).row
         what = f"scoring job {scoring_job}"
-        if sheet.row.job_id is None:
+        if row.job_id is None:
             raise Conflict(what, "was begun at the command line", "go on with it there: `orimono score --resume`")
         again = score_chunks.ask_again(session, scoring_job)
-        if sheet.row.error is not None:
+        if row.error is not None:
             table.reopen(session, [scoring_job])
             again = again or len(score_chunks.left(session, scoring_job))
         elif not again:
@@ -107,12 +106,13 @@ def retry_scoring_job(house: House, caller: Caller, scoring_job: int) -> Retried
 
 def sheet_of(session: Session, caller: Caller, scoring_job: int) -> Sheet:
     """NotFound for one that there is not, or that is not theirs: one sentence for both."""
-    sheet = _sheet(session, scoring_job)
-    caller.reach(sheet.owner, f"scoring job {scoring_job}")
-    return sheet
+    found = sheet(session, scoring_job)
+    caller.reach(found.owner, f"scoring job {scoring_job}")
+    return found
 
 
-def _sheet(session: Session, scoring_job: int) -> Sheet:
+def sheet(session: Session, scoring_job: int) -> Sheet:
+    """Whoever owns it."""
     try:
         row = table.get(session, scoring_job)
     except BadInput as error:
@@ -120,12 +120,12 @@ def _sheet(session: Session, scoring_job: int) -> Sheet:
     return Sheet(scoring.of(session, scoring_job), row, table.owner_of(session, row))
 
 
-def told(settings: Settings, sheet: Sheet) -> ScoringJob:
-    state, row = sheet.state, sheet.row
+def told(settings: Settings, of: Sheet) -> ScoringJob:
+    state, row = of.state, of.row
     return ScoringJob(
         id=state.id,
         job=state.job,
-        owner=sheet.owner,
+        owner=of.owner,
         name=state.name,
         kind=row.kind,  # type: ignore[arg-type]
         status=state.status,
@@ -157,3 +157,9 @@ def told(settings: Settings, sheet: Sheet) -> ScoringJob:
 
 def page_of(settings: Settings, scoring_job: int) -> str:
     return f"{settings.api_address}/scoring-jobs/{quote(str(scoring_job))}"
+
+
+def check_scoring_job(house: House, caller: Caller, scoring_job: int) -> None:
+    """Nothing for one that is the caller's to see, NotFound otherwise."""
+    with house.session() as session:
+        sheet_of(session, caller, scoring_job)
