@@ -73,7 +73,7 @@ class _Figures(Collector):
             (
                 "orimono_requests_held_back",
                 "Requests of callers who asked too much.",
-                self._house.one(Gate).bench.sitting,
+                held,
             ),
             ("orimono_draining", "1 while this server is stopping.", int(self._house.draining)),
         ):
