@@ -37,8 +37,8 @@ def search(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[AuditRow]:
-    """Newest first. ``subject`` and ``action`` end in ``*`` for all that begin so; ``actor``, and what follows ``user:``
-    in ``subject``, is a pseudonym or a name, which is looked for as its pseudonym."""
+    """Newest first. ``subject`` and ``action`` end in ``*`` for all that begin so; ``actor``, and what follows
+    ``user:`` in ``subject``, is a pseudonym or a name, which is looked for as its pseudonym."""
     subjects, subject_prefix = _subject(subject)
     starts = action is not None and action.endswith(ANYTHING)
     with house.session() as session:

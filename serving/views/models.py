@@ -57,7 +57,8 @@ def listed(house: House, caller: Caller) -> Models:
 
 
 def find(house: House, caller: Caller, name: str, *, limit: int = 20) -> Model:
-    """With the newest ``limit`` versions and those that serve, these first. NotFound for a name that there is none of."""
+    """With the newest ``limit`` versions and those that serve, these first. NotFound for a name that there is
+    none of."""
     with house.session() as session:
         card = _card(house, session, name)
         all_of_them = tuple(_version(one) for one in overview.served(session, name, limit))

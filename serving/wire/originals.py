@@ -9,7 +9,6 @@ from pydantic import Field
 
 from serving.wire.base import Answered, Asked, Reason
 
-
 AccessStatus = Literal["waiting", "approved", "refused", "opened", "lapsed", "gone"]
 
 
