@@ -8,10 +8,11 @@ from fastapi import APIRouter, Path, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
+from serving.api.slim import slim
 from serving.views import inference as views
 from serving.wire.inference import Prediction, PredictionWish
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=slim("infer", PredictionWish))
 
 
 @router.post(
