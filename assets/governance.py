@@ -3,7 +3,7 @@ pipelines/governance's."""
 
 import dagster as dg
 
-from assets.presentation import cell
+from assets.presentation import cell, page
 from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
@@ -33,6 +33,7 @@ def withdrawals(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stud
         )
     return dg.MaterializeResult(
         metadata={
+            "page": page(studio.settings, "/withdrawals"),
             "completed": sum(r.done for r in reports),
             "unfinished": sum(not r.done for r in reports),
             "overdue": sum(r.overdue for r in reports),
@@ -100,6 +101,7 @@ def storage_use(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
         Notifier(studio.settings).send("alarms", "The object store fills up", [str(usage)], f"storage-{usage.level}")
     return dg.MaterializeResult(
         metadata={
+            "page": page(studio.settings, "/"),
             "used_MB": usage.used / 1e6,
             "budget_MB": usage.budget / 1e6,
             "level": usage.level,
@@ -128,5 +130,11 @@ def audit_trail(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     if not verdict.ok:
         Notifier(studio.settings).send("alarms", "The audit trail is broken", [str(verdict)], f"audit-{verdict.head}")
     return dg.MaterializeResult(
-        metadata={"rows": verdict.n, "whole": int(verdict.ok), "head": str(verdict.head), "verdict": str(verdict)}
+        metadata={
+            "page": page(studio.settings, "/audit"),
+            "rows": verdict.n,
+            "whole": int(verdict.ok),
+            "head": str(verdict.head),
+            "verdict": str(verdict),
+        }
     )

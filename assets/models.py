@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.mastering import mastering_labels
-from assets.presentation import cell, picture, told
+from assets.presentation import cell, page, picture, told
 from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
@@ -130,6 +130,7 @@ def model_rollouts(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[Non
     with failures_told_apart():
         decisions = watching.check(studio, Notifier(studio.settings))
         metadata = told(overview.metrics(studio))
+    metadata["page"] = page(studio.settings, "/models")
     metadata["decisions"] = dg.MetadataValue.md("\n".join(f"- {cell(d.sentence)}" for d in decisions) or "none")
     return dg.MaterializeResult(metadata=metadata)
 

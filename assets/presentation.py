@@ -11,6 +11,7 @@ import dagster as dg
 
 if TYPE_CHECKING:
     from pipelines.items import Result
+    from pipelines.settings import Settings
 
 # The event log keeps every picture for ever; a few are looked at, the rest can be computed again.
 MAX_PICTURES = 4
@@ -77,6 +78,11 @@ def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(
         f"![{cell(title)}](data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()})"
     )
+
+
+def page(settings: Settings, path: str) -> dg.UrlMetadataValue:
+    """The admin page (``/models``) where a person acts on what an asset tells."""
+    return dg.MetadataValue.url(f"{settings.api_address}{path}")
 
 
 def cell(text: str) -> str:
