@@ -114,7 +114,7 @@ def open(house: House, caller: Caller, request_id: int) -> OpenedOriginal:
         seconds=seconds,
         now=now,
     )
-    return OpenedOriginal(url=f"{house.settings.api_address}{path}", seconds=seconds, expires_at=granted.until)
+    return OpenedOriginal(url=path, seconds=seconds, expires_at=granted.until)
 
 
 def _original(caller: Caller, item: VaultItem, job: str | None) -> Original:

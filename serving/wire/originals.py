@@ -60,6 +60,6 @@ class AccessDecision(Asked):
 class OpenedOriginal(Answered):
     """``url`` needs no key, is good for ``seconds``, and each opening of it is in the audit trail."""
 
-    url: str
+    url: Annotated[str, Field(description="a path below the API's address, as those of results")]
     seconds: int
     expires_at: datetime
