@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         commands,
         composing_commands,
         governance_commands,
+        key_commands,
         mastering_commands,
         model_commands,
         recommending_commands,
@@ -108,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     _add_scoring(functools.partial(command, module=scoring_commands))
     _add_models(functools.partial(command, module=model_commands))
     _add_governance(functools.partial(command, module=governance_commands))
+    _add_keys(functools.partial(command, module=key_commands))
 
     ingest = command("ingest", "put a job folder into the inbox")
     ingest.add_argument("dir")
@@ -115,8 +117,11 @@ def parser() -> argparse.ArgumentParser:
     command("status", "what runs, what failed and why")
     command("retry", "run failed items and batches again")
     command("config", "all settings with their defaults")
-    up = command("up", "start the Dagster UI and daemon on loopback")
-    up.add_argument("--port", type=int)
+    up = command("up", "start the Dagster UI and daemon, the API and the admin pages on loopback")
+    up.add_argument("--port", type=int, help="of the Dagster UI; ORIMONO_PORT by default")
+    up.add_argument("--api-port", type=int, help="of the API and the pages; ORIMONO_API_PORT by default")
+    serve = command("serve", "start the API and the admin pages alone; log lines are JSON on stderr")
+    serve.add_argument("--port", type=int, help="ORIMONO_API_PORT by default")
     demo = command("demo", "make everything from the sample library and say where it lies")
     demo.add_argument("--samples", help="folder of job folders; the project's own by default")
     return root
@@ -336,6 +341,30 @@ def _add_governance(command: Command) -> None:
     audit.add_argument("--head", help="NUMBER:HASH noted earlier, which the trail must still hold")
     audit.add_argument("--subject", help="such as model:preset_cls")
     audit.add_argument("--limit", type=_count, default=20, help="rows (default: %(default)s)")
+
+
+def _add_keys(command: Command) -> None:
+    from pipelines.governance.people import ROLES
+
+    key = command("key", "keys of the API: a new one, which is shown once, the list, revoking one")
+    key.add_argument("step", choices=("new", "list", "revoke"))
+    key.add_argument("id", nargs="?", help="with revoke: the eight digits that list shows")
+    key.add_argument("--owner", help="whose; the machine's user by default, with list everybody")
+    key.add_argument("--role", choices=ROLES, default="editor", help="with new (default: %(default)s)")
+    key.add_argument("--scope", action="append", default=[], help="with new: only this; may be repeated")
+    key.add_argument("--label", default="", help="with new: what it is for")
+    key.add_argument("--days", type=_days, default=90, help="with new: how long it works, 0 for ever (%(default)s)")
+
+
+def _days(text: str) -> int:
+    """argparse words the ValueError."""
+    value = int(text)
+    if not 0 <= value <= 3660:
+        raise ValueError
+    return value
+
+
+_days.__name__ = "number of days up to 3660"
 
 
 def _fail(arguments: argparse.Namespace, kind: str, message: str) -> None:

@@ -25,6 +25,7 @@ Scope = Literal[
     "audit",
     "keys",  # other people's keys
 ]
+KeyStatus = Literal["works", "expired", "revoked"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 _ADDED: Mapping[Role, tuple[Scope, ...]] = {
     "viewer": ("jobs:read", "recommend", "consents"),

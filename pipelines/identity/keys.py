@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from pipelines import clock
 from pipelines.errors import BadInput, NotAllowed
 from pipelines.governance.people import ROLES, Actor, Role, pseudonym
-from pipelines.identity.callers import Caller, Scope, narrowed, scopes_of
+from pipelines.identity.callers import Caller, KeyStatus, Scope, narrowed, scopes_of
 from pipelines.storage import api_keys, audit
 from pipelines.storage.serving_tables import ApiKey
 from pipelines.studio import Studio
@@ -122,6 +122,10 @@ def verify(session: Session, key: str, now: datetime | None = None) -> Found | N
 def living(row: ApiKey, now: datetime) -> bool:
     """Whether the key works at this moment."""
     return row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
+
+
+def status(row: ApiKey, now: datetime) -> KeyStatus:
+    return "revoked" if row.revoked_at is not None else "works" if living(row, now) else "expired"
 
 
 def caller_of(row: ApiKey) -> Caller:

@@ -14,7 +14,7 @@ from pipelines.storage import api_keys
 from pipelines.storage.serving_tables import ApiKey
 from serving.views import paging
 from serving.wire.base import Page
-from serving.wire.keys import Key, KeyStatus, KeyWish, Me, NewKey
+from serving.wire.keys import Key, KeyWish, Me, NewKey
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -121,7 +121,6 @@ def _spellings(session: Session, owner: str) -> list[str]:
 
 
 def _key(row: ApiKey, now: datetime) -> Key:
-    status: KeyStatus = "revoked" if row.revoked_at else "works" if keys.living(row, now) else "expired"
     caller = keys.caller_of(row)
     return Key(
         id=row.prefix,
@@ -129,7 +128,7 @@ def _key(row: ApiKey, now: datetime) -> Key:
         owner=row.owner,
         role=caller.actor.role,
         scopes=tuple(scope for scope in SCOPES if scope in caller.scopes),
-        status=status,
+        status=keys.status(row, now),
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from pipelines.governance.people import Role
-from pipelines.identity.callers import Scope
+from pipelines.identity.callers import KeyStatus, Scope
 from serving.wire.base import Answered, Asked, Name
 
-KeyStatus = Literal["works", "expired", "revoked"]
 Days = Annotated[int, Field(ge=1, le=3660)]
 Prefix = Annotated[str, Field(pattern="^[0-9a-f]{8}$", description="the eight digits after orm_")]
 
