@@ -12,6 +12,11 @@ class ApiError(Exception):
         self.problem = problem
         super().__init__(problem.detail)
 
+    @classmethod
+    def said(cls, status: int, sentence: str) -> ApiError:
+        """A refusal that came in an answer's body."""
+        return cls(Problem(title="Refused", status=status, detail=sentence))
+
     @property
     def status(self) -> int:
         return self.problem.status

@@ -108,7 +108,9 @@ class Transport:
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
-        """A response that goes on; not asked for again."""
+        """A response that goes on; not asked for again. Only of this API: the key goes with it."""
+        if "://" in path and not path.startswith(f"{self.url}/"):
+            raise ValueError("the address is another server's")
         patience = httpx.Timeout(30.0, read=60.0)  # heartbeats come more often
         try:
             with self.http.stream("GET", path, headers=dict(headers or {}), timeout=patience) as response:

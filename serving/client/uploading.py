@@ -12,6 +12,7 @@ import httpx
 
 from serving.client.errors import ApiError, Unreachable, of_problem
 from serving.client.transport import Transport, problem_of
+from serving.wire.uploads import Upload
 
 PIECE = 8 << 20  # bytes
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -58,6 +59,20 @@ def send(
             if watch is not None:
                 watch(offset, size)
     return place.rsplit("/", 1)[-1]
+
+
+def judged(transport: Transport, id_: str, seconds: float, sleep: Callable[[float], None] = time.sleep) -> Upload:
+    """The upload once what it holds has been looked at; Unreachable when that takes longer."""
+    end = time.monotonic() + seconds
+    wait = 0.05
+    while True:
+        found: Upload = transport.ask("GET", f"/v1/uploads/{id_}", Upload)
+        if found.status not in ("receiving", "checking"):
+            return found
+        if time.monotonic() >= end:
+            raise Unreachable(f"{found.name}: was not judged within {seconds:g} s")
+        sleep(wait)
+        wait = min(1.0, 1.5 * wait)
 
 
 def _piece(transport: Transport, place: str, data: bytes, offset: int) -> int:
