@@ -30,7 +30,7 @@ def overview(request: Request, house: InHouse, visit: Annotated[Visit, visits("j
         request,
         "overview.html",
         jobs=newest,
-        status=found,
+        state=found,
         troubles=_troubles(found.model_dump()),
         health=health.health(house),
         levels=_levels(house, visit),
