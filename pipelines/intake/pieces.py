@@ -46,6 +46,10 @@ class Damaged(BadInput):
     """A piece is not what its checksum says; nothing of it was kept."""
 
 
+class TooLong(BadInput):
+    """A piece goes beyond what was announced."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checksum:
     """Of one piece. BadInput for an algorithm that is none of ``CHECKSUMS`` or a digest that is no Base64."""
@@ -80,7 +84,7 @@ class Piece:
     """A part of an upload as it comes in: ``with Piece(...) as piece: piece.write(data)``.
 
     At its end what came is safe and counts, also when it was broken off; of one with a checksum, all or nothing.
-    Raises NotFound, Conflict (another offset, or complete), BeingReceived; ``write`` BadInput for more than announced,
+    Raises NotFound, Conflict (another offset, or complete), BeingReceived; ``write`` TooLong for more than announced,
     Unavailable for a full disk; the end Damaged.
     """
 
@@ -112,9 +116,16 @@ class Piece:
             self._stack = stack.pop_all()
         return self
 
+    def fits(self, length: int) -> bool:
+        """Whether so many bytes more are no more than were announced."""
+        return self.offset + length <= self.row.size
+
+    def too_long(self) -> TooLong:
+        return TooLong(self.row.name, f"is longer than the {self.row.size} bytes announced", "announce it anew")
+
     def write(self, data: bytes | memoryview) -> None:
-        if self.offset + len(data) > self.row.size:
-            raise BadInput(self.row.name, f"is longer than the {self.row.size} bytes announced", "announce it anew")
+        if not self.fits(len(data)):
+            raise self.too_long()
         if self._digest is not None:
             self._digest.update(data)
         view = memoryview(data)

@@ -18,7 +18,7 @@ from serving.pages.router import router as pages
 
 ROUTES = (  # tried in this order for every request: what is asked most comes first
     *("inference", "recommendations", "live"),
-    *("uploads", "jobs", "results", "edits", "masters", "arrangements", "scoring"),
+    *("uploads", "submissions", "jobs", "results", "edits", "masters", "arrangements", "scoring"),
     *("consents", "withdrawals", "originals", "audit"),
     *("models", "flags", "status", "keys", "files"),
 )

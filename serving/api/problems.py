@@ -28,6 +28,7 @@ STATUS: Mapping[type[OrimonoError], int] = {
     TooMany: 429,
     Unavailable: 503,
 }
+_PHRASES = {460: "Checksum Mismatch"}  # of tus: HTTP itself knows none
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {
         "model": Problem,
@@ -64,7 +65,7 @@ def answer(
 ) -> Response:
     """A problem as a response; ``retry_after`` (s) is also a header, in whole seconds."""
     problem = Problem(
-        title=HTTPStatus(status).phrase,
+        title=_PHRASES.get(status) or HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         request_id=request_id,
@@ -87,7 +88,7 @@ def of_error(error: OrimonoError, request_id: str = "") -> Response:
 def install(app: FastAPI) -> None:
     """Every failure of a route becomes a problem."""
     app.add_exception_handler(OrimonoError, _expected)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _defect)
 
@@ -101,7 +102,7 @@ async def _expected(request: Request, error: Exception) -> Response:
     return of_error(error, request_id(request))
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = tuple(Fault(place=_place(e["loc"]), message=_message(e)) for e in error.errors())
     first = faults[0]
