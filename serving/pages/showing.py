@@ -22,6 +22,12 @@ SYSTEMS = {
     None: "More files",
 }
 PAGES = {"editing": "/edits", "mastering": "/masters", "composing": "/arrangements", "scoring": "/scoring"}
+INVITATIONS = {
+    "editing": "Watch and compare",
+    "mastering": "Hear and compare",
+    "composing": "See, hear and choose",
+    "scoring": "Chunk by chunk",
+}
 HEARD = ("master", "preview", "sound")
 
 
@@ -41,10 +47,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The files of one system, those to see and hear before those to take away."""
+    """The files of one system, those to see and hear before those to take away. ``page``: where all of them are shown,
+    with ``invitation`` as the words of the link."""
 
     name: str
     page: str | None
+    invitation: str
     videos: tuple[Result, ...]
     sounds: tuple[Result, ...]
     pictures: tuple[Result, ...]
@@ -80,6 +88,7 @@ def shelves(found: Iterable[Result], job: str) -> list[Shelf]:
         Shelf(
             SYSTEMS[system],
             f"{PAGES[system]}?job={quote(job)}" if system in PAGES else None,
+            INVITATIONS.get(system or "", ""),
             tuple(one for one in files if one.kind == "video"),
             tuple(one for one in files if one.kind in HEARD),
             tuple(one for one in files if one.kind == "picture" and one.media_type.startswith("image/")),
