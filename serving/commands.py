@@ -224,8 +224,14 @@ def config(arguments: Namespace, settings: Settings) -> Answer:
 def up(arguments: Namespace, settings: Settings) -> Answer:
     from serving.up import up as start
 
-    code = start(settings, arguments.port or settings.whole("port"))
-    return {"exit_code": code}, "stopped"
+    port, api_port = arguments.port or settings.whole("port"), arguments.api_port or settings.whole("api_port")
+    return {"exit_code": start(settings, port, api_port)}, "stopped"
+
+
+def serve(arguments: Namespace, settings: Settings) -> Answer:
+    from serving.api.server import serve as start
+
+    return {"exit_code": start(settings, arguments.port)}, "stopped"
 
 
 def demo(arguments: Namespace, settings: Settings) -> Answer:

@@ -8,8 +8,6 @@ import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import httpx
-
 from pipelines.settings import Settings
 from serving.api.house import House
 
@@ -76,6 +74,9 @@ class DagsterUi:
 
     def __init__(self, house: House) -> None:
         self.pages = Pages(house.settings)
+        import httpx  # half a second, which the start has no time for
+
+        self._away = (httpx.HTTPError, ValueError, KeyError, TypeError)
         self._client = httpx.Client(timeout=TIMEOUT, trust_env=False)
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, Run | None]] = {}
@@ -94,7 +95,7 @@ class DagsterUi:
                 return known
         try:
             found = self._ask(tag, partition)
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except self._away as error:
             log.info("the Dagster UI does not say which runs there are: %s", type(error).__name__)
             with self._lock:
                 self._away_until = time.monotonic() + AWAY

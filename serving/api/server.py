@@ -8,13 +8,15 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import threading
 import time
+from dataclasses import replace
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, Unavailable
 from pipelines.settings import Settings
 from serving.api.app import create_app
 from serving.api.house import House
@@ -91,7 +93,29 @@ def serve(settings: Settings, port: int | None = None) -> int:
     """Runs until SIGTERM or Ctrl-C; returns the exit code."""
     from serving.api import logs
 
+    if port is not None:
+        settings = replace(settings, api_port=str(port))
+    house = House(settings)
     with logs.to_stderr(settings):
-        listener = listen(settings.api_host, settings.whole("api_port") if port is None else port)
-        build(settings).run(sockets=[listener])
+        listener = listen(settings.api_host, settings.whole("api_port"))
+        server = build(settings, house)
+        threading.Thread(target=_tell_first_key, args=(house,), daemon=True).start()
+        print(f"API docs     {settings.api_address}/docs\nAdmin pages  {settings.api_address}/", flush=True)
+        server.run(sockets=[listener])
     return 0
+
+
+def _tell_first_key(house: House) -> None:
+    """As soon as the database is there; `orimono up` has told it before."""
+    from pipelines.identity import keys
+    from serving.up import first_key_told
+
+    while not house.draining:
+        try:
+            key = keys.first(house.studio)
+        except Unavailable:
+            time.sleep(1)
+            continue
+        if key is not None:
+            print(first_key_told(key), flush=True)
+        return

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import httpx
 from sqlalchemy import text
 
 from pipelines.errors import BadInput, OrimonoError, Unavailable
@@ -119,6 +118,8 @@ def database(house: House) -> str | None:
         log.debug("the database: %s", error)
         if house.opened and not house.settings.database_url:
             _bring_back(house)
+        if not house.opened:
+            return "database: is not open yet; all but health waits for it"
         return "database: is away; models and known lists are answered from memory, all else waits"
     return None
 
@@ -155,6 +156,8 @@ def models(house: House) -> str | None:
 
 
 def dagster(house: House) -> str | None:
+    import httpx  # half a second, which the start has no time for
+
     away = "Dagster: does not answer; jobs are taken, and wait for it"
     try:
         answer = httpx.post(

@@ -25,7 +25,13 @@ ORIMONO = str(Path(sys.executable).with_name("orimono"))
 class House:
     home: Path
     port: int
+    api_port: int
     environment: dict[str, str]
+
+    @property
+    def api(self) -> str:
+        """Where the API and the pages are."""
+        return f"http://127.0.0.1:{self.api_port}"
 
     def orimono(self, *arguments: str) -> dict[str, Any]:
         command = [ORIMONO, *arguments, "--json"]
@@ -77,24 +83,30 @@ class House:
         return (self.home / "up.log").read_text()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """All different: each is held until the last is found."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @contextlib.contextmanager
 def opened(home: Path, extra: Mapping[str, str] | None = None) -> Iterator[House]:
     """Started and answering; ended, and looked for leftovers, at the end. ``extra``: further environment variables."""
-    port = free_port()
+    port, api_port = free_ports(2)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORIMONO_", "DAGSTER_"))}
     environment |= {"ORIMONO_HOME": str(home), "ORIMONO_SETTLE_SECONDS": "0.5", **(extra or {})}
     with (home / "up.log").open("w") as log:
         up = subprocess.Popen(
-            [ORIMONO, "up", "--port", str(port)], env=environment, stdout=log, stderr=log, start_new_session=True
+            [ORIMONO, "up", "--port", str(port), "--api-port", str(api_port)],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
-    found = House(home, port, environment)
+    found = House(home, port, api_port, environment)
     try:
         end = time.monotonic() + 90
         while True:
@@ -117,8 +129,9 @@ def opened(home: Path, extra: Mapping[str, str] | None = None) -> Iterator[House
 
 
 def lives_in(home: Path, process: psutil.Process) -> bool:
-    """Whether this is a process of Dagster's with that home."""
+    """Whether this is a process of Dagster's, or the API's, with that home."""
     try:
-        return process.environ().get("ORIMONO_HOME") == str(home) and "dagster" in " ".join(process.cmdline())
+        ours = process.environ().get("ORIMONO_HOME") == str(home)
+        return ours and any(word in " ".join(process.cmdline()) for word in ("dagster", "serve"))
     except psutil.Error:
         return False
