@@ -79,8 +79,9 @@ def _drawing(chart: Chart, series: tuple[Series, ...], known: list[tuple[datetim
     described = Markup('<title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>').format(
         chart.key, chart.title, _words(chart, series, first, last)
     )
-    parts = [described, _axes(chart, place), *(_threshold(line, place) for line in chart.thresholds)]
+    parts = [described, _axes(chart, place)]
     parts += [_line(chart, n, one, place) for n, one in enumerate(series)]
+    parts += [_threshold(line, place) for line in chart.thresholds]  # on top, or its words could not be read
     opening = Markup(
         '<svg viewBox="0 0 {w} {h}" role="img" aria-labelledby="{key}-title" aria-describedby="{key}-desc"'
         ' focusable="false">'

@@ -3,7 +3,7 @@ serving/views/models.py's, how charts are drawn charts.py's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Literal, get_args
 
@@ -81,16 +81,17 @@ def tone(value: float | None, bound: float) -> str:
 
 def of_quality(model: Model, past: ModelHistory) -> list[Chart]:
     """The headline over the versions, then each measure, with its targets beside each other where their unit is one."""
-    baseline = next((v.headline.baseline for v in model.all if v.headline.baseline is not None), None)
-    found = [_made("headline", f"{_measure(past.headline)} by version", (past.headline,), baseline)]
+    simple = {(f.measure, f.target): f.baseline for f in (model.newest.headline, *model.newest.figures)}
+    found = [_made("headline", f"{_measure(past.headline)} by version", (past.headline,), simple)]
     groups: dict[tuple[str, str], list[FigureHistory]] = {}
     for figure in past.figures:
         if (figure.measure, figure.target) != (past.headline.measure, past.headline.target):
             groups.setdefault((figure.measure, figure.unit), []).append(figure)
     for number, ((measure, unit), figures) in enumerate(groups.items()):
-        what = f"{measure} ({unit})" if unit else measure
+        of = f" of {figures[0].target}" if len(figures) == 1 and figures[0].target else ""
+        what = f"{measure}{of} in {unit}" if unit else f"{measure}{of}"
         for part, some in enumerate(_parts(figures)):
-            found.append(_made(f"figure-{number}-{part}", f"{what} by version", some, None))
+            found.append(_made(f"figure-{number}-{part}", f"{what} by version", some, simple))
     return found
 
 
@@ -98,8 +99,12 @@ def _parts(figures: list[FigureHistory]) -> Iterable[tuple[FigureHistory, ...]]:
     return (tuple(figures[i : i + MOST_SERIES]) for i in range(0, len(figures), MOST_SERIES))
 
 
-def _made(key: str, title: str, figures: tuple[FigureHistory, ...], baseline: float | None) -> Chart:
+def _made(
+    key: str, title: str, figures: tuple[FigureHistory, ...], simple: Mapping[tuple[str, str], float | None]
+) -> Chart:
+    """``simple``: what knows nothing reaches; a line where there is but one series that it could belong to."""
     better = figures[0].better
+    baseline = simple.get((figures[0].measure, figures[0].target)) if len(figures) == 1 else None
     lines = () if baseline is None else (Threshold(f"baseline {baseline:.3g}", baseline),)
     series = tuple(
         Series(figure.target or figure.measure, tuple(Point(p.at, p.value) for p in figure.points))

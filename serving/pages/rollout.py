@@ -15,9 +15,12 @@ from pipelines.errors import BadInput
 from pipelines.models.rollout import NEXT_STAGE
 from pipelines.storage.tables import STAGES
 from serving.api.callers import InHouse
+from serving.api.house import House
 from serving.pages import deeds, rendering
 from serving.pages.visits import Visit, acts, visits
+from serving.views import audit
 from serving.views import models as views
+from serving.wire.audit import AuditRow
 from serving.wire.models import Model, Rollout, RolloutWish
 
 router = APIRouter()
@@ -37,7 +40,14 @@ def rollout(request: Request, visit: Looks, house: InHouse, name: str) -> Respon
     model = views.find(house, visit.caller, name)
     following = NEXT_STAGE.get(found.stage) if found.running is not None and found.stage is not None else None
     return rendering.render(
-        request, "rollout.html", rollout=found, model=model, stages=STAGES, following=following, idle=idle(model)
+        request,
+        "rollout.html",
+        rollout=found,
+        model=model,
+        stages=STAGES,
+        following=following,
+        idle=idle(model),
+        decisions=decisions(house, visit, name, 20),
     )
 
 
@@ -63,6 +73,7 @@ def review(request: Request, visit: Acts, house: InHouse, name: str) -> Response
         version=version,
         figures=figures,
         stale=stale,
+        decisions=decisions(house, visit, name, 5),
     )
 
 
@@ -73,6 +84,12 @@ def change(request: Request, visit: Acts, house: InHouse, name: str) -> Response
         return decision.sentence
 
     return deeds.done(request, f"/rollout/{name}", deed)
+
+
+def decisions(house: House, visit: Visit, name: str, most: int) -> tuple[AuditRow, ...]:
+    """What was decided about this model, by whom and why, the newest first: a rollout's row forgets why it ended."""
+    found = audit.search(house, visit.caller, subject=f"model:{name}", action="rollout.*", limit=most)
+    return found.items
 
 
 def _wish(visit: Visit) -> RolloutWish:
