@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from pipelines.errors import BadInput, Conflict, NotAllowed, NotFound, OrimonoError, TooMany, Unavailable
 from serving.wire.base import Fault, Problem
@@ -35,7 +36,7 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
         "description": HTTPStatus(status).phrase,
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-    for status in (400, 401, 403, 404, 409, 422, 429, 503)
+    for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 }
 
 
@@ -118,7 +119,20 @@ async def _http(request: Request, error: Exception) -> Response:
         405: f"{request.url.path}: does not take {request.method}; see the API's documentation at /docs",
     }
     detail = sentences.get(error.status_code, str(error.detail))
-    return answer(error.status_code, detail, request_id(request), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed(request))
+    return answer(error.status_code, detail, request_id(request), headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of every route of this path; the router itself names those of the first alone."""
+    found: set[str] = set()
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
+            found.add(method)
+    return sorted(found)
 
 
 async def _defect(request: Request, error: Exception) -> Response:
