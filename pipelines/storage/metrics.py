@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import BigInteger, delete, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session, aliased
 
 from pipelines.storage.tables import ModelMetrics, ModelTraffic, Rollout
@@ -114,7 +114,7 @@ def history(
 def newest_of(session: Session, model_ids: Collection[int], window: str) -> dict[int, ModelMetrics]:
     """By version the newest figures of that window; one that was never measured is left out."""
     query = select(ModelMetrics).where(ModelMetrics.model_id.in_(model_ids), ModelMetrics.window == window)
-    query = query.distinct(ModelMetrics.model_id)
+    query = query.ext(distinct_on(ModelMetrics.model_id))
     query = query.order_by(ModelMetrics.model_id, ModelMetrics.created_at.desc(), ModelMetrics.id.desc())
     return {row.model_id: row for row in session.execute(query).scalars()}
 
