@@ -104,7 +104,7 @@ def make(
 
 def digest(key: str) -> str:
     """What is kept of a key: 256 random bits want no salt and no slow hash."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def verify(session: Session, key: str, now: datetime | None = None) -> Found | None:
