@@ -1,16 +1,24 @@
-"""Pages of lists over HTTP: how many, from where on, and a Link header to the next. Cursors are views/paging.py's."""
+"""Parameters that many routes have: how many of a list, from where on, of which job; a Link header to the next page.
+Cursors are views/paging.py's."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from serving.wire.base import Page
 
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 Cursor = Annotated[str | None, Query(max_length=400, description="the page before's next")]
+
+
+NO_NUL = r"^[^\x00]+$"  # which no text of the database has
+JobName = Annotated[str, Path(min_length=1, max_length=400, pattern=NO_NUL, description="the job's name")]
+OfJob = Annotated[
+    str | None, Query(min_length=1, max_length=400, pattern=NO_NUL, description="only those of the job of this name")
+]
 
 
 def linked(response: Response, request: Request, page: Page[Any]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
-from serving.api.paging import Cursor, Limit, linked
+from serving.api.paging import Cursor, Limit, OfJob, linked
 from serving.views import arrangements as views
 from serving.wire.arrangements import Arrangement, Choice
 from serving.wire.base import Page
@@ -17,7 +17,6 @@ router = APIRouter(tags=["arrangements"])
 
 Reader = Annotated[Caller, calls("jobs:read")]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
-OfJob = Annotated[str | None, Query(min_length=1, max_length=200, description="only those of this job")]
 
 
 @router.get(

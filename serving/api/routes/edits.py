@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
-from serving.api.paging import Cursor, Limit, linked
+from serving.api.paging import NO_NUL, Cursor, JobName, Limit, OfJob, linked
 from serving.views import edits as views
 from serving.wire.base import Page
 from serving.wire.edits import Edit
@@ -16,7 +16,7 @@ from serving.wire.edits import Edit
 router = APIRouter(tags=["edits"])
 
 Reader = Annotated[Caller, calls("jobs:read")]
-OfJob = Annotated[str | None, Query(min_length=1, max_length=200, description="only those of this job")]
+Pattern = Annotated[str, Path(min_length=1, max_length=200, pattern=NO_NUL, description="such as dynamic")]
 
 
 @router.get("/edits", operation_id="list_edits", summary="Edits, newest first", response_model=Page[Edit])
@@ -35,5 +35,5 @@ def list_edits(
 
 
 @router.get("/edits/{job}/{pattern}", operation_id="get_edit", summary="A job's edit", response_model=Edit)
-def get_edit(job: str, pattern: str, house: InHouse, caller: Reader) -> Edit:
+def get_edit(job: JobName, pattern: Pattern, house: InHouse, caller: Reader) -> Edit:
     return views.get_edit(house, caller, job, pattern)

@@ -11,7 +11,7 @@ from sse_starlette import EventSourceResponse
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
 from serving.api.events import JobEvents
-from serving.api.paging import Cursor, Limit, linked
+from serving.api.paging import NO_NUL, Cursor, JobName, Limit, linked
 from serving.views import jobs as views
 from serving.wire.base import Page
 from serving.wire.jobs import Job, JobStatus
@@ -38,7 +38,9 @@ def list_jobs(
     caller: Reader,
     limit: Limit = 50,
     cursor: Cursor = None,
-    owner: Annotated[str | None, Query(min_length=1, max_length=200, description="only this person's")] = None,
+    owner: Annotated[
+        str | None, Query(min_length=1, max_length=200, pattern=NO_NUL, description="only this person's")
+    ] = None,
     status: Annotated[JobStatus | None, Query(description="only those of this status")] = None,
 ) -> Page[Job]:
     page = views.list_jobs(house, caller, limit=limit, cursor=cursor, owner=owner, status=status)
@@ -47,7 +49,7 @@ def list_jobs(
 
 
 @router.get("/jobs/{name}", operation_id="get_job", summary="One job, with its steps and its run", response_model=Job)
-def get_job(name: str, house: InHouse, caller: Reader) -> Job:
+def get_job(name: JobName, house: InHouse, caller: Reader) -> Job:
     return views.get_job(house, caller, name)
 
 
@@ -58,7 +60,7 @@ def get_job(name: str, house: InHouse, caller: Reader) -> Job:
     response_model=Job,
     status_code=202,
 )
-def retry_job(name: str, house: InHouse, caller: Writer, response: Response) -> Job:
+def retry_job(name: JobName, house: InHouse, caller: Writer, response: Response) -> Job:
     job = views.retry_job(house, caller, name)
     response.headers["Location"] = f"/v1/jobs/{job.name}"
     return job
@@ -71,6 +73,6 @@ def retry_job(name: str, house: InHouse, caller: Writer, response: Response) -> 
     response_class=EventSourceResponse,
     responses=EVENTS,
 )
-async def watch_job(name: str, house: InHouse, caller: Reader, last_event_id: LastEventId = None) -> Response:
+async def watch_job(name: JobName, house: InHouse, caller: Reader, last_event_id: LastEventId = None) -> Response:
     await run_in_threadpool(views.check_job, house, caller, name)
     return house.one(JobEvents).events(caller, name, last_event_id)

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
+from serving.api.paging import JobName
 from serving.views import masters as views
 from serving.views import presets
 from serving.wire.base import Page
@@ -25,7 +26,7 @@ Reader = Annotated[Caller, calls("jobs:read")]
     summary="A job's masters, with previews and what was done",
     response_model=Page[Master],
 )
-def list_masters(job: str, house: InHouse, caller: Reader) -> Page[Master]:
+def list_masters(job: JobName, house: InHouse, caller: Reader) -> Page[Master]:
     return views.list_masters(house, caller, job)
 
 
@@ -35,7 +36,7 @@ def list_masters(job: str, house: InHouse, caller: Reader) -> Page[Master]:
     summary="How a job's vocal lies against its instrumental",
     response_model=Page[Alignment],
 )
-def list_alignments(job: str, house: InHouse, caller: Reader) -> Page[Alignment]:
+def list_alignments(job: JobName, house: InHouse, caller: Reader) -> Page[Alignment]:
     return views.list_alignments(house, caller, job)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
 from serving.api.events import ScoringEvents
-from serving.api.paging import Cursor, Limit, linked
+from serving.api.paging import Cursor, Limit, OfJob, linked
 from serving.api.routes.jobs import EVENTS, LastEventId
 from serving.views import scoring as views
 from serving.wire.base import Page
@@ -21,7 +21,6 @@ router = APIRouter(tags=["scoring"])
 
 Reader = Annotated[Caller, calls("jobs:read")]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
-OfJob = Annotated[str | None, Query(min_length=1, max_length=200, description="only those of this job")]
 
 
 @router.get(
