@@ -70,7 +70,7 @@ def run(studio: Studio, instance: dg.DagsterInstance, key: str, job: str = "comp
 def send_a_melody(page: Page, url: str) -> str:
     """By the form with JavaScript; the job's name."""
     page.goto(f"{url}/new/arrange")
-    page.get_by_label("Melody").set_input_files(GRACE)
+    page.locator("#file-melody").set_input_files(GRACE)
     page.get_by_label("Chorale").check()
     page.get_by_label("Candidates of each").fill("2")
     page.get_by_label("Title").fill("Amazing grace")
@@ -127,7 +127,7 @@ def test_without_javascript_files_come_with_the_form(
 ) -> None:
     ada = visitor("editor", "ada", java_script_enabled=False)
     page = ada.go("/new/arrange")
-    page.get_by_label("Melody").set_input_files(GRACE)
+    page.locator("#file-melody").set_input_files(GRACE)
     page.get_by_label("Pop").check()
     page.get_by_label("Candidates of each").fill("1")
     page.get_by_role("button", name="Send").click()
@@ -183,7 +183,7 @@ def test_what_is_wrong_is_said_where_it_is_wrong(server: Running, visitor: Visit
     fake.write_bytes(b"no MIDI at all")
     ada = visitor("editor", "ada")
     page = ada.go("/new/arrange")
-    page.get_by_label("Melody").set_input_files(fake)
+    page.locator("#file-melody").set_input_files(fake)
     trouble = page.locator(".uploads .trouble")
     trouble.filter(has_text="tune.mid").wait_for()
     page.get_by_role("button", name="Send").click()
@@ -195,7 +195,7 @@ def test_what_is_wrong_is_said_where_it_is_wrong(server: Running, visitor: Visit
     plain = visitor("editor", "ada", java_script_enabled=False)
     plain.expected = {422}
     page = plain.go("/new/arrange")
-    page.get_by_label("Melody").set_input_files(fake)
+    page.locator("#file-melody").set_input_files(fake)
     page.get_by_label("Title").fill("Kept")
     page.get_by_role("button", name="Send").click()
     assert "tune.mid" in page.get_by_role("alert").inner_text()
@@ -231,10 +231,10 @@ def test_an_upload_that_was_cut_goes_on_where_it_was(server: Running, visitor: V
 
     page.route("**/v1/uploads/*", on_patch)
     page.goto(f"{server.url}/new/master")
-    page.get_by_label("Mix").set_input_files(large)
+    page.locator("#file-mix").set_input_files(large)
     page.get_by_text("waits for the connection").wait_for()
     page.goto(f"{server.url}/new/master")  # gone and back
-    page.get_by_label("Mix").set_input_files(large)
+    page.locator("#file-mix").set_input_files(large)
     page.get_by_text("here, ").wait_for(timeout=60_000)
     assert sent[0] == 0 and sent[1] > 0
     assert 0 not in sent[1:], "no byte that had arrived was sent again"

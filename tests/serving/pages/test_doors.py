@@ -1,4 +1,4 @@
-"""Doors of the pages: signing in and out, forms of other sites, scopes, links that would lead away, failures as pages."""
+"""Doors of the pages: signing in and out, forms of other sites, scopes, links that lead away, failures as pages."""
 
 from __future__ import annotations
 
