@@ -205,9 +205,10 @@ def _table(chart: Chart, series: tuple[Series, ...]) -> Markup:
     more = f" (the newest {MOST_ROWS} of {len(by_moment)})" if len(by_moment) > MOST_ROWS else ""
     return Markup(
         '<details class="figures"><summary>Figures as a table{more}</summary>'
-        '<div class="scroll" tabindex="0" role="region" aria-labelledby="{key}-caption"><table><thead><tr>'
-        '<th scope="col">Time (UTC)</th>{head}</tr></thead><tbody>{body}</tbody></table></div></details>'
-    ).format(more=more, key=chart.key, head=head, body=_joined(body))
+        '<div class="scroll" tabindex="0" role="region" aria-labelledby="{key}-caption">'
+        '<table><caption class="unseen">{title}</caption><thead><tr><th scope="col">Time (UTC)</th>{head}</tr></thead>'
+        "<tbody>{body}</tbody></table></div></details>"
+    ).format(more=more, key=chart.key, title=chart.title, head=head, body=_joined(body))
 
 
 def _words(chart: Chart, series: tuple[Series, ...], first: datetime, last: datetime) -> str:
