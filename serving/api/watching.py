@@ -171,8 +171,9 @@ def dagster(house: House) -> str | None:
 
 
 def disk(house: House) -> str | None:
+    home = house.settings.home_path
     try:
-        usage = shutil.disk_usage(house.settings.home_path)
+        usage = shutil.disk_usage(home if home.exists() else home.parent)
     except OSError:
         return "disk: the home cannot be looked at"
     if usage.free >= min(LEAST_FREE_BYTES, LEAST_FREE * usage.total):
