@@ -5,6 +5,7 @@ The role says how far somebody reaches (their own things, or everybody's), scope
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -25,6 +26,7 @@ Scope = Literal[
     "audit",
     "keys",  # other people's keys
 ]
+MAX_NAME = 200  # characters of a person's name
 KeyStatus = Literal["works", "expired", "revoked"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 _ADDED: Mapping[Role, tuple[Scope, ...]] = {
@@ -48,6 +50,12 @@ def narrowed(role: Role, scopes: Iterable[str]) -> frozenset[Scope]:
     if beyond := sorted(wanted - scopes_of(role)):
         raise BadInput(repr(beyond[0]), f"is more than the role {role} has", "leave it out or give a higher role")
     return frozenset(scope for scope in SCOPES if scope in wanted)
+
+
+def plain(text: str, most: int) -> bool:
+    """Whether this is something that can be stored and shown in a line: no longer than ``most`` characters, without
+    control characters and halves of characters."""
+    return len(text) <= most and not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from pipelines import clock
 from pipelines.errors import BadInput, NotAllowed
 from pipelines.governance.people import ROLES, Actor, Role, pseudonym
-from pipelines.identity.callers import Caller, KeyStatus, Scope, narrowed, scopes_of
+from pipelines.identity.callers import MAX_NAME, Caller, KeyStatus, Scope, narrowed, plain, scopes_of
 from pipelines.storage import api_keys, audit
 from pipelines.storage.serving_tables import ApiKey
 from pipelines.studio import Studio
@@ -68,10 +68,9 @@ def make(
     actor = Actor(owner.strip(), role)
     by, now = by or actor, now or clock.now()
     label = " ".join(label.split())
-    if len(label) > MAX_LABEL or not label.isprintable():
-        raise BadInput(
-            "label", f"is longer than {MAX_LABEL} characters or not printable", "say in a few words what for"
-        )
+    for thing, words, most in (("owner", actor.name, MAX_NAME), ("label", label, MAX_LABEL)):
+        if not plain(words, most):
+            raise BadInput(thing, f"is longer than {most} characters or not printable", "write it shorter and plainly")
     if expires_at is not None and expires_at <= now:
         raise BadInput("the key", "would have expired already", "give a moment that is still to come")
     if by.role != "administrator":

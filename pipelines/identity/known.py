@@ -116,6 +116,10 @@ class Remembered(Generic[A]):
                 _keep(self._good, secret_mark, _Seen(answer, now))
         return answer
 
+    def hangs(self, error: Unavailable) -> None:
+        """A question has no answer yet: until there is one, it is as if it had failed with this error."""
+        self._failed = (self._seconds(), error)
+
     def forget(self, gone: Callable[[Caller], bool]) -> None:
         """These callers are asked for again: what they came with was revoked in this process."""
         with self._lock:

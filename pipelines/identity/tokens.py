@@ -12,13 +12,12 @@ from typing import Any, cast
 
 from pipelines import clock
 from pipelines.governance.people import ROLES, Actor, Role
-from pipelines.identity.callers import SCOPES, Caller, scopes_of
+from pipelines.identity.callers import MAX_NAME, SCOPES, Caller, plain, scopes_of
 from pipelines.identity.issuer import ALGORITHMS, Issuer
 from pipelines.settings import Settings
 
 MAX_BYTES = 8192
 LEEWAY = 30.0  # s that clocks may differ
-MAX_NAME = 200  # characters
 TYPES = (None, "jwt", "at+jwt", "application/jwt", "application/at+jwt")  # others are not for calling somebody's API
 _LONGEST = timedelta(days=1)  # that a token is believed without another look
 log = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ class Tokens:
 
     def _caller(self, claims: dict[str, Any]) -> Verified:
         name, role = claims.get(self._settings.oidc_name_claim), claims.get(self._settings.oidc_role_claim)
-        if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        if not isinstance(name, str) or not name.strip() or not plain(name, MAX_NAME):
             raise _Refused(f"its claim {self._settings.oidc_name_claim} names nobody")
         if role not in ROLES:
             raise _Refused(f"its claim {self._settings.oidc_role_claim} is no role")

@@ -18,7 +18,6 @@ from pipelines.errors import Unavailable
 from pipelines.identity import keys, sessions
 from pipelines.identity.callers import Caller, Scope
 from pipelines.identity.known import Answer, Remembered, mark
-from pipelines.identity.limits import Who, place
 from pipelines.identity.sessions import SignedIn
 from pipelines.identity.tokens import MAX_BYTES, Tokens, Verified
 from serving.api.house import House
@@ -62,8 +61,10 @@ class _Asked(Generic[A]):
         done, _ = await asyncio.wait([asked], timeout=PATIENCE if before is not None else 5 * PATIENCE)
         if done:
             return asked.result()
+        slow = Unavailable("this server", "takes long to find out whose key or token this is", 2)
+        self.remembered.hangs(slow)
         if before is None:
-            raise Unavailable("this server", "takes long to find out whose key or token this is", 2)
+            raise slow
         return before
 
     def _ask(self, secret: str, threads: ThreadPoolExecutor) -> asyncio.Future[A | None]:
@@ -111,20 +112,6 @@ class Callers:
     async def signed_in(self, cookie: str) -> SignedIn | None:
         """Who comes with this cookie (``sessions.COOKIE``) of the pages."""
         return await self._sessions.of(cookie)
-
-    def who(self, authorization: str | None, cookie: str | None, address: str) -> Who:
-        """Whose limits a request is under; asks nobody. ``authorization``: the header; ``cookie``: the session's."""
-        scheme, _, secret = (authorization or "").partition(" ")
-        secret = secret.strip()
-        asked = self._kind(secret) if scheme.lower() == "bearer" else None
-        if asked is None and cookie and not authorization:
-            asked, secret = self._sessions, cookie
-        if asked is None:
-            return Who(f"address:{place(address)}", place(address))
-        found = asked.remembered.late(secret)
-        if found is not None:
-            return Who(found.caller.label)
-        return Who(f"stranger:{mark(secret).hex()[:16]}", place(address))
 
     def forget_key(self, key_id: int) -> None:
         """It was revoked here: no more of it at once."""

@@ -113,6 +113,8 @@ def test_who_may_give_which_key(database: Database) -> None:
     ("wish", "word"),
     [
         ({"owner": " "}, "empty"),
+        ({"owner": "a\x00b"}, "printable"),
+        ({"owner": "a" * 201}, "longer"),
         ({"role": "root"}, "is no role"),
         ({"scopes": ["jobs:delete"]}, "is no scope"),
         ({"scopes": ["audit"]}, "more than the role"),
@@ -124,6 +126,12 @@ def test_who_may_give_which_key(database: Database) -> None:
 def test_keys_that_cannot_be(database: Database, wish: dict[str, object], word: str) -> None:
     with database.session() as session, pytest.raises(BadInput, match=word):
         keys.make(session, **{"owner": "Ada", "role": "editor", "now": NOON} | wish)  # type: ignore[arg-type]
+
+
+def test_names_of_all_the_world(database: Database) -> None:
+    with database.session() as session:
+        for name in ("花村　葵", "Zoë O’Hara", "مریم‌السادات", "👩‍🎤"):
+            assert keys.make(session, name, "viewer", label=name).key
 
 
 def test_a_role_that_has_less_today_gives_less(database: Database) -> None:

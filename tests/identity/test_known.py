@@ -125,6 +125,17 @@ def test_known_ones_go_on_while_nobody_can_be_asked(
         remembered.ask("good")
 
 
+def test_who_hangs_is_away(remembered: Remembered[Answer], register: Register, seconds: Seconds) -> None:
+    remembered.ask("good")
+    seconds.now += FRESH
+    assert remembered.known("good") is None
+    remembered.hangs(Unavailable("the database", "takes long", 2))
+    found = remembered.known("good")
+    assert found is not None and found.answer is not None, "nobody else waits for it"
+    with pytest.raises(Unavailable, match="takes long"):
+        remembered.known("never seen")
+
+
 def test_it_recovers_by_itself(remembered: Remembered[Answer], register: Register, seconds: Seconds) -> None:
     remembered.ask("good")
     register.away = True
