@@ -3,6 +3,7 @@ JSON, and every path of the API, gets the problem itself."""
 
 from __future__ import annotations
 
+import contextlib
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -13,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from pipelines.errors import OrimonoError
 from pipelines.identity import sessions
 from serving.pages import rendering
-from serving.pages.visits import SignInFirst
+from serving.pages.visits import SignInFirst, perhaps
 from serving.wire.base import Problem
 
 MACHINES = ("/v1", "/health", "/metrics", "/openapi.json", "/docs", "/static")
@@ -42,7 +43,12 @@ def install(app: FastAPI) -> None:
 def _handler(of_problem):  # type: ignore[no-untyped-def]
     async def handle(request: Request, error: Exception) -> Response:
         answer: Response = await of_problem(request, error)
-        return as_page(request, answer) if for_a_person(request) else answer
+        if not for_a_person(request):
+            return answer
+        if getattr(request.state, "visit", None) is None:
+            with contextlib.suppress(OrimonoError):  # who it is cannot be known now: a page without the menu
+                await perhaps(request, request.app.state.house)
+        return as_page(request, answer)
 
     return handle
 
@@ -57,7 +63,8 @@ def as_page(request: Request, answer: Response) -> Response:
     """A problem's answer as a page, its headers kept."""
     problem = Problem.model_validate_json(bytes(answer.body))
     title = TITLES.get(problem.status, problem.title)
-    page = rendering.render(request, "failure.html", status=problem.status, title=title, problem=problem)
+    detail = problem.detail.removesuffix("; see the API's documentation at /docs")
+    page = rendering.render(request, "failure.html", status=problem.status, title=title, detail=detail, problem=problem)
     for name in ("retry-after", "www-authenticate", "allow"):
         if name in answer.headers:
             page.headers[name] = answer.headers[name]

@@ -3,6 +3,7 @@ names the uploads; without it the form brings the files themselves."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -110,12 +111,12 @@ def page(request: Request, house: InHouse, visit: Sender, what: str) -> Response
     return _page(request, visit, _task(what))
 
 
-async def _sent(request: Request, visit: Sender) -> FormData:
-    """Larger files go to disk as they come."""
+async def _sent(request: Request, visit: Sender) -> AsyncIterator[FormData]:
+    """Larger files go to disk as they come, and from there when the answer is sent."""
     csrf.check_origin(request)
-    form = await request.form(max_files=MOST_FILES, max_fields=MOST_FILES + 100)
-    csrf.check_token(visit.csrf, form.get(csrf.FIELD))
-    return form
+    async with request.form(max_files=MOST_FILES, max_fields=MOST_FILES + 100) as form:
+        csrf.check_token(visit.csrf, form.get(csrf.FIELD))
+        yield form
 
 
 @router.get("/upload/{what}")

@@ -55,7 +55,7 @@ def take_in(studio: Studio) -> str:
     raise AssertionError("the inbox stays empty")
 
 
-def run(studio: Studio, instance: dg.DagsterInstance, key: str, job: str = "composing") -> None:
+def run(studio: Studio, instance: dg.DagsterInstance, key: str, job: str = "batch") -> None:
     definitions = build_defs(resources={"studio": dg.ResourceDefinition.hardcoded_resource(studio)})
     instance.add_dynamic_partitions("batches", [key])
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
@@ -151,7 +151,7 @@ def test_by_the_keyboard_alone(server: Running, visitor: Visits) -> None:
     assert page.evaluate("document.activeElement.name") == "key", "one can type the key at once"
     page.keyboard.type(server.key("editor", "ada"))
     page.keyboard.press("Enter")
-    page.wait_for_url("**/new/arrange")
+    page.wait_for_url(f"{server.url}/new/arrange")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
