@@ -52,7 +52,7 @@ class TooLong(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """Of one piece. BadInput for an algorithm that is none of ``CHECKSUMS`` or a digest that is no Base64."""
+    """Of one piece. BadInput for an algorithm that is none of ``CHECKSUMS`` or a digest that is none of its."""
 
     algorithm: str
     digest: bytes
@@ -64,9 +64,12 @@ class Checksum:
         if algorithm not in CHECKSUMS:
             raise BadInput("Upload-Checksum", "names an algorithm that is not known", f"use {' or '.join(CHECKSUMS)}")
         try:
-            return cls(algorithm, base64.b64decode(encoded, validate=True))
-        except ValueError as error:
-            raise BadInput("Upload-Checksum", "is no Base64", "write it as `sha256 BASE64`") from error
+            digest = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            digest = b""
+        if len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
+            raise BadInput("Upload-Checksum", f"is no {algorithm} in Base64", f"write it as `{algorithm} BASE64`")
+        return cls(algorithm, digest)
 
 
 def folder(settings: Settings, upload_id: str) -> Path:

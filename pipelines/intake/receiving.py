@@ -18,7 +18,18 @@ from pipelines.errors import BadInput, Conflict, TooMany, Unavailable
 from pipelines.governance import budget
 from pipelines.intake import confined, content
 from pipelines.intake.job_file import JobItem
-from pipelines.intake.pieces import FOLDER, BeingReceived, alone, existing, folder, length, patience, room_on_disk, sync
+from pipelines.intake.pieces import (
+    FOLDER,
+    BeingReceived,
+    TooLong,
+    alone,
+    existing,
+    folder,
+    length,
+    patience,
+    room_on_disk,
+    sync,
+)
 from pipelines.storage import pending_uploads as table
 from pipelines.storage.serving_tables import PendingUpload
 from pipelines.studio import Studio
@@ -35,10 +46,16 @@ log = logging.getLogger(__name__)
 def announce(
     studio: Studio, owner: str, *, name: str, kind: str, size: int, sha256: str | None = None
 ) -> PendingUpload:
-    """A new upload of nothing yet. BadInput for a name, kind or size that cannot be, TooMany when this person has too
-    many on their way, Unavailable when there is no room."""
+    """A new upload of nothing yet.
+
+    Raises BadInput for a name or kind that cannot be or nothing to send, TooLong for more than the kind may have,
+    TooMany when this person has too much on its way, Unavailable when there is no room.
+    """
     name = checked_name(name, kind)
-    content.check_size(name, kind, size)
+    try:
+        content.check_size(name, kind, size)
+    except BadInput as error:
+        raise (TooLong if size else BadInput)(error.what, error.reason, error.remedy) from error
     if sha256 is not None and not (len(sha256) == 64 and set(sha256) <= set("0123456789abcdef")):
         raise BadInput("sha256", "is not 64 hexadecimal digits in small letters", "write it so, or leave it out")
     room(studio, size)

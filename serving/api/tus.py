@@ -74,6 +74,14 @@ def _worded(error: OrimonoError) -> OrimonoError:
     return error
 
 
+def checksum(said: str | None) -> Checksum | None:
+    """Of the header; the protocol answers 400 to one that it does not know."""
+    try:
+        return Checksum.of(said) if said is not None else None
+    except BadInput as error:
+        raise Refused(400, str(error)) from error
+
+
 def metadata(said: str) -> dict[str, str]:
     """``filename d29ybGQ=,kind bXVzaWM=``: keys, each with its value in Base64. BadInput when it is not that."""
     found: dict[str, str] = {}
@@ -110,25 +118,23 @@ async def receive(
         if not piece.fits(int(request.headers.get("Content-Length") or 0)):
             raise piece.too_long()
         waiting = bytearray()
-        broken: OrimonoError | None = None
         try:
             body = request.stream()
             while True:
-                data = await asyncio.wait_for(anext(body), PATIENCE)
-                waiting += data
+                waiting += await asyncio.wait_for(anext(body), PATIENCE)
                 if len(waiting) >= BLOCK:
-                    await run_in_threadpool(piece.write, bytes(waiting))
-                    waiting.clear()
+                    full, waiting = bytes(waiting), bytearray()
+                    await run_in_threadpool(piece.write, full)
         except StopAsyncIteration:
             pass
-        except TimeoutError:
-            broken = Refused(408, f"this piece: nothing came for {PATIENCE:.0f} s; ask by HEAD where to go on")
-        except ClientDisconnect:
-            broken = Refused(400, "this piece: the connection was cut; ask by HEAD where to go on")
-        if waiting:
-            await run_in_threadpool(piece.write, bytes(waiting))
-        if broken is not None:
-            raise broken
+        except TimeoutError as error:
+            sentence = f"this piece: nothing came for {PATIENCE:.0f} s; ask by HEAD where to go on"
+            raise Refused(408, sentence) from error
+        except ClientDisconnect as error:
+            raise Refused(400, "this piece: the connection was cut; ask by HEAD where to go on") from error
+        finally:
+            if waiting:
+                await asyncio.shield(run_in_threadpool(piece.write, bytes(waiting)))
     return piece.row
 
 

@@ -89,7 +89,7 @@ async def create_upload(
     given = tus.metadata(said)
     asked = {"name": given.get("filename", ""), "kind": given.get("kind", ""), "size": length}
     begins = request.headers.get("Content-Type") == tus.MEDIA_TYPE
-    sum_of_piece = Checksum.of(checksum) if checksum is not None and begins else None
+    sum_of_piece = tus.checksum(checksum) if begins else None
     row = await run_in_threadpool(
         lambda: receiving.announce(house.studio, caller.name, **asked, sha256=given.get("sha256"))
     )
@@ -142,7 +142,7 @@ async def send_upload_piece(
     """The last one answers when the file has been judged, or after 20 s: its status says which."""
     if request.headers.get("Content-Type") != tus.MEDIA_TYPE:
         raise Refused(415, f"this piece: is not {tus.MEDIA_TYPE}; send it as that")
-    sum_of_piece = Checksum.of(checksum) if checksum is not None else None
+    sum_of_piece = tus.checksum(checksum)
     known = await run_in_threadpool(view.found, house, caller, upload_id)
     if not caller.owns(known.owner):
         raise pieces.unknown(upload_id)
