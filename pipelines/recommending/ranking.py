@@ -220,9 +220,8 @@ def _liked(session: Session, shelf: Shelf, found: Found, order: NDArray[np.intp]
         rows = rows[rows >= 0][:LIKED]
         chosen, liked = shelf.index.vectors(found.rows[order]), shelf.index.vectors(rows)
         links = reasons.nearest_liked(chosen, liked, shelf.index.usual)
-        known, places = np.unique(links, return_inverse=True)
-        names = [None if place < 0 else uuids(shelf.index.ids[rows[place : place + 1]])[0] for place in known.tolist()]
-        return [names[place] for place in places.tolist()]
+        names: list[str | None] = [*uuids(shelf.index.ids[rows]), None]  # -1: the last
+        return [names[place] for place in links.tolist()]
     newest = dict.fromkeys(UUID(name) for name in uuids(decided.video_ids[decided.wanted][:LIKED]))
     by_id = embeddings.vectors_of(session, "video", shelf.serving.set_id, list(newest))
     asked = [one for one in newest if one in by_id]  # the newest of two that are as near

@@ -7,8 +7,10 @@ this, PostgreSQL searches (storage/embeddings.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ GROUP = 16  # a maximum is taken of so many scores before the best are looked fo
 TABLE = 48 << 20  # bytes of bounds that are made at once for many
 WHOLE = np.float32(32767)  # what 1 is as a whole number of 16 bits
 _MIXED = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: spreads ids over the keys (Knuth, TAOCP 3, 6.4)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Ids = NDArray[np.bytes_]  # "S16": uuid.bytes
 Rows = NDArray[np.intp]
@@ -60,6 +63,34 @@ class Lookup:
             rows = self.order[np.minimum(first + step, len(self.ids) - 1)]
             found = np.where(self.ids[rows] == wanted, rows, found)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Rows of items that are known by name. Where all names are UUIDs, ids of 16 bytes find theirs, too, in a twentieth
+    of the time."""
+
+    names: Mapping[str, int]
+    lookup: Lookup | None
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Known:
+        try:
+            digits = bytes.fromhex("".join(names).replace("-", ""))
+        except ValueError:
+            digits = b""
+        whole = len(digits) == 16 * len(names) and all(map(_UUID.fullmatch, names))
+        lookup = Lookup.of(np.frombuffer(digits, "S16")) if names and whole else None
+        return cls({name: row for row, name in enumerate(names)}, lookup)
+
+    def rows(self, items: Sequence[str] | Ids) -> NDArray[np.int64]:
+        """The row of each, -1 where it is unknown."""
+        if not isinstance(items, np.ndarray):
+            return np.array([self.names.get(name, -1) for name in items], np.int64)
+        if self.lookup is not None:
+            return self.lookup.rows(items).astype(np.int64)
+        found = [str(UUID(bytes=one.ljust(16, b"\0"))) for one in items.tolist()]
+        return np.array([self.names.get(name, -1) for name in found], np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from pipelines import clock
-from pipelines.errors import BadInput, OrimonoError, Unavailable
+from pipelines.errors import NotFound, OrimonoError, Unavailable
 from pipelines.models.inference import Predictor
 from pipelines.recommending import answers, blas, many, popular, ranking, versions
 from pipelines.recommending.answers import POPULAR, REMEMBERED, TABLE, TOWER, Asked, Recommendations
@@ -29,7 +29,7 @@ from pipelines.recommending.dataset import FEATURE_VERSION, NAME
 from pipelines.recommending.people import viewer_id
 from pipelines.recommending.ranking import Wish
 from pipelines.recommending.rows import named_viewer
-from pipelines.recommending.shelves import Shelves, State, uuids
+from pipelines.recommending.shelves import Shelves, State
 from pipelines.storage import decisions, embeddings, recommendations, videos
 from pipelines.storage.recommendations import Decided, Ids
 from pipelines.storage.tables import ModelVersion
@@ -121,7 +121,7 @@ class LiveRecommender:
             return self._remembered(state, user_id, wish, self._away, started)
         for again in (True, False):
             try:
-                with self._database.session() as session:
+                with self._database.reading() as session:
                     return self._list(session, state, user_id, wish, started)
             except Unavailable as away:  # the database, or a set that was dropped meanwhile
                 reason = str(away)
@@ -180,14 +180,15 @@ class LiveRecommender:
         """Keeps a decision ("like", "watch", "skip" or "dislike"); the viewer's next list knows it. ``video``: as the
         studio calls it, or its id.
 
-        BadInput for an unknown video, and whatever decisions.record refuses; Unavailable when the database is away.
+        NotFound for an unknown video; BadInput for whatever decisions.record refuses; Unavailable when the database is
+        away.
         """
         user_id = viewer_id(viewer)
         person = named_viewer(viewer)[1]
         with self._database.session() as session:
             card = videos.find(session, video)
             if card is None:
-                raise BadInput(f"video {video!r}", "is not known", "import its catalogue first, or check the name")
+                raise NotFound(f"video {video!r}", "is not known", "import its catalogue first, or check the name")
             video_id = UUID(card.video_id)
             decisions.record(session, user_id, video_id, decision, rating, at, person=person, now=now)
         with self._seen_lock:
@@ -240,11 +241,10 @@ class LiveRecommender:
             met[row.id] = self._shelves.state_for(row)
             tower = self._shelves.tower(row)
             history = decided.history(versions.WHOLE)
-            names = uuids(history.video_ids)
-            if all(tower.unknown([name]) for name in reversed(names)):
+            if tower.unknown(history.video_ids) == len(history):
                 return None  # a catalogue that is newer than the version is no fault of the version
             moment = max(int(clock.now().timestamp()), int(history.times[-1]))
-            return tower.user_input_of(names, history.times, history.ratings, history.wanted, moment)
+            return tower.user_input_of(history.video_ids, history.times, history.ratings, history.wanted, moment)
 
         routed = self._predictor.routed(str(user_id))
         try:

@@ -18,6 +18,7 @@ from pipelines.recommending import bundles, moments, pools, prefixes
 from pipelines.recommending.interactions import Interactions
 from pipelines.recommending.item_features import ItemEncoder
 from pipelines.recommending.recipe import Recipe
+from pipelines.recommending.searching import Ids, Known
 from pipelines.recommending.viewers import Viewers
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ class TwoTower:
     popularity: NDArray[np.float32]
     recipe: Recipe
     notes: tuple[str, ...] = ()
-    _rows: dict[str, int] = field(init=False, repr=False, compare=False)
+    _known: Known = field(init=False, repr=False, compare=False)
     _warm: dict[str, sessions.Warm] = field(init=False, repr=False, compare=False)
     _lock: threading.Lock = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_rows", {name: row for row, name in enumerate(self.item_ids)})
+        object.__setattr__(self, "_known", Known.of(self.item_ids))
         object.__setattr__(self, "_warm", {})
         object.__setattr__(self, "_lock", threading.Lock())
 
@@ -85,13 +86,13 @@ class TwoTower:
         if not len(users):
             return np.zeros((0, len(self.input_names)), np.float32)
         moments = None if asked is None else np.broadcast_to(np.asarray(asked, np.int64), len(users))
-        rows = np.array([self._rows.get(name, -1) for name in interactions.item_ids.tolist()], np.int32)
+        rows = self._known.rows(interactions.item_ids.tolist()).astype(np.int32)
         pooled = self.viewers.pools_of(self.table, interactions, rows[interactions.items], users, lengths)
         return np.concatenate([pooled, self.viewers.features_of(interactions, users, lengths, moments)], axis=1)
 
     def user_input_of(
         self,
-        item_ids: Sequence[str],
+        item_ids: Sequence[str] | Ids,
         times: NDArray[np.int64],
         ratings: NDArray[np.float32],
         wanted: NDArray[np.bool_],
@@ -101,15 +102,15 @@ class TwoTower:
 
         Items that training did not meet take no part in the pools; ``unknown`` counts them."""
         window = self.viewers.window
-        rows = np.array([self._rows.get(name, -1) for name in item_ids[-window:]], np.int64)
+        rows = self._known.rows(item_ids[-window:])
         kept = rows >= 0
         unwanted = ~wanted[-window:][kept] if self.viewers.unwanted else None
         pooled = pools.pooled(self.table[rows[kept]], self.viewers.taus, unwanted)
         return np.concatenate([pooled, self.viewers.features_of_events(item_ids, times, ratings, wanted, asked)])
 
-    def unknown(self, item_ids: Sequence[str]) -> int:
+    def unknown(self, item_ids: Sequence[str] | Ids) -> int:
         """How many of these the model has no row for."""
-        return sum(name not in self._rows for name in item_ids)
+        return int((self._known.rows(item_ids) < 0).sum())
 
     def user_vectors(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """[n, dims], unit norm."""
@@ -130,7 +131,7 @@ class TwoTower:
         1,682, the figures of the others stayed).
         """
         names = [str(name) for name in items["item_id"]]
-        rows = np.array([self._rows.get(name, -1) for name in names], np.int64)
+        rows = self._known.rows(names)
         recent = np.append(self.popularity, np.float32(0))[rows] if popularity is None else popularity
         chosen = np.zeros(len(names), np.int64) if counts is None else counts
         features = self.items.transform(items, np.where(chosen == 0, self._usual, chosen)).matrix

@@ -17,6 +17,7 @@ from pipelines.recommending import user_columns
 from pipelines.recommending.cleaning import aligned
 from pipelines.recommending.encoders import Arrays, Encoded, Standardiser, State, Vocabulary, versioned
 from pipelines.recommending.interactions import Interactions
+from pipelines.recommending.searching import Ids, Known
 from pipelines.recommending.user_sums import FIXED, Events, ItemTable
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ class UserEncoder:
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)
     slices: dict[str, slice] = field(init=False, repr=False, compare=False)
     defaults: NDArray[np.float32] = field(init=False, repr=False, compare=False)  # [f] of a viewer without events
-    _rows: dict[str, int] = field(init=False, repr=False, compare=False)
+    _known: Known = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         groups = user_columns.names(self.genres.words)
         ends = np.cumsum([0, *map(len, groups.values())]).tolist()
         object.__setattr__(self, "names", tuple(name for group in groups.values() for name in group))
         object.__setattr__(self, "slices", {name: slice(*ends[at : at + 2]) for at, name in enumerate(groups)})
-        object.__setattr__(self, "_rows", {name: row for row, name in enumerate(self.item_ids)})
+        object.__setattr__(self, "_known", Known.of(self.item_ids))
         if len(self.scale.mean) == len(self.names):  # not while `fit` is still looking for the scale
             none: NDArray[np.int64] = np.zeros(0, np.int64)
             object.__setattr__(self, "defaults", self.of_events([], none, none.astype(np.float32), none > 0))
@@ -109,17 +110,21 @@ class UserEncoder:
 
     def of_events(
         self,
-        item_ids: Sequence[str],
+        item_ids: Sequence[str] | Ids,
         times: NDArray[np.int64],
         ratings: NDArray[np.float32],
         wanted: NDArray[np.bool_],
     ) -> NDArray[np.float32]:
         """float32[f] of one viewer's events, oldest first (other orders are sorted by time). An item that the
         encoder does not know counts as an event, without genres, year or popularity."""
-        distinct: dict[str, int] = {}
-        rows, n = self._rows, len(self.item_ids)
-        names = np.array([distinct.setdefault(name, len(distinct)) for name in item_ids], np.int64)
-        table = np.array([rows.get(name, n) for name in distinct], np.int64)
+        if isinstance(item_ids, np.ndarray):
+            distinct, names = np.unique(item_ids, return_inverse=True)
+            table = self._known.rows(distinct)
+        else:
+            numbers: dict[str, int] = {}
+            names = np.array([numbers.setdefault(name, len(numbers)) for name in item_ids], np.int64)
+            table = self._known.rows(list(numbers))
+        table = np.where(table < 0, len(self.item_ids), table)
         moments = np.asarray(times, np.int64)
         columns = (names, moments, np.asarray(ratings, np.float32), np.asarray(wanted, np.bool_))
         if len(moments) > 1 and (moments[1:] < moments[:-1]).any():
@@ -146,7 +151,7 @@ class UserEncoder:
 
     def unknown(self, item_ids: Sequence[str]) -> int:
         """How many of these the encoder does not know."""
-        return sum(name not in self._rows for name in item_ids)
+        return int((self._known.rows(item_ids) < 0).sum())
 
     def state(self) -> tuple[State, Arrays]:
         """What JSON holds and the arrays beside it; `from_state` gives an equal encoder back."""
@@ -192,7 +197,8 @@ class UserEncoder:
 
     def _table(self, item_ids: NDArray[np.str_]) -> NDArray[np.int64]:
         """The row of each of these items; the last one for those that are unknown."""
-        return np.array([self._rows.get(name, len(self.item_ids)) for name in item_ids.tolist()], np.int64)
+        rows = self._known.rows(item_ids.tolist())
+        return np.where(rows < 0, len(self.item_ids), rows)
 
     def _raw(
         self, interactions: Interactions, users: NDArray[np.int32], lengths: NDArray[np.int64]

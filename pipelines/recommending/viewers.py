@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.recommending import moments, pools, prefixes
 from pipelines.recommending.interactions import Interactions
+from pipelines.recommending.searching import Ids
 from pipelines.recommending.user_features import UserEncoder
 
 _DATED = "last_event"  # the column of the encoder that holds a date, which who comes back is not told (moments.py)
@@ -54,7 +55,7 @@ class Viewers:
 
     def features_of_events(
         self,
-        item_ids: Sequence[str],
+        item_ids: Sequence[str] | Ids,
         times: NDArray[np.int64],
         ratings: NDArray[np.float32],
         wanted: NDArray[np.bool_],

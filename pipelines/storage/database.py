@@ -72,6 +72,21 @@ class Database:
             yield session
 
     @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """For who only reads, and often: a session where each statement is a transaction, on connections that are never
+        anything else, which saves the round trips that begin and end one."""
+        self._check_given_up()
+        with self.worded(), Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @cached_property
+    def _reader(self) -> Engine:
+        assert self.engine is not None  # it makes the database where there is none
+        engine = _engine(self.url, isolation_level="AUTOCOMMIT")
+        weakref.finalize(self, engine.dispose)
+        return engine
+
+    @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection where each statement is a transaction; a third of what a session costs."""
         self._check_given_up()
@@ -129,6 +144,9 @@ class Database:
         if "engine" in self.__dict__:
             self.engine.dispose()
             del self.__dict__["engine"]
+        if "_reader" in self.__dict__:
+            self._reader.dispose()
+            del self.__dict__["_reader"]
         self._given_up = False
 
     def close(self) -> None:
@@ -178,9 +196,10 @@ class Database:
             raise
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, **more: Any) -> Engine:
     return create_engine(
         url,
+        **more,
         pool_pre_ping=True,
         pool_size=4,
         max_overflow=8,
