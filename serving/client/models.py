@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from serving.client.calls import Calls, path
+from serving.client.playing import LiveSession
 from serving.wire.flags import Flag, Flags, FlagWish
 from serving.wire.inference import Prediction, PredictionWish
-from serving.wire.live import LiveProtocol, Sketch, SketchWish
+from serving.wire.live import LiveProtocol, Sketch, SketchWish, Start
 from serving.wire.models import Model, ModelHistory, Models, Rollout, RolloutDecision, Rollouts, RolloutWish, Window
 from serving.wire.recommendations import Decision, DecisionWish, Recommendations
 
 
 class Asking(Calls):
-    """Every method is an operation of the API."""
+    """Every method is an operation of the API; ``live`` is its WebSocket."""
 
     def predict(self, name: str, wish: PredictionWish) -> Prediction:
         return self._send("POST", path("/v1/models/{}/predict", name), Prediction, wish)
@@ -49,7 +50,11 @@ class Asking(Calls):
         return self._send("POST", "/v1/sketches", Sketch, wish)
 
     def get_live_protocol(self) -> LiveProtocol:
-        return self._get("/v1/live/protocol", LiveProtocol)
+        return self._get("/v1/live", LiveProtocol)
+
+    def live(self, start: Start) -> LiveSession:
+        """Begins to accompany somebody who plays."""
+        return LiveSession(self.transport, start)
 
     # what serves
 

@@ -24,7 +24,7 @@ from serving.wire.submissions import (
     MasterWanted,
     ScoringWanted,
 )
-from serving.wire.uploads import Upload
+from serving.wire.uploads import Upload, UploadStatus
 
 
 class Work(Calls):
@@ -55,14 +55,16 @@ class Work(Calls):
 
     # uploads
 
-    def list_uploads(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Upload]:
-        return self._get("/v1/uploads", Page[Upload], limit=limit, cursor=cursor)
+    def list_uploads(
+        self, *, limit: int | None = None, cursor: str | None = None, status: UploadStatus | None = None
+    ) -> Page[Upload]:
+        return self._get("/v1/uploads", Page[Upload], limit=limit, cursor=cursor, status=status)
 
-    def get_upload(self, upload: str) -> Upload:
-        return self._get(path("/v1/uploads/{}", upload), Upload)
+    def get_upload(self, upload_id: str) -> Upload:
+        return self._get(path("/v1/uploads/{}", upload_id), Upload)
 
-    def delete_upload(self, upload: str) -> None:
-        self.transport.ask("DELETE", path("/v1/uploads/{}", upload), headers=uploading.TUS)
+    def delete_upload(self, upload_id: str) -> None:
+        self.transport.ask("DELETE", path("/v1/uploads/{}", upload_id), headers=uploading.TUS)
 
     # jobs
 

@@ -1,4 +1,4 @@
-"""The client against the OpenAPI document: one method an operation, of its name, with its parameters, body and answer."""
+"""The client against the OpenAPI document: one method an operation, with its name, parameters, body and answer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from serving.api.app import create_app
 from serving.client import Orimono
 
 # Taken by methods that do more than one request: ``upload`` speaks tus, ``fetch`` follows links.
-WITHIN_OTHERS = {"create_upload", "get_upload_offset", "append_upload", "describe_uploads", "read_file", "head_file"}
-MORE_THAN_ONE = {"upload", "fetch", "close"}
+WITHIN_OTHERS = {"create_upload", "get_upload_offset", "send_upload_piece", "read_file"}
+MORE_THAN_ONE = {"upload", "fetch", "live", "close"}
 DOCUMENT: dict[str, Any] = create_app(Settings()).openapi()
 
 
