@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.partitions import batches
-from assets.presentation import describe
+from assets.presentation import addresses, describe
 from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
@@ -19,6 +19,9 @@ from pipelines.studio import Studio
 )
 def uploads(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
+    from pipelines.intake import arrivals
 
     with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.uploads(studio, context.partition_key)))
+        came = arrivals.of_batch(studio, context.partition_key, context.run_id)
+        found = batch.uploads(studio, context.partition_key)
+    return dg.MaterializeResult(metadata={**describe(found), "pages": addresses({one.name: one.page for one in came})})

@@ -53,6 +53,11 @@ def shown(summary: dict[str, float | int | str], pictures: Mapping[str, bytes]) 
     return {**told(summary), **{name: picture(png, cell(name)) for name, png in pictures.items()}}
 
 
+def addresses(pages: Mapping[str, str]) -> dg.MarkdownMetadataValue:
+    """A list of links: name -> address."""
+    return dg.MetadataValue.md("\n".join(f"- [{cell(name)}]({address})" for name, address in pages.items()))
+
+
 def table(results: Sequence[Result[Any]]) -> str:
     """A Markdown table, one row an item, one column a summary key."""
     keys = list(dict.fromkeys(k for r in results if r.produced for k in r.produced.summary))

@@ -11,9 +11,13 @@ from sqlalchemy.orm import Session
 from assets.partitions import PARTITION
 from pipelines import clock
 from pipelines.intake import batches
+from pipelines.storage import job_listing
 
 # Which request of a batch a run answers. It also tells the intake's runs from those that a person starts.
 ATTEMPT_TAG = "orimono/attempt"
+# Ids of the requests that the batch's jobs came with: the API's log has them, too.
+REQUESTS_TAG = "orimono/requests"
+MOST_REQUESTS = 8  # a batch has no more jobs, unless its operator says so; a tag is to be read
 # A run is created, then launched. One that does neither for this long was lost in between, with its process.
 LOST_AFTER_SECONDS = 60.0
 AGAIN_AFTER = timedelta(minutes=5)  # after the first run, twice as long after each further one
@@ -60,6 +64,9 @@ def _request(session: Session, batch: batches.Batch) -> dg.RunRequest:
     batches.mark_requested(session, batch.key)
     # A run key is remembered for ever, so it holds the attempt.
     tags = {ATTEMPT_TAG: str(attempt)}
+    requests = [request for _, request in job_listing.of_batch(session, batch.key) if request is not None]
+    if requests:
+        tags[REQUESTS_TAG] = ",".join(dict.fromkeys(requests[:MOST_REQUESTS]))
     return dg.RunRequest(run_key=f"{batch.key}-{attempt}", partition_key=batch.key, tags=tags)
 
 

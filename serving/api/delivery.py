@@ -63,7 +63,6 @@ def _headers(name: str, media_type: str, tag: str, *, keep: bool) -> dict[str, s
         # A report without an origin shows the video beside it.
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Referrer-Policy": "no-referrer",  # the address is the right to read
-        "X-Content-Type-Options": "nosniff",
     }
 
 
@@ -99,6 +98,8 @@ async def _pieces(file: BinaryIO, first: int, last: int) -> AsyncIterator[bytes]
             if not piece:
                 return
             at += len(piece)
+            if at >= last:
+                file.close()  # whoever has the last piece may not come back for the end
             yield piece
     finally:
         file.close()

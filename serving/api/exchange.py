@@ -128,7 +128,7 @@ class Exchange:
         names = {name.lower(): value for name, value in headers}
         if b"content-security-policy" not in names:
             headers.append(_POLICY)
-        headers.extend(_ALWAYS)
+        headers.extend(one for one in _ALWAYS if one[0] not in names)
         headers.append((b"x-request-id", self._request_id))
         if self.closing and b"connection" not in names:
             headers.append(_CLOSE)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
 from pipelines import job_state
 from pipelines.governance.people import pseudonym
 from pipelines.identity.callers import Caller
+from pipelines.intake import arrivals
 from pipelines.job_state import JobState
 from pipelines.settings import Settings
 from serving.api.house import House
@@ -125,13 +125,8 @@ def told(settings: Settings, state: JobState, run: JobRun | None = None) -> Job:
         batch_url=Pages(settings).batch(state.batch) if state.batch is not None else None,
         run=run,
         request_id=state.request_id,
-        url=page_of(settings, state.name),
+        url=arrivals.page_of(settings, state.name),
     )
-
-
-def page_of(settings: Settings, name: str) -> str:
-    """The address of a job's page."""
-    return f"{settings.api_address}/jobs/{quote(name, safe='')}"
 
 
 def check_job(house: House, caller: Caller, name: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from dags import run_requests as module
-from dags.run_requests import ATTEMPT_TAG, run_requests
+from dags.run_requests import ATTEMPT_TAG, REQUESTS_TAG, run_requests
 from pipelines.intake import batches
-from pipelines.storage import jobs
+from pipelines.storage import jobs, submissions
 from pipelines.storage.database import Database
 
 
@@ -52,6 +52,21 @@ def test_a_new_batch_is_asked_for_once(database: Database, instance: dg.DagsterI
     (request,) = ask(database, instance)
     assert (request.partition_key, request.run_key) == (key, f"{key}-1")
     assert ask(database, instance) == []
+
+
+def test_a_run_names_the_requests_that_its_jobs_came_with(
+    database: Database, instance: dg.DagsterInstance, key: str
+) -> None:
+    with database.session() as session:
+        submissions.add(session, "song", "owner", "request-1")
+        submissions.add(session, "not-here-yet", "owner", "request-2")
+    (request,) = ask(database, instance)
+    assert request.tags[REQUESTS_TAG] == "request-1"
+
+
+def test_a_job_from_the_inbox_came_with_no_request(database: Database, instance: dg.DagsterInstance, key: str) -> None:
+    (request,) = ask(database, instance)
+    assert REQUESTS_TAG not in request.tags
 
 
 def test_a_request_that_became_no_run_is_asked_for_again(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -47,9 +49,10 @@ def signer(house: House) -> Signer:
 
 
 @pytest.fixture
-def web(server: Running) -> httpx.Client:
+def web(server: Running) -> Iterator[httpx.Client]:
     """Comes without a key."""
-    return httpx.Client(base_url=server.url, timeout=30)
+    with httpx.Client(base_url=server.url, timeout=30) as found:
+        yield found
 
 
 def test_a_job_lists_its_files_with_links_that_open_them(house: House, api: Api, web: httpx.Client) -> None:
@@ -230,8 +233,6 @@ def test_no_path_leads_out(house: House, folder: Path, signer: Signer, server: R
     (folder / "linked").symlink_to("/etc")
     os.mkfifo(folder / "pipe")
     token = signer.link_file("film", "report.html", who="w", whole=True).split("/")[3]
-    import socket
-
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 20) as line:
         line.sendall(f"GET /v1/files/{token}/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -248,7 +249,8 @@ def test_a_link_put_in_a_folders_place_leads_nowhere(folder: Path, tmp_path: Pat
     away = tmp_path / "away"
     away.mkdir()
     (away / "inner.txt").write_text("secret")
-    assert results.opened(folder, "sub/inner.txt").read() == b"inner"
+    with results.opened(folder, "sub/inner.txt") as file:
+        assert file.read() == b"inner"
     (folder / "sub" / "inner.txt").unlink()
     (folder / "sub").rmdir()
     (folder / "sub").symlink_to(away)
