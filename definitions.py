@@ -44,6 +44,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             *checks.editing_checks(),
             *model_checks.model_checks(),
             *model_checks.governance_checks(),
+            *model_checks.operation_checks(),
             *recommending_checks.recommending_checks(),
             *scoring_checks.scoring_checks(),
             *composing_checks.composing_checks(),
@@ -58,7 +59,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             jobs.scoring_sheets,
         ],
         "schedules": schedules.from_cadences(),
-        "sensors": [sensors.inbox, sensors.new_labels, sensors.score_chunks_due],
+        "sensors": [sensors.inbox, sensors.new_labels, sensors.score_chunks_due, sensors.failed_runs],
         "resources": {"studio": StudioResource()},
         # A process a run, not a step: twenty empty steps take 4 s so and 66 s with a process each.
         "executor": dg.in_process_executor,

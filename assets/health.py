@@ -1,4 +1,4 @@
-"""The morning's look at what is left undone, so that no batch stays failed unseen."""
+"""Looks at the whole: what is left undone, so that no batch stays failed unseen; whether what was promised is kept."""
 
 import dagster as dg
 
@@ -30,3 +30,30 @@ def batch_health(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]
                 ),
             }
         )
+
+
+@dg.asset(
+    group_name="operation",
+    owners=["team:studio"],
+    kinds={"postgres"},
+    code_version="1",
+    description="Whether what is promised is kept: answers without failure and in time, weekly training, deletion "
+    "within 24 hours, inputs that the models know. What is broken is told as an alarm, once in six hours.",
+)
+def service_levels(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
+    from assets.runs import last_training
+    from pipelines import service_levels as levels
+    from pipelines.notifier import Notifier
+
+    with failures_told_apart():
+        verdicts = levels.measure(studio, last_training(context.instance))
+    levels.tell(verdicts, Notifier(studio.settings))
+    rows = "\n".join(f"| {cell(v.promise)} | {v.result} | {cell(v.measured)} |" for v in verdicts)
+    return dg.MaterializeResult(
+        metadata={
+            "kept": sum(v.result == "kept" for v in verdicts),
+            "broken": sum(v.result == "broken" for v in verdicts),
+            "unknown": sum(v.result == "unknown" for v in verdicts),
+            "levels": dg.MetadataValue.md(f"| promise | verdict | measured |\n|---|---|---|\n{rows}"),
+        }
+    )

@@ -86,6 +86,16 @@ def _governance(name: str) -> Find:
     return find
 
 
+def _service_levels(studio: Studio, key: str) -> Sequence[str]:
+    from pipelines import service_levels
+
+    return service_levels.problems(service_levels.measure(studio))
+
+
+def operation_checks() -> list[dg.AssetChecksDefinition]:
+    return [check_of("service_levels", "kept", "No promise is broken.", _service_levels, warn=True)]
+
+
 def governance_checks() -> list[dg.AssetChecksDefinition]:
     return [
         check_of("withdrawals", "in_time", "Nobody waits longer than 24 hours.", _governance("overdue_withdrawals")),

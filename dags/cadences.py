@@ -57,4 +57,12 @@ CADENCES = (
         selection='key:"withdrawals" or key:"retention" or key:"storage_use" or key:"audit_trail"',
         description="Deletes what was withdrawn or has expired, measures the store, verifies the audit trail.",
     ),
+    Cadence(
+        name="service_level_check",
+        cron="*/5 * * * *",
+        time_zone=TOKYO,
+        selection='key:"service_levels"',
+        description="Measures whether what is promised of the API, the models and deletions is kept, and tells what is "
+        "not.",
+    ),
 )

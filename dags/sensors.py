@@ -103,3 +103,23 @@ def score_chunks_due(context: dg.SensorEvaluationContext, studio: dg.ResourcePar
         ],
         skip_reason=None if requests else "no chunk is due",
     )
+
+
+@dg.run_failure_sensor(
+    name="failed_runs",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells as an alarm when a training, a deletion or any other run that a schedule started has failed for "
+    "good; of each kind once in six hours.",
+)
+def failed_runs(context: dg.RunFailureSensorContext, studio: dg.ResourceParam[Studio]) -> None:
+    from assets.runs import kind_of
+    from pipelines.notifier import Notifier
+
+    run = context.dagster_run
+    kind = kind_of(run)
+    if kind is None or run.tags.get("dagster/will_retry") == "true":
+        return
+    steps = ", ".join(sorted(event.step_key for event in context.get_step_failure_events() if event.step_key))
+    lines = [f"{studio.settings.dagster_address}/runs/{run.run_id}", *([f"failed in: {steps}"] if steps else [])]
+    Notifier(studio.settings).send("alarms", f"A run failed: {kind}", lines, f"run-failed/{kind}", 6 * 3600.0)

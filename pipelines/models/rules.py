@@ -195,7 +195,7 @@ def _doubts(windows: Windows, policy: Policy) -> Iterator[str]:
     if _slow(day, policy):
         yield f"95 % of the calls took up to {day.p95_ms:.0f} ms, bound {policy.max_p95_ms:g} ms"
     if week.drift is not None:
-        yield from _moved(week.drift, policy)
+        yield from moved(week.drift, policy)
 
 
 def _live_alarms(windows: Windows, policy: Policy) -> Iterator[str]:
@@ -205,10 +205,11 @@ def _live_alarms(windows: Windows, policy: Policy) -> Iterator[str]:
     if _slow(windows["1d"], policy):
         yield f"95 % of the calls took up to {windows['1d'].p95_ms:.0f} ms, bound {policy.max_p95_ms:g} ms"
     if (drift := windows["7d"].drift) is not None:
-        yield from _moved(drift, policy)
+        yield from moved(drift, policy)
 
 
-def _moved(drift: Drift, policy: Policy) -> Iterator[str]:
+def moved(drift: Drift, policy: Policy) -> Iterator[str]:
+    """What drifts beyond the bounds, one sentence each."""
     if drift.n >= policy.min_drift_n and drift.input_psi is not None and drift.input_psi > policy.max_psi:
         most = f"PSI up to {drift.input_psi:.2f} in 7 days, bound {policy.max_psi:g}"
         yield f"inputs have moved: {most} ({_worst(drift)})"

@@ -1,0 +1,35 @@
+"""What the orchestrator knows of runs that matter to the whole: which kind one is, and how the last training ended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from pipelines.service_levels import Training
+
+SCHEDULE_TAG = "dagster/schedule_name"
+TRAINING = "weekly_retraining"  # the schedule; by hand it is the job below
+JOBS = ("weekly_training", "partial_fit", "recommending", "composing")
+_ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
+
+
+def kind_of(run: dg.DagsterRun) -> str | None:
+    """The schedule or job whose failure somebody must know of. None for the others: batches and sheets tell their own
+    people, and are asked for again."""
+    schedule = run.tags.get(SCHEDULE_TAG)
+    return schedule or (run.job_name if run.job_name in JOBS else None)
+
+
+def last_training(instance: dg.DagsterInstance) -> Training | None:
+    """The run that ended last, by schedule or by hand; one that will be tried again does not count."""
+    found: list[Training] = []
+    for wanted in (
+        dg.RunsFilter(tags={SCHEDULE_TAG: TRAINING}, statuses=list(_ENDED)),
+        dg.RunsFilter(job_name="weekly_training", statuses=list(_ENDED)),
+    ):
+        for record in instance.get_run_records(wanted, limit=1):
+            ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+            if record.dagster_run.tags.get("dagster/will_retry") != "true":
+                found.append(Training(ended, record.dagster_run.status is dg.DagsterRunStatus.FAILURE))
+    return max(found, key=lambda training: training.at, default=None)
