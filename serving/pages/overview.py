@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -13,7 +12,9 @@ from serving.api.callers import InHouse
 from serving.api.house import House
 from serving.pages import rendering
 from serving.pages.visits import Visit, acts, visits
-from serving.views import health, jobs, status
+from serving.views import health, jobs, service_levels, status
+from serving.wire.service_levels import ServiceLevels
+from serving.wire.status import Status
 
 router = APIRouter()
 SHOWN = 8  # of each kind; the rest is counted
@@ -31,7 +32,7 @@ def overview(request: Request, house: InHouse, visit: Annotated[Visit, visits("j
         "overview.html",
         jobs=newest,
         state=found,
-        troubles=_troubles(found.model_dump()),
+        troubles=_troubles(found),
         health=health.health(house),
         levels=_levels(house, visit),
         shown=SHOWN,
@@ -52,18 +53,14 @@ def retry(request: Request, house: InHouse, visit: Annotated[Visit, acts("operat
     return rendering.back(request, "/", f"{'; '.join(parts)}.")
 
 
-def _troubles(found: dict[str, Any]) -> int:
-    counts = found["counts"]
-    names = ("failed_steps", "refused_jobs", "overdue_withdrawals")
-    return sum(counts[name] for name in names) + len(found["failed_batches"]) + len(found["refused_files"])
+def _troubles(found: Status) -> int:
+    counts = found.counts
+    counted = counts.failed_steps + counts.refused_jobs + counts.overdue_withdrawals
+    return counted + len(found.failed_batches) + len(found.refused_files)
 
 
-def _levels(house: House, visit: Visit) -> Any:
-    """The service levels' verdicts; None while they cannot be told."""
-    if importlib.util.find_spec("serving.views.service_levels") is None:
-        return None
-    from serving.views import service_levels
-
+def _levels(house: House, visit: Visit) -> ServiceLevels | None:
+    """None while they cannot be told."""
     try:
         return service_levels.service_levels(house, visit.caller)
     except Unavailable:

@@ -55,12 +55,17 @@ def take_in(studio: Studio) -> str:
     raise AssertionError("the inbox stays empty")
 
 
-def run(studio: Studio, instance: dg.DagsterInstance, key: str, job: str = "batch") -> None:
+def run(studio: Studio, instance: dg.DagsterInstance, key: str) -> None:
+    """The part of Dagster's job that a melody needs."""
     definitions = build_defs(resources={"studio": dg.ResourceDefinition.hardcoded_resource(studio)})
     instance.add_dynamic_partitions("batches", [key])
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
-    done = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, partition_key=key, run_config=quiet, raise_on_error=False
+    done = definitions.resolve_job_def("batch").execute_in_process(
+        instance=instance,
+        partition_key=key,
+        run_config=quiet,
+        raise_on_error=False,
+        asset_selection=[dg.AssetKey("uploads"), dg.AssetKey("accompaniments")],
     )
     assert done.success
     with studio.database.session() as session:

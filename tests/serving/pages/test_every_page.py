@@ -109,7 +109,7 @@ def score(server: Running) -> None:
     from pipelines.scoring import batch, chunks
 
     with server.house.session() as session:
-        waiting = [chunk.id for chunk in chunks.left(session, 1)]
+        waiting = [chunk.chunk_id for chunk in chunks.left(session, 1)]
     ran = batch.run(work.studio_of(server.house), waiting)
     assert sorted(ran.finished) == sorted(waiting)
 
