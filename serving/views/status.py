@@ -75,7 +75,7 @@ def _batches(house: House, found: tuple[BatchState, ...]) -> tuple[wire.Batch, .
 
 
 def _refusals(found: tuple[Refusal, ...]) -> tuple[wire.Refusal, ...]:
-    return tuple(wire.Refusal(job=one.job, error=one.error) for one in found[-SHOWN:])
+    return tuple(wire.Refusal(job=one.job, error=one.error) for one in found[:SHOWN])
 
 
 def _sheet(one: ScoringState) -> Sheet:

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
+from serving.api.idempotency import Idempotent
 from serving.api.problems import MEDIA_TYPE
 from serving.views import models as views
 from serving.wire.base import Problem
 from serving.wire.models import Model, ModelHistory, Models, Rollout, RolloutDecision, Rollouts, RolloutWish, Window
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=Idempotent)
 Operating = Annotated[Caller, calls("operate")]
 ModelName = Annotated[str, Path(max_length=100, pattern=r"^[A-Za-z0-9_]+$")]
 IfMatch = Annotated[

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
+from serving.api.idempotency import Idempotent
 from serving.api.paging import Cursor, Limit, linked
 from serving.views import originals as views
 from serving.wire.base import TEXT, Page
 from serving.wire.originals import Access, AccessDecision, AccessWish, HoldWish, OpenedOriginal, Original
 
-router = APIRouter(tags=["originals"])
+router = APIRouter(tags=["originals"], route_class=Idempotent)
+opening = APIRouter(tags=["originals"])  # a link is a right in itself: its answer is given once and kept nowhere
 Opening = Annotated[Caller, calls("originals")]
 Deciding = Annotated[Caller, calls("approve")]
 Number = Annotated[int, Path(gt=0, lt=2**63)]
@@ -96,8 +98,7 @@ def decide_access_request(caller: Deciding, house: InHouse, request_id: Number, 
     return views.decide(house, caller, request_id, wish)
 
 
-# A link is a right in itself: its answer is given once and kept nowhere, so this takes no Idempotency-Key.
-@router.post(
+@opening.post(
     "/access-requests/{request_id}/open", operation_id="open_original", summary="The approved original, once, for 120 s"
 )
 def open_original(caller: Opening, house: InHouse, response: Response, request_id: Number) -> OpenedOriginal:
@@ -105,3 +106,6 @@ def open_original(caller: Opening, house: InHouse, response: Response, request_i
     link is in the audit trail."""
     response.headers["Cache-Control"] = "no-store"
     return views.open(house, caller, request_id)
+
+
+router.include_router(opening)

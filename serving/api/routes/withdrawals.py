@@ -8,12 +8,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
+from serving.api.idempotency import Idempotent
 from serving.api.paging import Cursor, Limit, linked
 from serving.views import withdrawals as views
 from serving.wire.base import TEXT, Page
 from serving.wire.withdrawals import Withdrawal, WithdrawalPreview, WithdrawalWish
 
-router = APIRouter(tags=["withdrawals"])
+router = APIRouter(tags=["withdrawals"], route_class=Idempotent)
 Consenting = Annotated[Caller, calls("consents")]
 
 

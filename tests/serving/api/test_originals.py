@@ -17,7 +17,7 @@ from pipelines.settings import Settings
 from pipelines.storage import audit
 from pipelines.storage.tables import AccessRequest
 from serving.api.house import House
-from tests.governance.house import give, item_of
+from tests.governance.house import give, item_of, mentions
 from tests.serving.api.conftest import Api, Running
 
 MIX = b"RIFF a song of hers" * 40
@@ -136,6 +136,22 @@ def test_a_link_is_dead_in_the_moment_of_a_withdrawal(server: Running, api: Api,
     assert report.done
     with httpx.Client(base_url=server.url) as anybody:
         assert anybody.get(link).status_code == 404
+
+
+@only_local
+def test_a_wish_sent_twice_is_one_and_a_link_is_kept_nowhere(server: Running, api: Api, item: int) -> None:
+    emi = api("editor", "Emi")
+    again = {"Idempotency-Key": "the-clicking-mix"}
+    made = [
+        emi.post("/v1/access-requests", json={"item": item, "reason": "it clicks"}, headers=again).json()["id"]
+        for _ in range(2)
+    ]
+    assert made[0] == made[1]
+    path = f"/v1/access-requests/{made[0]}"
+    assert api("operator", "Olga").post(f"{path}/decision", json={"approve": True}).status_code == 200
+    link = emi.post(f"{path}/open", headers=again).json()["url"]
+    assert emi.post(f"{path}/open", headers=again).status_code == 409
+    assert mentions(server.house.studio, {link.split("/")[3]}) == []
 
 
 @only_local

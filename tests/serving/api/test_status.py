@@ -37,7 +37,10 @@ def test_what_waits_and_what_failed(server: Running, api: Api) -> None:
     hers = give(studio, "hers", "ada", SONG, cached=False, settle=False)
     mix = item_of(studio, hers, "mix").id
     with server.house.session() as session:
-        jobs.add(session, NewJob("his", "f" * 64, "bob", error="song.wav: has no audio stream; give a file with sound"))
+        his, _ = jobs.add(
+            session, NewJob("his", "f" * 64, "bob", error="song.wav: has no audio stream; give a file with sound")
+        )
+        jobs.save_folder(session, "his", "1", {}, his)
         batches.plan_batches(session)
         items.record(
             session,
