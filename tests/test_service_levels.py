@@ -139,12 +139,13 @@ def version(name: str, at: datetime) -> ModelVersion:
         version=f"v{at:%Y%m%d}",
         framework="sklearn",
         uri=f"models/{name}",
-        artefact_hash="0" * 64,
-        training_set_hash="0" * 64,
-        feature_version="1",
+        input_dim=1,
+        output_dim=1,
         metrics={},
-        params={},
-        provenance={},
+        sha256="0" * 64,
+        feature_version="1",
+        code_version="1",
+        created_by="training",
         created_at=at,
     )
 
