@@ -22,6 +22,6 @@ def uploads(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio])
     from pipelines.intake import arrivals
 
     with failures_told_apart():
-        came = arrivals.of_batch(studio, context.partition_key, context.run_id)
+        came = arrivals.of_batch(studio, context.partition_key, context.run.run_id)
         found = batch.uploads(studio, context.partition_key)
     return dg.MaterializeResult(metadata={**describe(found), "pages": addresses({one.name: one.page for one in came})})
