@@ -23,6 +23,7 @@ from pathlib import Path
 from benchmarks import bench_inference, load, made_up_studio
 from benchmarks.load import Load, Told
 from benchmarks.measure import Figure, write
+from pipelines import clock
 from pipelines.identity import keys
 from pipelines.mastering.training_set import FEATURE_VERSION
 from pipelines.models import rollout
@@ -128,7 +129,7 @@ def exchanged(server: Server, studio: Studio, forest: object) -> dict[str, Figur
             bench_inference.released(studio, model, 25)
             with studio.database.session() as session:
                 current = rollout.current(session, "master_reg")
-                rollout.promote(session, "master_reg", current, bench_inference.clock.now(), "bench", "a bench")
+                rollout.promote(session, "master_reg", current, clock.now(), "bench", "a bench")
             time.sleep(3)
 
     told = load.put(server.put(predictions(), 20.0, connections=16, rate=500), exchange)

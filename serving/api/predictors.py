@@ -7,10 +7,13 @@ Which version answers whom is pipelines.models.inference's. Here requests are br
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
 
@@ -22,9 +25,11 @@ if TYPE_CHECKING:
     from pipelines.models.inference import Prediction, Predictor
     from pipelines.recommending.serving import LiveRecommender
 
+T = TypeVar("T")
 PATIENCE = 5.0  # s that a request which comes while models are loaded waits for them
 THREADS = 4  # a model; one answers all, unless a call hangs
-MOST_WAITING = 512  # a model
+LISTS_AT_ONCE = 3
+MOST_WAITING = 512  # of a model, and for lists
 _ELSEWHERE = {"two_tower": "/v1/recommendations", "harmonizer": "/v1/sketches and /v1/live"}
 
 
@@ -148,10 +153,13 @@ class Desk:
 
 
 class Recommender:
-    """The one LiveRecommender of this process."""
+    """The one LiveRecommender of this process, and the few threads that make lists for requests: a list is work for
+    this process and for PostgreSQL in turn, and more threads would only wait for each other."""
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._threads = ThreadPoolExecutor(LISTS_AT_ONCE, "orimono-lists")
+        self._waiting = 0
         self._opening = Opening("recommendations", self._open)
 
     def _open(self) -> LiveRecommender:
@@ -168,7 +176,19 @@ class Recommender:
         """May wait while it is made."""
         return self._opening.get(PATIENCE)
 
+    async def soon(self, call: Callable[[], T]) -> T:
+        """What ``call`` gives, made by one of the threads in its turn."""
+        if self._waiting >= MOST_WAITING:
+            raise Unavailable("recommendations", "are asked for more than can be made", 1)
+        self._waiting += 1
+        try:
+            own = contextvars.copy_context()  # by which the log knows the request
+            return await asyncio.get_running_loop().run_in_executor(self._threads, own.run, call)
+        finally:
+            self._waiting -= 1
+
     def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         made = self._opening.close()
         if made is not None:
             made.close()

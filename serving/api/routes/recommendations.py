@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
+from serving.api.predictors import Recommender
 from serving.views import recommendations as views
 from serving.wire.recommendations import Decision, DecisionWish, Recommendations
 
@@ -24,7 +25,7 @@ Share = Annotated[float, Query(ge=0, le=1)]
     summary="A viewer's list",
     response_model=Recommendations,
 )
-def recommend(
+async def recommend(
     user: User,
     caller: Annotated[Caller, calls("recommend")],
     house: InHouse,
@@ -38,19 +39,22 @@ def recommend(
 ) -> Response:
     """Videos about which the viewer has decided nothing, the best first, each with its reason. There always is a list:
     ``path`` says how it was made."""
-    answer = views.recommend(
-        house,
-        caller,
-        user,
-        limit,
-        genre=genre,
-        without_genre=without_genre,
-        unavailable_too=unavailable_too,
-        diversity=diversity,
-        exploration=exploration,
-        seed=seed,
-    )
-    return Response(answer.model_dump_json(), media_type="application/json")
+
+    def listed() -> str:
+        return views.recommend(
+            house,
+            caller,
+            user,
+            limit,
+            genre=genre,
+            without_genre=without_genre,
+            unavailable_too=unavailable_too,
+            diversity=diversity,
+            exploration=exploration,
+            seed=seed,
+        ).model_dump_json()
+
+    return Response(await house.one(Recommender).soon(listed), media_type="application/json")
 
 
 @router.post(
