@@ -41,6 +41,8 @@ def audit(
     query = {name: value.strip() for name, value in query.items() if value.strip()}
     wrong = ""
     try:
+        if odd := next((name for name, value in query.items() if not value.isprintable()), None):
+            raise BadInput(odd, "holds characters that nothing is named with", "write it anew")
         last = deeds.day(until, "until")
         found = views.search(
             house,

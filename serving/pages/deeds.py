@@ -64,4 +64,6 @@ def day(text: str, what: str) -> datetime | None:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise BadInput(what, "is no date", "write it as 2026-11-21") from None
+    if not 1970 <= found.year <= 9000:
+        raise BadInput(what, "is a date of no calendar here", "write it as 2026-11-21")
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found

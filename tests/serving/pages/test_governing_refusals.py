@@ -181,7 +181,8 @@ def test_the_right_ones_do_it(studio: Running, person) -> None:  # type: ignore[
     "path",
     [
         "/models/{{7*7}}", "/rollout/%3Cscript%3E", "/originals/1%20or%201=1", "/originals/99999999999999999999",
-        "/withdrawals/-1", "/keys/%27%3B--/revoke", "/models/preset_cls?window=x", "/audit?cursor=%00", "/consents?owner=%00",
+        "/withdrawals/-1", "/keys/%27%3B--/revoke", "/models/preset_cls?window=x", "/audit?cursor=%00",
+        "/consents?owner=%00",
         "/audit?actor=%00", "/audit?action=%00*", "/audit?subject=%00", "/audit?since=9999-12-31&until=9999-12-31",
         "/withdrawals/preview?owner=%00", "/audit/verification?expected=%3Cb%3E", "/originals?owner=%ED%A0%80",
     ],
@@ -200,7 +201,7 @@ def test_forms_that_no_page_sends_are_refused_in_words(studio: Running, person) 
         ("/rollout/preset_cls", {"action": "stage", "stage": "x", "reason": "x", "etag": "*"}),
         (
             "/rollout/preset_cls",
-            {"action": "stage", "stage": "5", "version": "'; drop table jobs", "reason": "x", "etag": "*"},
+            {"action": "stage", "stage": "5", "version": "'; drop", "reason": "x", "etag": "*"},
         ),
         ("/rollout/preset_cls", {"action": "explode", "reason": "x", "etag": "*"}),
         ("/rollout/preset_cls", {"action": "promote", "reason": "x" * 1001, "etag": "*"}),
