@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -198,29 +198,40 @@ def test_a_known_caller_costs_no_question(house: House, monkeypatch: pytest.Monk
     assert len(asked) == 1, "fifty at once ask once, the others not at all"
 
 
+@dataclass(frozen=True)
+class Stoppable:
+    """A database server that nobody but the test starts and stops."""
+
+    home: Path
+
+    def start(self) -> str:
+        return embedded.start(self.home, durable=False)
+
+    def stop(self) -> None:
+        embedded.stop(self.home, force=True)
+
+
 @pytest.fixture
-def own_settings(tmp_path: Path) -> Iterator[Settings]:
-    """Over a database server of its own, which a test may stop."""
-    home = Path(tempfile.mkdtemp(prefix="orimono-away-"))
-    settings = Settings(home=str(home))
+def stoppable() -> Iterator[Stoppable]:
+    found = Stoppable(Path(tempfile.mkdtemp(prefix="orimono-away-")))
     try:
-        embedded.start(home, durable=False)
-        yield settings
+        yield found
     finally:
-        embedded.stop(home, force=True)
-        shutil.rmtree(home, ignore_errors=True)
+        found.stop()
+        shutil.rmtree(found.home, ignore_errors=True)
 
 
-def test_while_the_database_is_away(own_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_database_is_away(stoppable: Stoppable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known, "FRESH", 0.1)
     monkeypatch.setattr(known, "SOON", 0.05)
     monkeypatch.setattr(known, "AGAIN", 0.2)
-    house = House(own_settings)
+    url = stoppable.start().replace("/postgres?", "/orimono?")
+    house = House(Settings(home=str(tmp_path / "home"), database_url=url))
     assert house.studio  # open before the server's own threads ask for it
-    with running(own_settings, house) as server:
+    with running(house.settings, house) as server:
         key, other = server.key("editor", "ada"), server.key("editor", "bo")
         assert me(server, f"Bearer {key}").status_code == 200
-        embedded.stop(own_settings.home_path, force=True)
+        stoppable.stop()
         time.sleep(0.2)
         for _ in range(20):
             assert me(server, f"Bearer {key}").status_code == 200, "who was known goes on"
@@ -228,7 +239,7 @@ def test_while_the_database_is_away(own_settings: Settings, monkeypatch: pytest.
         assert refused.status_code == 503 and int(refused.headers["retry-after"]) >= 1
         assert refused.json()["status"] == 503
         assert me(server, "Bearer nonsense").status_code == 401, "what is none by its form needs no database"
-        embedded.start(own_settings.home_path, durable=False)
+        stoppable.start()
         until = time.monotonic() + 60
         while me(server, f"Bearer {other}").status_code == 503 and time.monotonic() < until:
             time.sleep(0.1)
