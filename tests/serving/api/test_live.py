@@ -246,7 +246,7 @@ def test_a_server_that_stops_says_so(server: Running) -> None:
         async with session(server, server.key()) as socket:
             await hear(socket)
             await play(socket, 2)
-            server.server.drain()
+            server.house.draining = True
             code, said = await closed(socket)
             assert code == 1012
             assert said[-1]["problem"]["status"] == 503 and said[-1]["problem"]["retry_after"] > 0
