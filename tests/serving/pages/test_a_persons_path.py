@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,18 +57,26 @@ def take_in(studio: Studio) -> str:
 
 
 def run(studio: Studio, instance: dg.DagsterInstance, key: str) -> None:
-    """The part of Dagster's job that a melody needs."""
+    """The part of Dagster's job that a melody needs; in a thread, since Playwright's loop runs in this one."""
     definitions = build_defs(resources={"studio": dg.ResourceDefinition.hardcoded_resource(studio)})
     instance.add_dynamic_partitions("batches", [key])
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
-    done = definitions.resolve_job_def("batch").execute_in_process(
-        instance=instance,
-        partition_key=key,
-        run_config=quiet,
-        raise_on_error=False,
-        asset_selection=[dg.AssetKey("uploads"), dg.AssetKey("accompaniments")],
-    )
-    assert done.success
+
+    def execute() -> bool:
+        return (
+            definitions.resolve_job_def("batch")
+            .execute_in_process(
+                instance=instance,
+                partition_key=key,
+                run_config=quiet,
+                raise_on_error=False,
+                asset_selection=[dg.AssetKey("uploads"), dg.AssetKey("accompaniments")],
+            )
+            .success
+        )
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(execute).result()
     with studio.database.session() as session:
         batches.mark_finished(session, key)
 

@@ -18,7 +18,7 @@ from tests.serving.pages.conftest import Visits
 
 pytestmark = pytest.mark.timeout(280)
 
-SCREENS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+SCREENS = [("light", 1280), ("dark", 390)]
 TASKS = ["edit", "master", "arrange", "score", "catalogue"]
 LISTS = ["/", "/jobs", "/edits", "/masters", "/arrangements", "/scoring"]
 
