@@ -86,6 +86,15 @@ class Visitor:
 Visits = Callable[..., Visitor]
 
 
+def eventually(page: Page, condition: str) -> None:
+    """Waits for a JavaScript condition (Playwright's own way needs eval, which the pages forbid)."""
+    for _ in range(400):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"never came true: {condition}")
+
+
 @pytest.fixture
 def visitor(chromium: Browser, server: Running) -> Iterator[Visits]:
     """``visitor(role="editor", name="ada", **browser)``: a browser that is signed in (``role=None``: that is not);

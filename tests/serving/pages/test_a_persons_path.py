@@ -20,7 +20,7 @@ from pipelines.settings import Settings
 from pipelines.studio import Studio
 from tests.serving.api.conftest import Running
 from tests.serving.pages.accessible import findings
-from tests.serving.pages.conftest import Visits
+from tests.serving.pages.conftest import Visits, eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -119,10 +119,10 @@ def test_from_a_melody_to_the_arrangement_that_was_chosen(
     page.wait_for_url(re.compile(r"/arrangements\?job="))
     cards = page.get_by_role("article")
     assert cards.count() == 2
-    page.wait_for_function("[...document.images].every((one) => one.complete && one.naturalWidth > 100)")
+    eventually(page, "[...document.images].every((one) => one.complete && one.naturalWidth > 100)")
     second = page.get_by_role("article", name="candidate 2")
     second.locator("audio").evaluate("(one) => { one.muted = true; return one.play(); }")
-    page.wait_for_function("document.querySelectorAll('audio')[1].currentTime > 0.05")
+    eventually(page, "document.querySelectorAll('audio')[1].currentTime > 0.05")
     second.get_by_role("button", name="Choose").click()
     page.get_by_text("Noted: candidate 2 of 2").wait_for()
     assert page.get_by_role("article", name="candidate 2").locator(".badge").inner_text() == "chosen"

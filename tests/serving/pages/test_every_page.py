@@ -14,7 +14,7 @@ from pipelines.settings import Settings
 from tests.serving.api import work
 from tests.serving.api.conftest import Running
 from tests.serving.pages.accessible import findings
-from tests.serving.pages.conftest import Visits
+from tests.serving.pages.conftest import Visits, eventually
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -64,11 +64,11 @@ def test_what_came_of_jobs_is_there_to_hear_and_see(lived_in: Running, visitor: 
     assert page.get_by_role("heading", name="dance").first.is_visible()
     for player in page.locator("audio").all():
         player.evaluate("(one) => { one.muted = true; return one.play(); }")
-    page.wait_for_function("[...document.querySelectorAll('audio')].some((one) => one.currentTime > 0.05)")
+    eventually(page, "[...document.querySelectorAll('audio')].some((one) => one.currentTime > 0.05)")
     figures = page.get_by_role("table", name="Before and after")
     assert re.search(r"Loudness\s+−?\d+\.\d LUFS\s+−\d+\.\d LUFS", figures.inner_text())
     page = ada.go("/arrangements?job=tune")
-    page.wait_for_function("[...document.images].every((one) => one.complete && one.naturalWidth > 100)")
+    eventually(page, "[...document.images].every((one) => one.complete && one.naturalWidth > 100)")
     page = ada.go("/jobs/broken")
     assert page.locator(".badge", has_text="refused").first.is_visible()
     assert page.locator(".remedy").first.inner_text().strip() != "", "what to do is said"
