@@ -72,7 +72,7 @@ def test_hours_of_silence_in_a_few_kilobytes_are_measured(tmp_path: Path) -> Non
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     data = bytearray(path.read_bytes())
-    assert len(data) < 20_000
+    assert len(data) < 30_000
     place = data.index(b"fLaC") + 8 + 13  # STREAMINFO: the last 36 bits before the MD5 are the samples in all
     samples = 8000  # it claims one second
     data[place] = data[place] & 0xF0
@@ -112,7 +112,7 @@ def test_sound_of_too_many_channels_or_too_high_a_rate(tmp_path: Path, channels:
 
 def test_a_packed_table_bomb(tmp_path: Path) -> None:
     path = tmp_path / "ratings.csv.gz"
-    header = gzip.compress(b"user,video,decision,at\n")
+    header = gzip.compress(b"user,video,decision,decided_at\n")
     packed = gzip.compress(b"a,b,1,2\n" * (1 << 21), 9)  # 16 MB each
     path.write_bytes(header + packed * 140)
     assert path.stat().st_size < 10 << 20
@@ -153,8 +153,10 @@ def test_a_workbook_of_entities(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
-    bomb = f'<?xml version="1.0"?><!DOCTYPE sst [<!ENTITY e0 "ha">{entities}]><sst><si><t>&e11;</t></si></sst>'
-    parts["xl/sharedStrings.xml"] = bomb.encode()
+    sheet = parts["xl/worksheets/sheet1.xml"].decode()
+    assert ">utterance<" in sheet
+    doctype = f'<!DOCTYPE worksheet [<!ENTITY e0 "ha">{entities}]>'
+    parts["xl/worksheets/sheet1.xml"] = (doctype + sheet.replace(">utterance<", ">&e11;<")).encode()
     path.write_bytes(workbook(parts))
     refused(path, "sheet")
 
