@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field
 
 from serving.wire.base import Answered, Asked, Name
 
-Row: TypeAlias = Annotated[tuple[float, ...], Field(min_length=1, max_length=4096)]
+Number: TypeAlias = Annotated[float, Field(strict=True)]
+Row: TypeAlias = Annotated[tuple[Number, ...], Field(min_length=1, max_length=4096)]
 Rows: TypeAlias = Annotated[tuple[Row, ...], Field(min_length=1, max_length=1024)]
 
 

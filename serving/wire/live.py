@@ -21,16 +21,18 @@ MOST_NOTES = 256  # of a sketch's melody
 MOST_BEATS = 256.0
 
 Style = Literal["chorale", "pop"]
-Beat: TypeAlias = Annotated[float, Field(gt=-1e7, lt=1e7, allow_inf_nan=False, description="beats from the start")]
-Pitch: TypeAlias = Annotated[int, Field(ge=0, le=127, description="as in MIDI")]
-Velocity: TypeAlias = Annotated[int, Field(ge=0, le=127, description="as in MIDI; 0 ends the note")]
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Beat: TypeAlias = Annotated[
+    float, Field(strict=True, gt=-1e7, lt=1e7, allow_inf_nan=False, description="beats from the start")
+]
+Pitch: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=127, description="as in MIDI")]
+Velocity: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=127, description="as in MIDI; 0 ends the note")]
+Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1)]
 Metre: TypeAlias = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=32)], Literal[1, 2, 4, 8, 16]], Field(examples=[[4, 4], [6, 8]])
+    tuple[Annotated[int, Field(strict=True, ge=1, le=32)], Literal[1, 2, 4, 8, 16]], Field(examples=[[4, 4], [6, 8]])
 ]
 KeyName: TypeAlias = Annotated[str, Field(min_length=1, max_length=20, examples=["D minor"])]
 Groove: TypeAlias = Annotated[str, Field(min_length=1, max_length=60)]
-Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**31)]
+Seed: TypeAlias = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 
 
 class Start(Asked):
@@ -39,7 +41,7 @@ class Start(Asked):
     type: Literal["start"]
     token: Annotated[str | None, Field(max_length=8192, repr=False)] = None
     style: Style = "pop"
-    tempo: Annotated[float, Field(ge=10, le=500, description="beats a minute")] = 100.0
+    tempo: Annotated[float, Field(strict=True, ge=10, le=500, description="beats a minute")] = 100.0
     metre: Metre = (4, 4)
     key: Annotated[KeyName | None, Field(description="guessed while somebody plays when left out")] = None
     seed: Seed = 0
@@ -156,8 +158,8 @@ class LiveProtocol(Answered):
 
 SungNote: TypeAlias = Annotated[
     tuple[
-        Annotated[float, Field(ge=0, le=MOST_BEATS, allow_inf_nan=False)],
-        Annotated[float, Field(gt=0, le=MOST_BEATS, allow_inf_nan=False)],
+        Annotated[float, Field(strict=True, ge=0, le=MOST_BEATS, allow_inf_nan=False)],
+        Annotated[float, Field(strict=True, gt=0, le=MOST_BEATS, allow_inf_nan=False)],
         Pitch,
     ],
     Field(description="start and length in quarter notes, pitch as in MIDI", examples=[[0.0, 1.0, 67]]),
@@ -173,9 +175,11 @@ class SketchWish(Asked):
         Field(examples=[[[0, 1, 60], [1, 1, 62], [2, 2, 64]]]),
     ]
     style: Style = "chorale"
-    candidates: Annotated[int, Field(ge=1, le=4)] = 1
+    candidates: Annotated[int, Field(strict=True, ge=1, le=4)] = 1
     seed: Seed = 0
-    tempo: Annotated[float, Field(ge=10, le=500, description="quarters a minute, of notes; a file has its own")] = 100.0
+    tempo: Annotated[
+        float, Field(strict=True, ge=10, le=500, description="quarters a minute, of notes; a file has its own")
+    ] = 100.0
     metre: Annotated[Metre, Field(description="of notes; a file has its own")] = (4, 4)
     key: Annotated[KeyName | None, Field(description="found by listening when left out")] = None
     groove: Groove | None = None

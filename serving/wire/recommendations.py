@@ -35,7 +35,7 @@ class DecisionWish(Asked):
 
     video: Annotated[Name, Field(description="as the studio calls it, or its id")]
     decision: Verdict
-    rating: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    rating: Annotated[float | None, Field(strict=True, allow_inf_nan=False)] = None
     at: Annotated[AwareDatetime | None, Field(description="with its time zone; now when left out")] = None
 
 
