@@ -25,7 +25,7 @@ install: $(VENV)/.installed  ## the environment, as uv.lock pins it
 demo: install  ## the five systems on the sample library; prints where each result lies
 	$(BIN)/orimono demo
 
-dev: install  ## Dagster UI and daemon on loopback
+dev: install  ## Dagster UI and daemon, API and admin pages on loopback
 	$(BIN)/orimono up
 
 test: install  ## all tests, as CI runs them

@@ -108,7 +108,7 @@ def opened(home: Path, extra: Mapping[str, str] | None = None) -> Iterator[House
         )
     found = House(home, port, api_port, environment)
     try:
-        end = time.monotonic() + 90
+        end = time.monotonic() + 180
         while True:
             try:
                 found.ask("{version}")
