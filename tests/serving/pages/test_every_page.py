@@ -34,9 +34,13 @@ def lived_in(server: Running) -> Iterator[Running]:
     work.mastered(server.house)
     work.arranged(server.house)
     work.opinions(server.house)
+    refused(server)
+    yield server
+
+
+def refused(server: Running) -> None:
     work.put(server.house, "broken", "ada", {"mix-broken.wav": b"RIFF no more"})
     work.scanned(server.house)
-    yield server
 
 
 def test_every_page_is_for_everybody(lived_in: Running, visitor: Visits) -> None:
@@ -75,7 +79,8 @@ def test_what_came_of_jobs_is_there_to_hear_and_see(lived_in: Running, visitor: 
     assert page.get_by_role("button", name="Try again").is_visible()
 
 
-def test_the_overview_says_what_failed_and_what_to_do(lived_in: Running, visitor: Visits) -> None:
+def test_the_overview_says_what_failed_and_what_to_do(server: Running, visitor: Visits) -> None:
+    refused(server)
     olga = visitor("operator", "olga")
     page = olga.go("/")
     failures = page.get_by_role("region", name="Failed, and what to do")
@@ -83,21 +88,22 @@ def test_the_overview_says_what_failed_and_what_to_do(lived_in: Running, visitor
     assert failures.locator(".remedy").count() >= 1
     failures.get_by_role("button", name="Try all of it again").click()
     page.get_by_text("refused jobs are judged anew").wait_for()
-    dagster = lived_in.house.settings.dagster_address
+    dagster = server.house.settings.dagster_address
     assert page.get_by_role("link", name="Runs in Dagster").get_attribute("href") == f"{dagster}/runs"
     assert page.get_by_role("link", name="API", exact=True).get_attribute("href") == "/docs"
 
 
-def test_chunks_are_woven_while_one_looks(lived_in: Running, visitor: Visits) -> None:
+def test_chunks_are_woven_while_one_looks(server: Running, visitor: Visits) -> None:
+    work.opinions(server.house)
     ada = visitor("editor", "ada")
     page = ada.go("/scoring/1")
     cells = page.locator(".cloth-grid .cell")
     assert cells.count() == 2
     assert "planned" in cells.first.inner_text()
-    dagster = lived_in.house.settings.dagster_address
+    dagster = server.house.settings.dagster_address
     assert (cells.first.get_attribute("href") or "").startswith(dagster)
     page.evaluate("window.sameDocument = true")
-    score(lived_in)
+    score(server)
     page.locator(".cloth-grid .cell.finished").nth(1).wait_for()
     assert page.evaluate("window.sameDocument") is True
     assert page.locator(".legend").inner_text().split() == ["done:", "2"]
@@ -148,21 +154,22 @@ def test_light_and_dark_are_remembered(server: Running, visitor: Visits) -> None
     assert paper() == bright
 
 
-def test_a_players_address_is_good_for_as_long_as_one_is_signed_in(lived_in: Running, visitor: Visits) -> None:
+def test_a_players_address_is_good_for_as_long_as_one_is_signed_in(server: Running, visitor: Visits) -> None:
     """It leads to a new link each time, since a link is good for two minutes."""
+    work.arranged(server.house)
     ada = visitor("editor", "ada")
     address = "/jobs/tune/files/"
     page = ada.go("/arrangements?job=tune")
     source = page.locator("audio").first.get_attribute("src") or ""
     assert source.startswith(address)
     cookies = {c["name"]: c["value"] for c in ada.context.cookies()}
-    with httpx.Client(base_url=lived_in.url, cookies=cookies) as client:
+    with httpx.Client(base_url=server.url, cookies=cookies) as client:
         first, second = client.get(source), client.get(source)
         assert (first.status_code, second.status_code) == (307, 307)
         assert first.headers["location"].startswith("/v1/files/")
         part = client.get(first.headers["location"], headers={"Range": "bytes=0-99"})
         assert (part.status_code, len(part.content)) == (206, 100)
-        with httpx.Client(base_url=lived_in.url) as stranger:
+        with httpx.Client(base_url=server.url) as stranger:
             assert stranger.get(source).headers["location"].startswith("/sign-in")
         for path in ("../../../etc/passwd", "no-such-file", "%2e%2e/dance/x"):
             assert client.get(address + path).status_code == 404
