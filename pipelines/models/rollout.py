@@ -170,8 +170,8 @@ def set_stage(
     exists: Callable[[str], bool] = lambda uri: True,
 ) -> Decision:
     """By hand: the candidate, or the version ``model_id`` in its place, to 5, 25 or 100 %, in either direction; 0 ends
-    it. Asked for again it changes nothing. BadInput for another stage, Conflict for no candidate, or for the live version
-    (which only ``roll_back`` moves); Unavailable as for ``promote`` when it goes up."""
+    it. Asked for again it changes nothing. BadInput for another stage, Conflict for no candidate, or for the live
+    version (which only ``roll_back`` moves); Unavailable as for ``promote`` when it goes up."""
     if stage not in STAGES:
         raise BadInput(f"stage {stage}", "is none", f"choose from {', '.join(map(str, STAGES))}")
     rollouts.lock(session, name)
