@@ -134,9 +134,10 @@ def _decide(studio: Studio, name: str, serving: list[tuple[int, Version, datetim
             rollout.roll_back(session, name, seen, moment, "rules", why)
         elif stage == 5 and age >= DAY:
             why = "behaved for a day: 96 calls, none failed"
-            rollout.set_stage(session, name, 25, moment, "rules", why)
+            rollout.promote(session, name, seen, moment, "rules", why)
         elif stage == 25 and age >= 4 * DAY and one.fate == "live":
-            rollout.set_stage(session, name, 100, moment, OLGA.pseudonym, "two days at 25 % without a complaint")
+            why = "two days at 25 % without a complaint"
+            rollout.promote(session, name, seen, moment, OLGA.pseudonym, why)
 
 
 def _routes(studio: Studio, name: str) -> tuple[int, ...]:
