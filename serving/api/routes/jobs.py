@@ -24,7 +24,7 @@ LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64,
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events: `progress` with the whole thing as JSON whenever it changed, then `end` with a reason: "
-        "ended, gone, closing or again. Come back with Last-Event-ID after the last two.",
+        "ended, gone, closing or again. Come back with Last-Event-ID after the last two, and when there was no `end`.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
