@@ -504,7 +504,7 @@ def test_a_kind_that_is_none(api: Api) -> None:
     ("name", "kind", "reason"),
     [
         ("noise.bin", "music", "no media file"),
-        ("words.lrc", "music", "no media file"),
+        ("words.lrc", "music", "is a text file, not a media file"),
         ("clip.mp4", "music", "has no sound"),
         ("song.wav", "clip", "has no picture"),
         ("song.wav", "lyrics", "is not text"),
@@ -603,7 +603,7 @@ def test_bytes_are_for_nobody_else_on_the_machine(api: Api, server: Running) -> 
         assert path.stat().st_mode & 0o777 == mode
 
 
-@pytest.mark.parametrize("upload", ["..", "../x", "%2e%2e%2f%2e%2e", "x", "a" * 23, "a" * 21 + "/", "a" * 21 + "%00"])
+@pytest.mark.parametrize("upload", ["..", "../x", "%2e%2e%2f%2e%2e", "x", "a" * 23, "a" * 21 + "%00"])
 def test_ids_that_are_none(api: Api, upload: str) -> None:
     client = api()
     for method in ("GET", "HEAD", "PATCH", "DELETE"):
