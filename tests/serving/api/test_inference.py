@@ -139,7 +139,8 @@ def test_versions_are_exchanged_under_load_and_no_request_notices(api: Api, hous
     stop = threading.Event()
 
     def load(number: int) -> list[httpx.Response]:
-        client, found = api(), []
+        client = api()
+        found: list[httpx.Response] = []
         while not stop.is_set():
             found.append(ask(client, user=f"user-{number}-{len(found)}"))
         return found
