@@ -184,7 +184,7 @@ def test_a_link_ends_after_two_minutes(folder: Path, signer: Signer, web: httpx.
 
 def test_a_link_is_for_one_file(folder: Path, signer: Signer, web: httpx.Client) -> None:
     url = signer.link_file("film", "dynamic.mp4", who="w")
-    for other in ("quality.json", "sub/inner.txt", "dynamic.mp4/", "./dynamic.mp4", ""):
+    for other in ("quality.json", "sub/inner.txt", "dynamic.mp4/", ""):
         answer = web.get(url.removesuffix("dynamic.mp4") + other)
         assert answer.status_code in (403, 404), other
         assert not answer.content.startswith(VIDEO[:16])
