@@ -27,6 +27,8 @@ OFTEN = 0.2  # s between two looks for lines
 SECRETS = re.compile(
     r"(?<=orm_[0-9a-f]{8}_)[\w-]{43}|(?<=Bearer )[^\s\"',]+|eyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=/v1/files/)[^/\s\"']+"
 )
+# What uvicorn says of every WebSocket that is refused with a proper answer
+EXPECTED = ("ASGI callable returned without completing handshake.",)
 ROOMS = ("pipelines", "resources", "serving")
 
 
@@ -123,6 +125,8 @@ class Handler(logging.Handler):
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.msg in EXPECTED:
+            return
         try:
             message = record.getMessage()
             if record.exc_info and record.exc_info[1] is not None:

@@ -35,6 +35,7 @@ OPEN = "/health"  # always answered: whoever watches over this process must not 
 QUIET = ("/health", "/static", "/metrics")  # told at DEBUG only, so that a log is not full of them
 MOST_REFUSALS_TOLD = 10  # lines a second of requests that nobody looked at
 UNKNOWN = "(no such path)"
+NUL = "the request: its address holds a NUL byte; leave it out"
 
 
 class Surroundings:
@@ -81,6 +82,9 @@ class Surroundings:
                 exchange.closing = exchange.linger = True
                 refusal = await self._gate.refusal(who, wait, request_id)
                 await refusal(scope, receive, exchange.send)
+            elif "\x00" in path or b"%00" in scope["query_string"]:  # no name has it, and the database takes none
+                let_in = True
+                await problems.answer(400, NUL, request_id)(scope, receive, exchange.send)
             elif (refused := _too_large(headers, path, request_id)) is not None:
                 let_in = exchange.closing = exchange.linger = True
                 await refused(scope, receive, exchange.send)

@@ -85,6 +85,12 @@ def test_a_request_has_an_id_its_own_where_it_is_one(server: Running) -> None:
     assert len(problem["request_id"]) == 16
 
 
+def test_a_nul_byte_goes_no_further(server: Running) -> None:
+    for path in ("/v1/jobs/a%00b", "/v1/jobs?cursor=%00"):
+        answer = httpx.get(f"{server.url}{path}")
+        assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+
+
 def test_a_defect_is_a_problem_without_its_secrets(server: Running) -> None:
     answer = httpx.get(f"{server.url}/v1/x/defect")
     assert answer.status_code == 500
