@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -35,8 +36,8 @@ def watch(
                     failed, last = 0, event.id or last
                     if event.event == "progress":
                         yield kind.model_validate_json(event.data)
-                    if event.event == "end":
-                        return
+                    if event.event == "end" and json.loads(event.data)["reason"] in ("ended", "gone"):
+                        return  # else the server goes, or wants to be asked anew
         except Unreachable:
             if failed >= attempts:
                 raise

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 T = TypeVar("T")
 
 TEXT = r"^[^\x00]*$"  # PostgreSQL keeps every character but this one
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=TEXT)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000, pattern=TEXT)]
+
+
+def _written_out(value: object) -> object:
+    """pydantic takes a bare number for seconds since 1970; nobody who sends a date means that."""
+    if not isinstance(value, datetime) and not re.match(r"\d{4}-\d", str(value)):
+        raise ValueError("must be a date and time, such as 2026-11-21T18:30:00+09:00")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 class Asked(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from serving.wire.base import Answered, Asked, Name
 
@@ -13,8 +13,8 @@ from serving.wire.base import Answered, Asked, Name
 class ConsentWish(Asked):
     """Both are said at each change: what is left out could be meant either way."""
 
-    quality: Annotated[bool, Field(description="the studio may listen to judge its own work")]
-    training: Annotated[bool, Field(description="models may learn from it")]
+    quality: Annotated[StrictBool, Field(description="the studio may listen to judge its own work")]
+    training: Annotated[StrictBool, Field(description="models may learn from it")]
 
 
 class Consent(Answered):
@@ -29,7 +29,7 @@ class Consent(Answered):
 
 
 class ViewerConsentWish(Asked):
-    training: Annotated[bool, Field(description="models may learn from what this viewer decided")]
+    training: Annotated[StrictBool, Field(description="models may learn from what this viewer decided")]
     owner: Annotated[Name | None, Field(description="for whom; yourself when left out")] = None
 
 

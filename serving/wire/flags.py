@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from serving.wire.base import Answered, Asked, Reason
 
@@ -26,5 +26,5 @@ class Flags(Answered):
 
 
 class FlagWish(Asked):
-    enabled: bool
+    enabled: StrictBool
     reason: Reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from serving.wire.base import Answered, Asked, Reason
 
@@ -147,7 +147,7 @@ class RolloutWish(Asked):
     action: Literal["promote", "roll_back", "stage"]
     stage: Literal[0, 5, 25, 100] | None = None
     version: Annotated[str | None, Field(pattern=r"^v[0-9]{8}([.][0-9]{1,6})?$")] = None
-    live: Annotated[bool, Field(description="roll_back: the live version, not the one that runs")] = False
+    live: Annotated[StrictBool, Field(description="roll_back: the live version, not the one that runs")] = False
     reason: Reason
 
     @model_validator(mode="after")

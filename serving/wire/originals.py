@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from serving.wire.base import Answered, Asked, Reason
 
@@ -54,7 +54,7 @@ class Access(Answered):
 
 
 class AccessDecision(Asked):
-    approve: bool
+    approve: StrictBool
 
 
 class OpenedOriginal(Answered):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from serving.wire.base import Answered, Asked, Name
+from serving.wire.base import Answered, Asked, Moment, Name
 
 Verdict = Literal["like", "watch", "skip", "dislike"]
 
@@ -36,7 +36,7 @@ class DecisionWish(Asked):
     video: Annotated[Name, Field(description="as the studio calls it, or its id")]
     decision: Verdict
     rating: Annotated[float | None, Field(strict=True, allow_inf_nan=False)] = None
-    at: Annotated[AwareDatetime | None, Field(description="with its time zone; now when left out")] = None
+    at: Annotated[Moment | None, Field(description="with its time zone; now when left out")] = None
 
 
 class Decision(Answered):

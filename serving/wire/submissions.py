@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StrictBool, StringConstraints
 
 from pipelines.intake.job_file import ComposeWish, EditWish, Kind, MasterWish, ScoreWish, Text
 from serving.wire.base import Asked
@@ -21,8 +21,8 @@ _AS_JSON = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=False)
 class JobConsents(Asked):
     """What the owner allows beside the job itself; nothing unless said."""
 
-    quality: bool = False
-    training: bool = False
+    quality: StrictBool = False
+    training: StrictBool = False
 
 
 class EditOptions(EditWish):

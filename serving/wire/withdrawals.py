@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from serving.wire.base import Answered, Asked, Name
 
 
 class WithdrawalWish(Asked):
     owner: Annotated[Name | None, Field(description="whose things go; your own when left out")] = None
-    keep_originals: Annotated[bool, Field(description="leave the originals with the studio, delete all else")] = False
+    keep_originals: Annotated[StrictBool, Field(description="leave the originals with the studio, delete all else")] = (
+        False
+    )
 
 
 class Stored(Answered):

@@ -25,7 +25,19 @@ EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events: `progress` with the whole thing as JSON whenever it changed, then `end` with a reason: "
         "ended, gone, closing or again. Come back with Last-Event-ID after the last two, and when there was no `end`.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "string"},
+                        "event": {"enum": ["progress", "end"]},
+                        "data": {"type": "string", "contentMediaType": "application/json"},
+                        "retry": {"type": "integer", "description": "milliseconds"},
+                    },
+                }
+            }
+        },
     }
 }
 
