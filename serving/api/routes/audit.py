@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
 from serving.api.paging import Cursor, Limit, linked
 from serving.views import audit as views
 from serving.wire.audit import AuditRow, AuditVerification
-from serving.wire.base import TEXT, Page
+from serving.wire.base import TEXT, Moment, Page
 
 router = APIRouter(tags=["audit"])
 Auditing = Annotated[Caller, calls("audit")]
@@ -37,8 +36,8 @@ def search_audit(
     action: Annotated[
         str | None, Query(max_length=100, pattern=TEXT, description="such as access.open, or access.*")
     ] = None,
-    since: Annotated[AwareDatetime | None, Query(description="with its zone")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="with its zone; this moment is not in it")] = None,
+    since: Annotated[Moment | None, Query(description="with its zone")] = None,
+    until: Annotated[Moment | None, Query(description="with its zone; this moment is not in it")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[AuditRow]:
