@@ -19,7 +19,7 @@ from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.governance import budget
 from pipelines.intake import folder as folders
-from pipelines.intake import receiving
+from pipelines.intake import receiving, submitting
 from pipelines.media.hashing import content_hash
 from pipelines.storage import arrangements, audit, claims, score_cache, score_jobs, served, storage_use, withdrawals
 from pipelines.storage import vault as table
@@ -193,7 +193,9 @@ def _expire_arrangements(session: Session, now: datetime) -> tuple[tuple[int, ..
 
 
 def _expire_served(studio: Studio, now: datetime) -> None:
-    """What serving keeps for a while: uploads that nobody finished, sessions, answers, keys that work no more."""
+    """What serving keeps for a while: uploads that nobody finished, sessions, answers, keys that work no more. Jobs that
+    a stopped process had taken go into the inbox."""
+    submitting.finish(studio)
     gone = {"pending_uploads": receiving.drop_expired(studio)}
     with studio.database.session() as session:
         gone |= served.expire(session, now)

@@ -173,16 +173,6 @@ def drop_expired(studio: Studio) -> int:
     return gone
 
 
-def forget(studio: Studio, owner: str) -> int:
-    """All uploads of a person go, however far they are. Returns how many."""
-    with studio.database.session() as session:
-        ids = table.of_person(session, owner)
-        table.remove(session, ids)  # from here on nobody can go on with one
-    for upload_id in ids:
-        shutil.rmtree(folder(studio.settings, upload_id), ignore_errors=True)
-    return len(ids)
-
-
 def _dropped(studio: Studio, upload_id: str) -> bool:
     try:
         with alone(studio.settings, upload_id) as place:

@@ -48,9 +48,3 @@ def drop(session: Session, caller: str, key: str) -> None:
 def drop_old(session: Session, before: datetime) -> int:
     gone = delete(IdempotentAnswer).where(IdempotentAnswer.created_at < before)
     return len(session.execute(gone.returning(IdempotentAnswer.key)).all())
-
-
-def forget(session: Session, caller: str) -> int:
-    """All answers to this pseudonym; returns how many."""
-    gone = delete(IdempotentAnswer).where(IdempotentAnswer.caller == caller)
-    return len(session.execute(gone.returning(IdempotentAnswer.key)).all())

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipelines.governance.people import pseudonym
@@ -42,12 +42,6 @@ def spellings(session: Session, owner: str) -> list[str]:
     """The ways in which this person's name is written on submissions."""
     names = session.execute(select(Submission.owner).distinct()).scalars()
     return [name for name in names if pseudonym(name) == pseudonym(owner)]
-
-
-def forget(session: Session, owner: str) -> int:
-    """All of this person's; returns how many."""
-    gone = delete(Submission).where(among(Submission.owner, spellings(session, owner)))
-    return len(session.execute(gone.returning(Submission.job_name)).all())
 
 
 def ending(session: Session, owner: str, suffix: str) -> list[str]:

@@ -8,16 +8,15 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request
 from starlette.responses import Response
 
-from serving.wire.base import Page
+from serving.wire.base import TEXT, Page
 
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 Cursor = Annotated[str | None, Query(max_length=400, description="the page before's next")]
 
 
-NO_NUL = r"^[^\x00]+$"  # which no text of the database has
-JobName = Annotated[str, Path(min_length=1, max_length=400, pattern=NO_NUL, description="the job's name")]
+JobName = Annotated[str, Path(min_length=1, max_length=400, pattern=TEXT, description="the job's name")]
 OfJob = Annotated[
-    str | None, Query(min_length=1, max_length=400, pattern=NO_NUL, description="only those of the job of this name")
+    str | None, Query(min_length=1, max_length=400, pattern=TEXT, description="only those of the job of this name")
 ]
 
 

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from markupsafe import Markup
-
 MOST_POINTS = 260  # of a series: as many as there are columns to draw them in, twice over
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "bar")
 
@@ -81,26 +79,3 @@ def shape(kind: str, x: float, y: float, r: float = 4.0) -> str:
 def coord(value: float) -> str:
     text = f"{value:.1f}"
     return text.removesuffix(".0") if text != "-0.0" else "0"
-
-
-def spark(values: Sequence[float | None]) -> Markup:
-    """A small line without axes beside a figure that says the same in words, so it is hidden from readers of the
-    screen. Empty for fewer than two values."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if len(known) < 2:
-        return Markup("")
-    low, high = min(known), max(known)
-    span = (high - low) or 1.0
-    wide = 100 / (len(values) - 1)
-    stretches: list[list[str]] = [[]]
-    for place, value in enumerate(values):
-        if value is None or not math.isfinite(value):
-            stretches.append([])
-            continue
-        y = 22 - 20 * (value - low) / span if high > low else 12.0
-        stretches[-1].append(f"{coord(place * wide)} {coord(y)}")
-    path = "".join("M" + "L".join(run) for run in stretches if len(run) > 1)
-    return Markup(
-        '<svg class="spark" viewBox="0 0 100 24" aria-hidden="true" focusable="false" preserveAspectRatio="none">'
-        '<path d="{}" fill="none" vector-effect="non-scaling-stroke"/></svg>'
-    ).format(path)

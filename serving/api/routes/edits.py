@@ -8,15 +8,15 @@ from fastapi import APIRouter, Path, Request, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
-from serving.api.paging import NO_NUL, Cursor, JobName, Limit, OfJob, linked
+from serving.api.paging import Cursor, JobName, Limit, OfJob, linked
 from serving.views import edits as views
-from serving.wire.base import Page
+from serving.wire.base import TEXT, Page
 from serving.wire.edits import Edit
 
 router = APIRouter(tags=["edits"])
 
 Reader = Annotated[Caller, calls("jobs:read")]
-Pattern = Annotated[str, Path(min_length=1, max_length=200, pattern=NO_NUL, description="such as dynamic")]
+Pattern = Annotated[str, Path(min_length=1, max_length=200, pattern=TEXT, description="such as dynamic")]
 
 
 @router.get("/edits", operation_id="list_edits", summary="Edits, newest first", response_model=Page[Edit])

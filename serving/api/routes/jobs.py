@@ -11,9 +11,9 @@ from sse_starlette import EventSourceResponse
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
 from serving.api.events import JobEvents
-from serving.api.paging import NO_NUL, Cursor, JobName, Limit, linked
+from serving.api.paging import Cursor, JobName, Limit, linked
 from serving.views import jobs as views
-from serving.wire.base import Page
+from serving.wire.base import TEXT, Page
 from serving.wire.jobs import Job, JobStatus
 
 router = APIRouter(tags=["jobs"])
@@ -51,7 +51,7 @@ def list_jobs(
     limit: Limit = 50,
     cursor: Cursor = None,
     owner: Annotated[
-        str | None, Query(min_length=1, max_length=200, pattern=NO_NUL, description="only this person's")
+        str | None, Query(min_length=1, max_length=200, pattern=TEXT, description="only this person's")
     ] = None,
     status: Annotated[JobStatus | None, Query(description="only those of this status")] = None,
 ) -> Page[Job]:

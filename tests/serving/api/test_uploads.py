@@ -588,14 +588,6 @@ def test_abandoned_ones_are_dropped(api: Api, server: Running, song: bytes) -> N
     assert not stray.exists() and not pieces.folder(studio.settings, upload).exists()
 
 
-def test_a_person_is_forgotten_with_all_spellings(api: Api, server: Running) -> None:
-    places = [place_of(api(name=name), 100) for name in ("Ada", "ada ")]
-    kept = place_of(api(name="bob"), 100)
-    assert receiving.forget(server.house.studio, "ADA") == 2
-    assert [api("operator", "ops").get(place).status_code for place in (*places, kept)] == [404, 404, 200]
-    assert len(list((server.house.settings.home_path / "incoming").iterdir())) == 1
-
-
 def test_bytes_are_for_nobody_else_on_the_machine(api: Api, server: Running) -> None:
     upload = place_of(api(), 100).rsplit("/", 1)[1]
     place = pieces.folder(server.house.settings, upload)

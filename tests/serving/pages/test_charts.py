@@ -228,10 +228,3 @@ def test_figures_have_units_and_only_digits_that_mean_something() -> None:
     assert said(1204, "count") == "1,204"
     assert said(-0.0001, "number") == "0.000"
     assert said(0.005, "percent", 3) == "0.5\u202f%"
-
-
-def test_spark_is_silent_and_needs_two_values() -> None:
-    assert chart_lines.spark([None, 1.0]) == ""
-    drawing = ElementTree.fromstring(str(chart_lines.spark([1.0, None, 2.0, 3.0])))
-    assert drawing.get("aria-hidden") == "true"
-    assert corners(drawing.find("path").get("d"))  # type: ignore[union-attr, arg-type]
