@@ -193,8 +193,8 @@ def _expire_arrangements(session: Session, now: datetime) -> tuple[tuple[int, ..
 
 
 def _expire_served(studio: Studio, now: datetime) -> None:
-    """What serving keeps for a while: uploads that nobody finished, sessions, answers, keys that work no more. Jobs that
-    a stopped process had taken go into the inbox."""
+    """What serving keeps for a while: uploads that nobody finished, sessions, answers, keys that work no more. Jobs
+    that a stopped process had taken go into the inbox."""
     submitting.finish(studio)
     gone = {"pending_uploads": receiving.drop_expired(studio)}
     with studio.database.session() as session:
