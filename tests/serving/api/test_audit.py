@@ -75,9 +75,7 @@ def test_a_filter_is_a_value_and_nothing_else(server: Running, api: Api, said: s
         assert session.execute(text("select count(*) from audit_logs")).scalar_one() == before
 
 
-@pytest.mark.parametrize(
-    "query", ["subject=%00", "actor=a%00", "since=2026-11-21T10:00:00", "limit=0", "limit=201", f"actor={'x' * 201}"]
-)
+@pytest.mark.parametrize("query", ["since=2026-11-21T10:00:00", "limit=0", "limit=201", f"actor={'x' * 201}"])
 def test_what_is_not_understood_is_refused(api: Api, query: str) -> None:
     assert api("operator", "olga").get(f"/v1/audit?{query}").status_code == 422
 

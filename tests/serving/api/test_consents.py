@@ -85,7 +85,7 @@ def test_pages_follow_one_another(server: Running, api: Api) -> None:
     names = [one["job"] for page in (first, second, third) for one in page.json()["items"]]
     assert names == [f"song-{n}" for n in (4, 3, 2, 1, 0)]
     assert third.json()["next"] is None and "link" not in third.headers
-    for cursor in ("x", "", "MQ==", "-1", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "' or 1=1 --", "\x00"):
+    for cursor in ("x", "", "MQ==", "-1", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "' or 1=1 --"):
         assert ada.get("/v1/consents", params={"cursor": cursor}).status_code == 422, cursor
 
 

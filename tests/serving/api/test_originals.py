@@ -213,7 +213,6 @@ def test_what_is_kept_and_a_hold(server: Running, api: Api, item: int) -> None:
         ("GET", "/v1/originals/0", None),
         ("GET", f"/v1/originals/{2**63}", None),
         ("GET", "/v1/originals/1;drop table vault_items", None),
-        ("GET", "/v1/originals?owner=%00", None),
         ("POST", "/v1/access-requests", {"item": 2**70, "reason": "x"}),
         ("POST", "/v1/access-requests", {"item": 1, "reason": "a\x00b"}),
         ("POST", "/v1/access-requests", {"item": 1, "reason": "x" * 1001}),
