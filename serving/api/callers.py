@@ -13,6 +13,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from pipelines.errors import Unavailable
 from pipelines.identity import keys, sessions
@@ -20,6 +21,7 @@ from pipelines.identity.callers import Caller, Scope
 from pipelines.identity.known import Answer, Remembered, mark
 from pipelines.identity.sessions import SignedIn
 from pipelines.identity.tokens import MAX_BYTES, Tokens, Verified
+from serving.api.gate import Gate
 from serving.api.house import House
 from serving.api.problems import Refused
 
@@ -166,8 +168,16 @@ async def caller_of(
         caller = await _of_pages(callers, request, cookie)
     else:
         raise _nobody("this request: names no caller; send Authorization: Bearer KEY")
-    request.state.caller = caller  # for the log and for metrics
+    recognised(request, caller)
     return caller
+
+
+def recognised(connection: HTTPConnection, caller: Caller) -> None:
+    """Notes who calls, for the log, for metrics and for limits. Raises TooMany when this caller is to wait, though what
+    they brought was not known as theirs yet."""
+    connection.state.caller = caller
+    house: House = connection.app.state.house
+    house.one(Gate).recognise(getattr(connection.state, "who", None), caller.label)
 
 
 async def _of_pages(callers: Callers, request: Request, cookie: str) -> Caller:

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Scope
 
+from pipelines.errors import TooMany
 from pipelines.identity.limits import Bench, Limits, Who, place
 from serving.api import problems
 from serving.api.house import House
@@ -40,14 +41,24 @@ class Gate:
         """Seconds until this caller may come again; 0 when they may now, which counts."""
         return self._limits.wait(who)
 
+    def recognise(self, who: Who | None, label: str) -> None:
+        """Who came as a stranger is this caller: then their own limits count, however they wrote their key or cookie.
+        Raises TooMany."""
+        if who is None or who.name == label:
+            return
+        caller = Who(label)
+        wait = self._limits.wait(caller)
+        if wait > 0:
+            raise TooMany("this caller", "sent more requests, or more that had to be refused, than are looked at", wait)
+
     def answered(self, who: Who, headers: dict[bytes, bytes], status: int, label: str | None) -> None:
         """``label``: of the caller, who turned out to be one."""
         if label is not None and who.name != label:
             who = Who(label)
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
             secret = headers.get(b"authorization") or headers.get(b"cookie")
-            if secret is not None:
+            if secret is not None and status != 429:
+                while len(self._known) >= MOST_KNOWN:
+                    del self._known[next(iter(self._known))]  # the first that came
                 self._known[hash(secret)] = who
         if status in REFUSED:
             self._limits.refused(who)

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from pipelines.errors import BadInput, OrimonoError, TooMany, Unavailable
 from pipelines.identity.callers import Caller
 from serving.api import problems
-from serving.api.callers import Callers
+from serving.api.callers import Callers, recognised
 from serving.api.house import House
 from serving.api.problems import Refused
 from serving.views import live as views
@@ -220,7 +220,7 @@ class Session:
         caller = await self._house.one(Callers).of(self._secret)
         caller.needs("live")
         self._caller, self._asked_at = caller, time.monotonic()
-        self._socket.state.caller = caller
+        recognised(self._socket, caller)
         return caller
 
     async def _allowed(self) -> Caller:
@@ -266,7 +266,11 @@ def _check_origin(socket: WebSocket, house: House) -> None:
     if origin is None:
         return
     ours = {socket.headers.get("host", "").lower(), urlsplit(house.settings.api_address).netloc.lower()}
-    if urlsplit(origin).netloc.lower() not in ours:
+    try:
+        theirs = urlsplit(origin).netloc.lower()
+    except ValueError:
+        theirs = ""
+    if theirs not in ours:
         raise Refused(403, "this page: is not Orimono's; play from its own pages or from a program")
 
 

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.api import logs, problems
 from serving.api.exchange import MOST_BODY, TOO_LARGE, Exchange
 from serving.api.gate import Gate
+from serving.api.hosts import Hosts
 from serving.api.house import House
 from serving.api.logs import Access, Noted
 from serving.api.streams import Streams
@@ -45,6 +46,7 @@ class Surroundings:
         self._app = app
         self._house = house
         self._gate = house.one(Gate)
+        self._hosts = Hosts(house.settings)
         self._traffic = house.one(Traffic)
         self._streams = house.one(Streams)
         self._tracing = house.one(Tracing) if house.settings.otlp_endpoint else None
@@ -72,7 +74,7 @@ class Surroundings:
         exchange.closing = self._house.draining
         task = exchange.task = asyncio.current_task()
         exchange.streams = self._streams
-        who = self._gate.who(scope, headers)
+        who = state["who"] = self._gate.who(scope, headers)
         span = self._tracing.begin(scope["method"], headers) if self._tracing is not None else None
         self._traffic.under_way += 1
         let_in = False
@@ -85,7 +87,7 @@ class Surroundings:
             elif "\x00" in path or b"%00" in scope["query_string"]:  # no name has it, and the database takes none
                 let_in = True
                 await problems.answer(400, NUL, request_id)(scope, receive, exchange.send)
-            elif (refused := _too_large(headers, path, request_id)) is not None:
+            elif (refused := self._refused(scope, headers, request_id)) is not None:
                 let_in = exchange.closing = exchange.linger = True
                 await refused(scope, receive, exchange.send)
             else:
@@ -114,6 +116,14 @@ class Surroundings:
                 self._tracing.end(span, route_of(scope), exchange.status, noted)
             logs.end(token)
 
+    def _refused(self, scope: Scope, headers: dict[bytes, bytes], request_id: str) -> Response | None:
+        """What is seen by the head alone."""
+        try:
+            self._hosts.check(headers, scope["headers"])
+        except problems.Refused as refused:
+            return problems.of_error(refused, request_id)
+        return _too_large(headers, scope["path"], request_id)
+
     def _tell(self, scope: Scope, exchange: Exchange, noted: Noted, started: float, let_in: bool) -> None:
         ms = (time.perf_counter() - started) * 1e3
         route = route_of(scope)
@@ -140,7 +150,7 @@ class Surroundings:
         request_id = state["request_id"] = _request_id(headers)
         noted = Noted(request_id)
         token = logs.begin(noted)
-        who = self._gate.who(scope, headers)
+        who = state["who"] = self._gate.who(scope, headers)
         status = 403  # what a handshake that nobody accepts is answered with
 
         async def sent(message: Message) -> None:
@@ -154,6 +164,9 @@ class Surroundings:
             if self._gate.wait(who) > 0 or self._house.draining:
                 await receive()
                 await send({"type": "websocket.close", "code": 1013, "reason": "not now"})
+            elif self._refused(scope, headers, request_id) is not None:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": "not meant for this server"})
             else:
                 await self._app(scope, receive, sent)
         finally:

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from pipelines.errors import BadInput
 from pipelines.identity import sessions
 from pipelines.identity.callers import Caller, Scope
-from serving.api.callers import Callers, InHouse
+from serving.api.callers import Callers, InHouse, recognised
 from serving.pages import csrf
 
 
@@ -43,8 +43,8 @@ async def perhaps(request: Request, house: InHouse) -> Visit | None:
     found = await house.one(Callers).signed_in(cookie) if cookie else None
     if found is None:
         return None
-    request.state.caller = found.caller
     request.state.visit = visit = Visit(found.caller, found.csrf)
+    recognised(request, found.caller)
     return visit
 
 

@@ -124,7 +124,7 @@ def test_files_have_limits_of_their_own(server: Running) -> None:
 def test_a_body_that_does_not_come_is_not_waited_for(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "BODY_SECONDS", 0.3)
     with raw(server) as connection:
-        connection.sendall(b"POST /v1/x/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+        connection.sendall(b"POST /v1/x/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
         answer = read_all(connection)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"application/problem+json" in answer
@@ -133,7 +133,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(server: Running, monkeypatc
 def test_a_body_that_comes_byte_by_byte_has_an_end(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "SMALL_BODY_SECONDS", 0.5)
     with raw(server) as connection:
-        connection.sendall(b"POST /v1/x/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        connection.sendall(b"POST /v1/x/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
         stop = threading.Event()
 
         def drip() -> None:
@@ -161,7 +161,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(server: Running, monkeypatc
 
 def test_a_head_that_does_not_end_is_refused(server: Running) -> None:
     with raw(server) as connection:
-        connection.sendall(b"GET /v1/x/plain HTTP/1.1\r\nHost: x\r\n")
+        connection.sendall(b"GET /v1/x/plain HTTP/1.1\r\nHost: localhost\r\n")
         answer = b""
         for i in range(100):
             try:
