@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 30.0  # from its first byte (or the connection) to its last
 READ_SECONDS = 60.0  # an answer that stands full in its buffer is read on by then
-MOST_HEAD = 64 << 10  # bytes
+MOST_HEAD = 64 << 10  # bytes; and of what stands between and behind the bytes of a body
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"
     b"connection: close\r\ncontent-length: %d\r\n\r\n%s"
@@ -29,8 +29,10 @@ class Patient(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
+        self.access_log = False  # a path may hold a right; surroundings.py tells the route
         self._head_ends: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._idle_bytes = 0
         self._read_by: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,6 +51,10 @@ class Patient(HttpToolsProtocol):
                 self.transport.write(_TOO_LARGE % (len(_SENTENCE), _SENTENCE))
                 self.transport.close()
                 return
+        elif self._idle_bytes > MOST_HEAD:
+            self.transport.abort()
+            return
+        self._idle_bytes += len(data)
         super().data_received(data)
 
     def on_message_begin(self) -> None:
@@ -56,10 +62,19 @@ class Patient(HttpToolsProtocol):
             self._expect_head()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_ends is not None:  # else behind the body, where nobody looks for one
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._idle_bytes = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         if self._head_ends is not None:
             self._head_ends.cancel()
             self._head_ends = None
+        self._idle_bytes = 0
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
@@ -73,7 +88,7 @@ class Patient(HttpToolsProtocol):
         super().resume_writing()
 
     def _expect_head(self) -> None:
-        self._head_bytes = 0
+        self._head_bytes = self._idle_bytes = 0
         self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def _cancel(self) -> None:
