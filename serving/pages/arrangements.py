@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from serving.api.callers import InHouse
 from serving.pages import rendering, showing
+from serving.pages.showing import Number
 from serving.pages.visits import Visit, acts, visits
 from serving.views import arrangements
 from serving.wire.arrangements import Arrangement
@@ -33,7 +34,7 @@ def list_of_arrangements(
 
 
 @router.post("/arrangements/{number}/choose")
-def choose(request: Request, house: InHouse, visit: Annotated[Visit, acts("jobs:write")], number: int) -> Response:
+def choose(request: Request, house: InHouse, visit: Annotated[Visit, acts("jobs:write")], number: Number) -> Response:
     choice = arrangements.choose_arrangement(house, visit.caller, number)
     found = arrangements.get_arrangement(house, visit.caller, number)
     said = f"Noted: candidate {choice.candidate} of {choice.among}. What comes next is ranked by your choices."

@@ -19,7 +19,11 @@ def check_origin(request: Request) -> None:
     Browsers send Origin with every POST; where a proxy takes it away, Referer says the same."""
     said = request.headers.get("origin") or request.headers.get("referer") or ""
     ours = {request.headers.get("host", ""), urlsplit(request.app.state.house.settings.api_address).netloc}
-    if not urlsplit(said).netloc or urlsplit(said).netloc not in ours:
+    try:
+        theirs = urlsplit(said).netloc
+    except ValueError:
+        theirs = ""
+    if not theirs or theirs not in ours:
         raise NotAllowed("this form", "was not sent from a page of Orimono", "open the page here and send it again")
 
 

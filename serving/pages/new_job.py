@@ -10,13 +10,17 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from pipelines.errors import BadInput, NotFound, OrimonoError
+from pipelines.intake import receiving
 from serving.api import problems
 from serving.api.callers import InHouse
+from serving.api.exchange import MOST_BODY
 from serving.api.house import House
+from serving.api.problems import Refused
 from serving.pages import csrf, rendering
 from serving.pages.visits import Visit, visits
 from serving.views import presets, submissions, uploads
@@ -24,6 +28,7 @@ from serving.wire.jobs import Job
 from serving.wire.submissions import MOST_FILES, JobWish
 
 router = APIRouter()
+FORM_BYTES = 32 << 30  # that a form may bring at once; files one by one may be larger
 Sender = Annotated[Visit, visits("jobs:write")]
 
 
@@ -111,9 +116,17 @@ def page(request: Request, house: InHouse, visit: Sender, what: str) -> Response
     return _page(request, visit, _task(what))
 
 
-async def _sent(request: Request, visit: Sender) -> AsyncIterator[FormData]:
-    """Larger files go to disk as they come, and from there when the answer is sent."""
+async def _sent(request: Request, house: InHouse, visit: Sender) -> AsyncIterator[FormData]:
+    """Larger files go to disk as they come, and from there when the answer is sent: there must be room for them before
+    the first byte."""
     csrf.check_origin(request)
+    length = request.headers.get("content-length")
+    if length is None:
+        raise Refused(411, "this form: does not say how long it is; send it with Content-Length")
+    if int(length) > FORM_BYTES:
+        raise Refused(413, f"this form: is larger than {FORM_BYTES >> 30} GB; turn JavaScript on, or send less at once")
+    if int(length) > MOST_BODY:
+        await run_in_threadpool(receiving.room, house.studio, int(length))
     async with request.form(max_files=MOST_FILES, max_fields=MOST_FILES + 100) as form:
         csrf.check_token(visit.csrf, form.get(csrf.FIELD))
         yield form

@@ -101,7 +101,10 @@ def keep_cookie(request: Request, answer: Response, name: str, value: str, secon
 
 def own_path(asked: str) -> str:
     """``asked`` if it is a path of this site, else the overview's: nobody is sent elsewhere by a link."""
-    parts = urlsplit(asked)
+    try:
+        parts = urlsplit(asked)
+    except ValueError:  # of what looks like a host and is none
+        return "/"
     fine = asked.startswith("/") and not asked.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return asked if fine and asked.isprintable() and "\\" not in asked else "/"
 

@@ -11,6 +11,7 @@ from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse
 from serving.api.house import House
 from serving.pages import rendering, showing
+from serving.pages.showing import Number
 from serving.pages.visits import Visit, acts, visits
 from serving.views import scoring
 from serving.wire.scoring import Chunk
@@ -37,18 +38,18 @@ def list_of_sheets(request: Request, house: InHouse, visit: Reader, job: str = "
 
 
 @router.get("/scoring/{number}")
-def sheet(request: Request, house: InHouse, visit: Reader, number: int) -> Response:
+def sheet(request: Request, house: InHouse, visit: Reader, number: Number) -> Response:
     return rendering.render(request, "sheet.html", **_shown(house, visit.caller, number))
 
 
 @router.get("/scoring/{number}/live")
-def live(request: Request, house: InHouse, visit: Reader, number: int) -> Response:
+def live(request: Request, house: InHouse, visit: Reader, number: Number) -> Response:
     """The part of the page that changes while it runs."""
     return rendering.render(request, "sheet_live.html", **_shown(house, visit.caller, number))
 
 
 @router.post("/scoring/{number}/retry")
-def retry(request: Request, house: InHouse, visit: Annotated[Visit, acts("jobs:write")], number: int) -> Response:
+def retry(request: Request, house: InHouse, visit: Annotated[Visit, acts("jobs:write")], number: Number) -> Response:
     again = scoring.retry_scoring_job(house, visit.caller, number).chunks
     return rendering.back(request, f"/scoring/{number}", f"{again} chunk{'' if again == 1 else 's'} will run again.")
 

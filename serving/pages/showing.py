@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
+
+from fastapi import Path
 
 from pipelines.identity.callers import Caller
 from serving.api.house import House
@@ -29,6 +31,7 @@ INVITATIONS = {
     "scoring": "Chunk by chunk",
 }
 HEARD = ("master", "preview", "sound")
+Number = Annotated[int, Path(gt=0, lt=2**63)]  # of a row
 
 
 @dataclass(frozen=True, slots=True)
