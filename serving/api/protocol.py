@@ -12,6 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 30.0  # from its first byte (or the connection) to its last
+MOST_CONNECTIONS = 4096  # beyond, a new one is closed: what they take is wanted for files and the database, too
 READ_SECONDS = 60.0  # an answer that stands full in its buffer is read on by then
 MOST_HEAD = 64 << 10  # bytes; and of what stands between and behind the bytes of a body
 _TOO_LARGE = (
@@ -27,6 +28,8 @@ _SENTENCE = (
 class Patient(HttpToolsProtocol):
     """One connection."""
 
+    most = MOST_CONNECTIONS
+
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.access_log = False  # a path may hold a right; surroundings.py tells the route
@@ -36,6 +39,10 @@ class Patient(HttpToolsProtocol):
         self._read_by: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if len(self.connections) >= self.most:
+            self.transport = transport
+            transport.abort()
+            return
         super().connection_made(transport)
         self._expect_head()
 

@@ -20,7 +20,7 @@ from pipelines.errors import BadInput, Unavailable
 from pipelines.settings import Settings
 from serving.api.app import create_app
 from serving.api.house import House
-from serving.api.protocol import Patient
+from serving.api.protocol import MOST_CONNECTIONS, Patient
 from serving.api.streams import Streams
 
 NOTICE_SECONDS = 1.0  # between "not ready" and no new connections, so that whoever balances loads can see it
@@ -95,6 +95,7 @@ def serve(settings: Settings, port: int | None = None) -> int:
 
     if port is not None:
         settings = replace(settings, api_port=str(port))
+    Patient.most = min(MOST_CONNECTIONS, _open_files() // 2)
     house = House(settings)
     with logs.to_stderr(settings):
         listener = listen(settings.api_host, settings.whole("api_port"))
@@ -103,6 +104,21 @@ def serve(settings: Settings, port: int | None = None) -> int:
         print(f"API docs     {settings.api_address}/docs\nAdmin pages  {settings.api_address}/", flush=True)
         server.run(sockets=[listener])
     return 0
+
+
+def _open_files() -> int:
+    """How many this process may have, raised as far as it goes: each connection is one, and systems begin with 1024."""
+    if sys.platform == "win32":
+        return 2 * MOST_CONNECTIONS
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * MOST_CONNECTIONS
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+    return more
 
 
 def _tell_first_key(house: House) -> None:
