@@ -31,12 +31,14 @@ from pipelines import clock
 from pipelines.governance.people import Role, pseudonym
 from pipelines.identity.callers import SCOPES, Scope
 from pipelines.identity.links import Signer
+from pipelines.intake import receiving
 from pipelines.settings import Settings
 from pipelines.storage.database import Database
 from pipelines.storage.tables import AuditLog
 from serving.api import logs
 from serving.api.app import create_app
 from serving.api.house import House
+from serving.api.protocol import Patient
 from tests.identity.oidc import SigningKey, by_hand, issuer
 from tests.serving.api.conftest import Running, running
 from tests.serving.api.test_uploads import answers, process, sent
@@ -502,6 +504,45 @@ def test_a_key_in_other_clothes_is_the_same_key(settings: Settings, house: House
             assert client.get("/audit", headers=more).status_code == 429
         with server.client("operator", "olga") as other:
             assert [other.get("/metrics").status_code for _ in range(20)] == [200] * 20
+
+
+def test_connections_beyond_what_there_is_room_for_are_closed(
+    server: Attacked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens them and says nothing takes no file from anybody else, and others come in when they have gone."""
+    with contextlib.ExitStack() as stack:
+        monkeypatch.setattr(Patient, "most", 8)
+        lines = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 5)) for _ in range(12)]
+        closed = 0
+        for line in lines[8:]:
+            with contextlib.suppress(ConnectionResetError):
+                assert line.recv(1) == b""
+            closed += 1
+        assert closed == 4
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{server.url}/health/live")
+    end = time.monotonic() + 30
+    with server.client() as other:
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                assert other.get("/v1/me").status_code == 200
+                break
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def test_a_form_says_how_long_it_is(server: Attacked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its files are put on the disk; there is room for none that is too large."""
+    with server.visitor() as (client, _):
+        origin = {"Origin": server.url, "Content-Type": "multipart/form-data; boundary=x"}
+        assert client.post("/upload/master", content=iter([b"--x--\r\n"]), headers=origin).status_code == 411
+        cookie = f"orimono_session={client.cookies['orimono_session']}"
+        head = f"POST /upload/master HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nOrigin: {server.url}\r\n"
+        head += f"Cookie: {cookie}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        monkeypatch.setattr(receiving, "SPARE", 1 << 60)  # of the disk: it is as good as full
+        for length, status in ((1 << 40, 413), (1 << 30, 503)):
+            said = server.raw(f"{head}Content-Length: {length}\r\n\r\n".encode())
+            assert said.startswith(f"HTTP/1.1 {status} ".encode()), said[:80]
 
 
 def test_a_flood_of_bad_requests_from_one_key_harms_nobody(settings: Settings, database: Database) -> None:
