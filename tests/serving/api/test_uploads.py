@@ -595,7 +595,7 @@ def test_bytes_are_for_nobody_else_on_the_machine(api: Api, server: Running) -> 
         assert path.stat().st_mode & 0o777 == mode
 
 
-@pytest.mark.parametrize("upload", ["..", "../x", "%2e%2e%2f%2e%2e", "x", "a" * 23, "a" * 21 + "%00"])
+@pytest.mark.parametrize("upload", ["..", "../x", "%2e%2e%2f%2e%2e", "x", "a" * 23, "a" * 21 + "%0a"])
 def test_ids_that_are_none(api: Api, upload: str) -> None:
     client = api()
     for method in ("GET", "HEAD", "PATCH", "DELETE"):
