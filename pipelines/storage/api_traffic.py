@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,27 +83,3 @@ _SUMS = """
             where minute >= :since and minute < :until group by route, place
         ) as places group by route
     ) as bins on bins.route = sums.route order by sums.route"""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """What all routes did together in a part of time that began at ``at``."""
-
-    at: datetime
-    n: int
-    failed: int
-    refused: int
-    latency_ms: float  # sum
-
-
-def over_time(session: Session, since: datetime, until: datetime, width: timedelta) -> list[Span]:
-    """Oldest first; parts without a request are left out."""
-    values = {"since": since, "until": until, "width": width}
-    found = session.execute(text(_OVER_TIME), values).all()
-    return [Span(at, int(n), int(failed), int(refused), float(ms)) for at, n, failed, refused, ms in found]
-
-
-_OVER_TIME = """
-    select date_bin(cast(:width as interval), minute, timestamptz '2000-01-01') as part,
-           sum(n), sum(failed), sum(refused), sum(latency_ms)
-    from api_traffic where minute >= :since and minute < :until group by part order by part"""

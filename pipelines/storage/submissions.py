@@ -24,12 +24,6 @@ def get(session: Session, name: str) -> Submission | None:
     return session.get(Submission, name)
 
 
-def by_names(session: Session, names: Collection[str]) -> dict[str, Submission]:
-    """Those of these jobs that came by the API, by their names."""
-    rows = session.execute(select(Submission).where(among(Submission.job_name, names))).scalars()
-    return {row.job_name: row for row in rows}
-
-
 def newest(session: Session, limit: int, names: Collection[str] | None = None) -> Sequence[Submission]:
     """Newest first; ``names``: only of these owners, as spelt."""
     query = select(Submission).order_by(Submission.created_at.desc(), Submission.job_name).limit(limit)

@@ -114,7 +114,8 @@ class Watcher(Generic[Key]):
 
     def events(self, caller: Caller, key: Key, last_id: str | None = None) -> EventSourceResponse:
         """``progress`` whenever the thing has changed (at once, unless ``last_id`` says that the listener knows), then
-        ``end``: ended, gone, closing (the server goes), or again (come back). TooMany beyond a caller's share."""
+        ``end``: ended, gone, closing (the server goes), or again (come back). TooMany beyond a caller's share,
+        Unavailable when there is no place for anybody."""
         listener = self._enter(caller.actor.pseudonym, key)
         return _Stream(self._follow(listener, last_id), lambda: self._leave(listener))
 
@@ -124,8 +125,10 @@ class Watcher(Generic[Key]):
         listener = _Listener(key, who, asyncio.get_running_loop())
         with self._lock:
             mine = sum(1 for one in self._listeners if one.who == who)
-            if mine >= MOST_OF_ONE or len(self._listeners) >= MOST:
-                raise TooMany("following", f"{mine} things at once", HEARTBEAT)
+            if mine >= MOST_OF_ONE:
+                raise TooMany("you", f"follow {mine} things already", HEARTBEAT)
+            if len(self._listeners) >= MOST:
+                raise Unavailable("this server", f"has {MOST} listeners already", HEARTBEAT)
             self._listeners.add(listener)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -165,17 +168,16 @@ class Watcher(Generic[Key]):
 
     def _watch(self) -> None:
         """The thread: until nobody listens."""
-        known: dict[Key, News] = {}
         while not self._stop.is_set():
             with self._lock:
                 listeners = list(self._listeners)
                 if not listeners:
                     self._thread = None
                     return
-            self._look(listeners, known)
+            self._look(listeners)
             self._stop.wait(EVERY)
 
-    def _look(self, listeners: Collection[_Listener[Key]], known: dict[Key, News]) -> None:
+    def _look(self, listeners: Collection[_Listener[Key]]) -> None:
         wanted = {listener.key for listener in listeners}
         try:
             with self._house.session() as session:

@@ -1,9 +1,8 @@
-"""All pages under one router, with the files that they are drawn with. A page module that is not there is left out."""
+"""All pages under one router, with the files that they are drawn with."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
 from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
@@ -19,8 +18,7 @@ MEDIA = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 router = APIRouter(include_in_schema=False)
 for _name in PAGES:
-    if importlib.util.find_spec(f"serving.pages.{_name}") is not None:
-        router.include_router(importlib.import_module(f"serving.pages.{_name}").router)
+    router.include_router(importlib.import_module(f"serving.pages.{_name}").router)
 
 
 @router.get("/static/{name}")

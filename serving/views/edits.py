@@ -43,7 +43,7 @@ def get_edit(house: House, caller: Caller, job: str, pattern: str) -> Edit:
 
 
 def _files(house: House, caller: Caller, job: str) -> Mapping[str, Result]:
-    """None while the results are another's."""
+    """By path; none while the results are another's."""
     with house.session() as session:
         try:
             results.may_read(session, caller, job)

@@ -58,6 +58,8 @@ def _pieces(house: House, caller: Caller, job: str) -> Iterator[tuple[str, dict[
                     facts = json.loads(file.read(_MOST_BYTES))
             except (NotFound, ValueError):  # it went since, or a person wrote over it
                 continue
+            if not isinstance(facts, dict) or "preset" not in facts:
+                continue
             yield path.removesuffix(_ENDING), facts, files
 
 

@@ -4,7 +4,6 @@ view's."""
 from __future__ import annotations
 
 import base64
-import binascii
 
 from pipelines.errors import BadInput
 
@@ -12,38 +11,49 @@ _MOST = 2**63 - 1  # of a bigint
 
 
 def encode(number: int) -> str:
-    return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
+    return _written(str(number))
 
 
 def decode(cursor: str | None) -> int | None:
     """None for None; BadInput for what ``encode`` did not make."""
     if cursor is None:
         return None
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = ""
-    if not (text.isdigit() and len(text) <= 19 and int(text) <= _MOST and encode(int(text)) == cursor):
-        raise BadInput("cursor", "is none of a list", "take it from the answer before, or leave it out")
+    text = _read(cursor)
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= _MOST):
+        raise _none()
+    if encode(int(text)) != cursor:
+        raise _none()
     return int(text)
 
 
 def encode_pair(number: int, name: str) -> str:
     """For a list whose order is a number and, among equals, a name."""
-    return base64.urlsafe_b64encode(f"{number}:{name}".encode()).decode().rstrip("=")
+    return _written(f"{number}:{name}")
 
 
 def decode_pair(cursor: str | None) -> tuple[int, str] | None:
     """None for None; BadInput for what ``encode_pair`` did not make."""
     if cursor is None:
         return None
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        text = ""
-    number, _, name = text.partition(":")
+    number, _, name = _read(cursor).partition(":")
     if not (number.isascii() and number.isdigit() and len(number) <= 16 and "\0" not in name):
-        raise BadInput("cursor", "is none of a list", "take it from the answer before, or leave it out")
+        raise _none()
     if encode_pair(int(number), name) != cursor:
-        raise BadInput("cursor", "is none of a list", "take it from the answer before, or leave it out")
+        raise _none()
     return int(number), name
+
+
+def _written(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read(cursor: str) -> str:
+    """Empty for what ``_written`` did not make."""
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        return ""
+
+
+def _none() -> BadInput:
+    return BadInput("cursor", "is none of a list", "take it from the answer before, or leave it out")

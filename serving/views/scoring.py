@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
-from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
@@ -156,7 +155,7 @@ def told(settings: Settings, of: Sheet) -> ScoringJob:
 
 
 def page_of(settings: Settings, scoring_job: int) -> str:
-    return f"{settings.api_address}/scoring-jobs/{quote(str(scoring_job))}"
+    return f"{settings.api_address}/scoring/{scoring_job}"
 
 
 def check_scoring_job(house: House, caller: Caller, scoring_job: int) -> None:

@@ -31,7 +31,7 @@ class Prediction(Answered):
     model: str
     outputs: tuple[tuple[float, ...], ...]
     classes: Annotated[tuple[str, ...], Field(description="of a classifier, in the order of the outputs")] = ()
-    version: Annotated[str, Field(description="which version answered; rule when none did", examples=["20261121.1"])]
+    version: Annotated[str, Field(description="which version answered; rule when none did", examples=["v20261121.1"])]
     fell_back: Annotated[bool, Field(description="another than the user's own version answered")]
     latency_ms: Annotated[float, Field(description="of the model, not of the request")]
     reasons: Annotated[tuple[str, ...], Field(description="why the versions before it did not answer")] = ()

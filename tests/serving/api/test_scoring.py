@@ -22,6 +22,7 @@ def test_a_sheet_is_told_from_its_chunks_to_its_scores(house: House, api: Api, s
     assert (sheet["provider"], sheet["categories"], sheet["chunks"]["planned"]) == ("local", ["joy", "anger"], 2)
     assert client.get("/v1/jobs/opinions").json()["status"] == "running", "its batch has ended, its sheet has not"
     path = f"/v1/scoring-jobs/{sheet['id']}"
+    assert sheet["url"] == f"{house.settings.api_address}/scoring/{sheet['id']}", "the sheet's page"
     found = client.get(f"{path}/chunks", params={"limit": 1})
     (first,) = found.json()["items"]
     assert (first["number"], first["first"], first["last"], first["status"]) == (1, 0, 500, "planned")
