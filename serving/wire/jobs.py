@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from pipelines import job_state
 from serving.wire.base import Answered
 
-JobStatus = Literal["waiting", "refused", "planned", "running", "finished", "failed"]
-System = Literal["editing", "mastering", "composing", "scoring", "recommending"]
+JobStatus: TypeAlias = job_state.Status
+System: TypeAlias = job_state.System
 
 
 class JobUpload(Answered):

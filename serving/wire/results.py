@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from pipelines import results
 from serving.wire.base import Answered
 from serving.wire.jobs import System
 
-ResultKind = Literal[
-    "video",
-    "timeline",
-    "report",
-    "figures",
-    "master",
-    "preview",
-    "picture",
-    "peaks",
-    "midi",
-    "project",
-    "sound",
-    "sheet",
-    "other",
-]
+ResultKind: TypeAlias = results.Kind
 
 
 class Result(Answered):
