@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from pipelines.errors import NotFound
 from serving.api.callers import InHouse
 from serving.pages import rendering, showing
 from serving.pages.visits import Visit, acts, visits
@@ -60,8 +59,5 @@ def retry(request: Request, house: InHouse, visit: Annotated[Visit, acts("jobs:w
 @router.get("/jobs/{name}/files/{path:path}")
 def file(house: InHouse, visit: Reader, name: str, path: str) -> Response:
     """Off to a link that is good for two minutes: this address is good for as long as one is signed in."""
-    found = results.list_results(house, visit.caller, name)
-    for one in found.items:
-        if one.path == path:
-            return RedirectResponse(urlsplit(one.url).path, 307, {"Cache-Control": "no-store"})
-    raise NotFound(path, f"is none of the results of {name}", "open the job's page for those that are")
+    found = results.get_result(house, visit.caller, name, path)
+    return RedirectResponse(found.url, 307, {"Cache-Control": "no-store"})

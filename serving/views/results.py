@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
-
 from sqlalchemy.orm import Session
 
 from pipelines import results
@@ -24,12 +22,14 @@ def list_results(house: House, caller: Caller, name: str) -> Results:
     return Results(job=name, items=files_of(house, caller, name), expires_in=SECONDS)
 
 
-def open_result(house: House, caller: Caller, name: str, path: str) -> tuple[BinaryIO, Found]:
-    """One file, to be closed, for who serves it by another right than a link. NotFound for what is none."""
+def get_result(house: House, caller: Caller, name: str, path: str) -> Result:
+    """One file. NotFound for a job that is not theirs, and for what is none of its results."""
     with house.session() as session:
         may_read(session, caller, name)
-    file = results.opened(results.folder_of(house.settings, name), path)
-    return file, results.described(path, 0)
+    found = one_of(house, caller, name, path)
+    if found is None:
+        raise NotFound(path[:200], f"is none of the results of {name}", "list them for those that there are")
+    return found
 
 
 def may_read(session: Session, caller: Caller, name: str) -> None:
