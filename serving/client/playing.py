@@ -6,8 +6,10 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import httpx
+
 from serving.client.errors import Unreachable, of_problem
-from serving.client.transport import Transport
+from serving.client.transport import Transport, problem_of
 from serving.wire.live import (
     SUBPROTOCOL,
     TOLD,
@@ -31,12 +33,13 @@ class LiveSession:
 
     def __init__(self, transport: Transport, start: Start, *, timeout: float = 10.0) -> None:
         """``ready`` says which parts may play. ApiError for a start that is refused, Unreachable without an answer."""
-        from websockets.exceptions import InvalidHandshake
+        from websockets.exceptions import InvalidHandshake, InvalidStatus
         from websockets.sync.client import connect
         from websockets.typing import Subprotocol
 
         self._timeout = timeout
-        address = "ws" + transport.url.removeprefix("http") + "/v1/live"
+        request = httpx.Request("GET", f"{transport.url}/v1/live")
+        address = "ws" + str(request.url).removeprefix("http")
         self._open = ExitStack()
         try:
             self._socket: ClientConnection = self._open.enter_context(
@@ -49,9 +52,19 @@ class LiveSession:
                     proxy=None,
                 )
             )
+        except InvalidStatus as refused:
+            said = refused.response
+            found = httpx.Response(
+                said.status_code, headers=said.headers.raw_items(), content=bytes(said.body or b""), request=request
+            )
+            raise of_problem(problem_of(found)) from refused
         except (OSError, InvalidHandshake) as error:
             raise Unreachable(f"{transport.url}: opened no live session ({error})") from error
-        answer = self._ask(start)
+        try:
+            answer = self._ask(start)
+        except BaseException:
+            self._open.close()
+            raise
         assert isinstance(answer, Ready)
         self.ready = answer
 

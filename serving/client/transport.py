@@ -1,5 +1,5 @@
 """How requests travel: the key, another try when the API asks for it, failures as exceptions. What can be asked is
-client.py's."""
+work.py's, models.py's and people.py's."""
 
 from __future__ import annotations
 

@@ -113,8 +113,13 @@ def test_live_and_sketches(ada: Orimono) -> None:
 
 def test_a_session_that_cannot_begin_says_why(server: Running) -> None:
     viewer = Orimono(server.url, server.key("viewer", "vera"))
-    with viewer, pytest.raises((api_client.Forbidden, api_client.Unreachable)):
+    with viewer, pytest.raises(api_client.Forbidden, match="lacks the scope live"):
         viewer.live(Start(type="start"))
+    with Orimono(server.url, "orm_none") as nobody, pytest.raises(api_client.Unauthorized):
+        nobody.live(Start(type="start"))
+    editor = Orimono(server.url, server.key("editor", "ada"))
+    with editor, pytest.raises(api_client.Invalid, match="H major"):
+        editor.live(Start(type="start", key="H major"))
 
 
 class _Shaky(BaseHTTPRequestHandler):
