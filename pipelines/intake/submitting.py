@@ -160,7 +160,7 @@ def _described(
 
 
 def _name(session: Session, studio: Studio, title: str, sender: Caller, token: str) -> str:
-    """``song-of-spring-k3x9q2ab``: short, fit for an address, and nobody's yet."""
+    """``song-of-spring-k3xq72ab``: short, fit for an address, and nobody's yet."""
     while True:
         name = f"{slug(title)}-{_suffix(sender, token) if token else _letters(secrets.token_bytes(5))}"
         free = submissions.get(session, name) is None and jobs.folder(session, name) is None
