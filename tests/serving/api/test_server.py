@@ -134,7 +134,7 @@ def test_what_is_under_way_is_answered_and_the_rest_ended_properly(settings: Set
     key = key_of(database)
     body = json.dumps({"features": [0.0]}).encode()
     head = (
-        f"POST /v1/models/none/predict HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+        f"POST /v1/models/none/predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     closed: list[int | None] = []
