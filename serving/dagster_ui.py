@@ -13,6 +13,7 @@ from serving.api.house import House
 
 log = logging.getLogger(__name__)
 
+PARTITION_TAG = "dagster/partition"
 LOCATION = "orimono"  # as workspace.yaml calls it
 TIMEOUT = 2.0  # s; no page waits longer
 FRESH = 5.0  # s that an answer is told again
@@ -62,12 +63,6 @@ class Pages:
     def job(self, name: str) -> str:
         return f"{self.root}/locations/{LOCATION}/jobs/{quote(name, safe='')}"
 
-    def schedule(self, name: str) -> str:
-        return f"{self.root}/locations/{LOCATION}/schedules/{quote(name, safe='')}"
-
-    def sensor(self, name: str) -> str:
-        return f"{self.root}/locations/{LOCATION}/sensors/{quote(name, safe='')}"
-
 
 class DagsterUi:
     """Asks the Dagster UI about runs; any number of threads may. Nothing is raised when it does not answer."""
@@ -85,16 +80,15 @@ class DagsterUi:
     def close(self) -> None:
         self._client.close()
 
-    def newest_run(self, partition: str, tag: str = "dagster/partition") -> Run | None:
-        """Of a batch or a chunk; None when there is none, or nobody to ask."""
+    def newest_run(self, batch: str) -> Run | None:
+        """None when there is none, or nobody to ask."""
         now = time.monotonic()
-        key = f"{tag}={partition}"
         with self._lock:
-            at, known = self._known.get(key, (-FRESH, None))
+            at, known = self._known.get(batch, (-FRESH, None))
             if now - at < FRESH or now < self._away_until:
                 return known
         try:
-            found = self._ask(tag, partition)
+            found = self._ask(batch)
         except self._away as error:
             log.info("the Dagster UI does not say which runs there are: %s", type(error).__name__)
             with self._lock:
@@ -103,11 +97,11 @@ class DagsterUi:
         with self._lock:
             if len(self._known) >= MOST:
                 self._known.clear()
-            self._known[key] = (time.monotonic(), found)
+            self._known[batch] = (time.monotonic(), found)
         return found
 
-    def _ask(self, tag: str, value: str) -> Run | None:
-        variables = {"filter": {"tags": [{"key": tag, "value": value}]}}
+    def _ask(self, batch: str) -> Run | None:
+        variables = {"filter": {"tags": [{"key": PARTITION_TAG, "value": batch}]}}
         answer = self._client.post(f"{self.pages.root}/graphql", json={"query": _RUNS, "variables": variables})
         answer.raise_for_status()
         runs = answer.json()["data"]["runsOrError"]["results"]

@@ -53,10 +53,6 @@ def end(token: contextvars.Token[Noted | None]) -> None:
     _noted.reset(token)
 
 
-def current() -> Noted | None:
-    return _noted.get()
-
-
 def note(*, job: str = "", run: str = "") -> None:
     """The request that is being answered is about this job, this run of Dagster's. Outside a request: nothing."""
     noted = _noted.get()

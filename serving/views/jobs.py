@@ -12,6 +12,7 @@ from pipelines.identity.callers import Caller
 from pipelines.intake import arrivals
 from pipelines.job_state import JobState
 from pipelines.settings import Settings
+from serving.api import logs
 from serving.api.house import House
 from serving.dagster_ui import DagsterUi, Pages
 from serving.views import paging
@@ -96,7 +97,10 @@ def run_of(house: House, state: JobState) -> JobRun | None:
         return None
     ui = house.one(DagsterUi)
     run = ui.newest_run(state.batch)
-    return JobRun(id=run.id, status=run.status, url=ui.pages.run(run.id)) if run is not None else None
+    if run is None:
+        return None
+    logs.note(job=state.name, run=run.id)
+    return JobRun(id=run.id, status=run.status, url=ui.pages.run(run.id))
 
 
 def told(settings: Settings, state: JobState, run: JobRun | None = None) -> Job:

@@ -16,6 +16,7 @@ from pipelines.identity.callers import Caller
 from pipelines.intake import submitting
 from pipelines.intake.job_file import ComposeWish, EditWish, MasterWish, ScoreWish
 from pipelines.intake.submitting import Given, Order
+from serving.api import logs
 from serving.api.house import House
 from serving.views import jobs
 from serving.wire.jobs import Job
@@ -92,7 +93,9 @@ def _sent(
 ) -> Job:
     wishes = {"consents": wish.consents.model_dump(), **{name: part for name, part in said.items() if part != {}}}
     order = Order(tuple(files), wish.title, wish.owner, wishes, request_id, token)
-    return jobs.get_job(house, caller, submitting.submit(house.studio, caller, order))
+    name = submitting.submit(house.studio, caller, order)
+    logs.note(job=name)
+    return jobs.get_job(house, caller, name)
 
 
 def _plain(wish: BaseModel, part: type[BaseModel] | None = None) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import threading
 from datetime import timedelta
@@ -17,7 +19,7 @@ from pipelines.intake import submitting
 from pipelines.intake.job_file import NAME, JobFile, parse
 from pipelines.storage import idempotent_answers
 from pipelines.storage.serving_tables import IdempotentAnswer
-from serving.api import idempotency
+from serving.api import idempotency, logs
 from tests.intake.conftest import media as media
 from tests.serving.api.conftest import Api, Running
 from tests.serving.api.test_uploads import announced, sent
@@ -70,6 +72,16 @@ def test_every_short_form_makes_its_job(api: Api, server: Running, media: Path, 
     wish = {"melody": melody, "styles": ["pop"], "candidates": 2, "seed": 7}
     compose = taken(server, client.post("/v1/arrangements", json=wish)).compose
     assert (compose.styles, compose.candidates, compose.seed) == (("pop",), 2, 7)
+
+
+def test_the_line_of_a_request_names_the_job_that_came_of_it(api: Api, server: Running, media: Path) -> None:
+    client, stream = api(), io.StringIO()
+    mix = ready(client, media, "song.wav", "mix")
+    with logs.to_stderr(server.house.settings, stream):
+        job = client.post("/v1/masters", json={"mix": mix}).json()
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (line,) = [one for one in told if one.get("route") == "POST /v1/masters"]
+    assert (line["job"], line["request_id"]) == (job["name"], job["request_id"])
 
 
 def test_any_job_and_for_somebody_else(api: Api, server: Running, media: Path) -> None:
