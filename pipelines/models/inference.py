@@ -147,6 +147,42 @@ class Predictor:
         ms = (time.perf_counter() - started) * 1e3
         return Prediction(outputs, RULE, True, ms, self._fallback_classes, None, tuple(reasons))
 
+    def predict_together(
+        self, user_ids: Sequence[str], inputs: Callable[[ModelVersion], ArrayLike]
+    ) -> list[Prediction | None]:
+        """Answers for users who are asked of the same versions, by one run of their first: a row of ``inputs`` each.
+        Counted as so many calls.
+
+        None, and nothing counted, wherever that is not enough: no such version, none that is well, a run that fails or
+        takes too long, a row without an answer. Who gets None is to be asked by ``predict``, which knows what to do.
+        """
+        started = time.perf_counter()
+        nobody: list[Prediction | None] = [None] * len(user_ids)
+        table = self._versions.table
+        first = next(iter(rollout.route(table.routes, user_ids[0])), None) if user_ids and table.enabled else None
+        slot = None if first is None else table.slots.get(first)
+        if slot is None or slot.warm is None or slot.stuck:
+            return nobody
+        try:
+            x = self._rows(inputs(slot.row), slot.row.input_dim)
+            outputs = self._run(slot.warm, x)
+        except TooLate as late:
+            slot.stuck = [*slot.stuck, late.thread]
+            return nobody
+        except Exception as error:  # noqa: BLE001 - each of them meets it again, by themselves
+            log.info("model %s: %d rows together: %s", self.name, len(user_ids), sessions.first_line(error))
+            return nobody
+        ms = (time.perf_counter() - started) * 1e3
+        found: list[Prediction | None] = []
+        for row in range(len(user_ids)):
+            own = outputs[row : row + 1]
+            if slot.warm.wrong(own, 1) is not None:
+                found.append(None)
+                continue
+            slot.counter.answered(x[row : row + 1], own, ms)
+            found.append(Prediction(own, slot.row.version, False, ms, slot.warm.classes, slot.row.id))
+        return found
+
     def _rows(self, X: ArrayLike, width: int | None) -> NDArray[np.float32]:
         what = f"inputs of model {self.name}"
         try:

@@ -6,13 +6,10 @@ Cleaning a person's data frame is here too; the tables of decisions are pipeline
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Interactions:
     ratings: NDArray[np.float32]  # [n] as given, NaN where none was
     wanted: NDArray[np.bool_]  # [n] False: a dislike or skip, which is history but never what is to be predicted
     user_ids: NDArray[np.str_]  # [n_users]
-    item_ids: NDArray[np.str_]  # [n_items]
+    item_ids: NDArray[Any]  # [n_items] names; for the towers alone also S16, uuid.bytes
 
     def __post_init__(self) -> None:
         columns = (self.items, self.times, self.ratings, self.wanted)

@@ -110,8 +110,8 @@ def _parts(
             if held:
                 some = asked if len(held) == len(asked) else asked.of(held)
                 order = [here[user_id] for user_id in some.user_ids]
-                choices = _choices(state, shelf, shelf.index, vectors[order], some, wish)
-                parts.append(Part(TABLE, rows[route[0]].version, state, some, choices))
+                made = choices(state, shelf, shelf.index, vectors[order], some, wish)
+                parts.append(Part(TABLE, rows[route[0]].version, state, some, made))
             asked = asked.of([place for place, user_id in enumerate(asked.user_ids) if user_id not in here])
         if len(asked):
             parts += _by_tower(session, shelves, predictor, asked, wish)
@@ -141,11 +141,11 @@ def _by_tower(session: Session, shelves: Shelves, predictor: Predictor, crowd: C
     shelf = state.shelves[answer.model_id]
     if shelf.index is None or answer.fell_back:
         return []
-    choices = _choices(state, shelf, shelf.index, answer.outputs, crowd, wish)
-    return [Part(TOWER, answer.version, state, crowd, choices)]
+    made = choices(state, shelf, shelf.index, answer.outputs, crowd, wish)
+    return [Part(TOWER, answer.version, state, crowd, made)]
 
 
-def _choices(
+def choices(
     state: State, shelf: Shelf, index: Index, vectors: NDArray[np.float32], crowd: Crowd, wish: Wish
 ) -> list[Choice]:
     """As ranking.choice, for each row of ``vectors`` [m, 768] and viewer of the crowd."""
@@ -169,12 +169,12 @@ def _choices(
     tastes = reasons.tastes_of_each(state.catalogue, viewers[kept], shelf.rows[rows[wanted]][kept], len(crowd))
     said = reasons.general(state.catalogue, shelf.rows[shown])
     names = uuids(index.ids[shown])
-    choices, start = [], 0
+    made, start = [], 0
     for number, dots in enumerate(scores):
         end = start + len(dots)
-        choices.append(Choice(names[start:end], dots, links[start:end], said[start:end], tastes[number]))
+        made.append(Choice(names[start:end], dots, links[start:end], said[start:end], tastes[number]))
         start = end
-    return choices
+    return made
 
 
 def _links(index: Index, picked: Sequence[Rows], viewers: Rows, liked: Rows) -> list[str | None]:

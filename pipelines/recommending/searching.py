@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -83,10 +84,11 @@ class Known:
         lookup = Lookup.of(np.frombuffer(digits, "S16")) if names and whole else None
         return cls({name: row for row, name in enumerate(names)}, lookup)
 
-    def rows(self, items: Sequence[str] | Ids) -> NDArray[np.int64]:
-        """The row of each, -1 where it is unknown."""
-        if not isinstance(items, np.ndarray):
-            return np.array([self.names.get(name, -1) for name in items], np.int64)
+    def rows(self, items: Sequence[str] | NDArray[Any]) -> NDArray[np.int64]:
+        """The row of each name, or id of 16 bytes; -1 where it is unknown."""
+        if not isinstance(items, np.ndarray) or items.dtype.kind == "U":
+            names: Sequence[str] = items.tolist() if isinstance(items, np.ndarray) else items
+            return np.array([self.names.get(name, -1) for name in names], np.int64)
         if self.lookup is not None:
             return self.lookup.rows(items).astype(np.int64)
         found = [str(UUID(bytes=one.ljust(16, b"\0"))) for one in items.tolist()]

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from pipelines import clock
 from pipelines.errors import NotFound, OrimonoError, Unavailable
 from pipelines.models.inference import Predictor
-from pipelines.recommending import answers, blas, many, popular, ranking, versions
+from pipelines.recommending import answers, blas, many, popular, ranking, simultaneous, versions
 from pipelines.recommending.answers import POPULAR, REMEMBERED, TABLE, TOWER, Asked, Recommendations
 from pipelines.recommending.catalogue import Filters
 from pipelines.recommending.dataset import FEATURE_VERSION, NAME
@@ -112,9 +112,9 @@ class LiveRecommender:
         BadInput for an empty name and numbers out of range; whatever else is missing, there is a list.
         """
         wish = Wish(limit, Filters.of(genres, without_genres, available), diversity, exploration, seed)
-        return self._one(viewer_id(viewer), wish)
+        return self.recommend_one(viewer_id(viewer), wish)
 
-    def _one(self, user_id: UUID, wish: Wish) -> Recommendations:
+    def recommend_one(self, user_id: UUID, wish: Wish) -> Recommendations:
         started = time.perf_counter()
         state = self._shelves.state
         if time.monotonic() < self._away_until:
@@ -134,6 +134,19 @@ class LiveRecommender:
                 break
         self._away, self._away_until = reason, time.monotonic() + AWAY_S
         return self._remembered(state, user_id, wish, reason, started)
+
+    def recommend_together(self, asked: Sequence[tuple[UUID, Wish]]) -> list[Recommendations | None]:
+        """What ``recommend_one`` gives each, in their order and a quarter of its time; None for whom it is to be asked
+        all the same (see simultaneous.py)."""
+        try:
+            if time.monotonic() >= self._away_until:
+                with self._database.reading() as session:
+                    return simultaneous.lists(session, self._shelves, self._predictor, asked, self._note_seen)
+        except OrimonoError as away:
+            log.info("%d lists together: %s", len(asked), away)
+        except Exception:  # one of them may be at fault, and none of the others
+            log.exception("defect in %d lists together", len(asked))
+        return [None] * len(asked)
 
     def recommend_many(
         self,
@@ -164,7 +177,7 @@ class LiveRecommender:
             }
         for user_id in everybody:
             if user_id not in made:
-                made[user_id] = self._one(user_id, wish)
+                made[user_id] = self.recommend_one(user_id, wish)
         return [made[asked[viewer]] for viewer in viewers]
 
     def decide(

@@ -86,7 +86,7 @@ class TwoTower:
         if not len(users):
             return np.zeros((0, len(self.input_names)), np.float32)
         moments = None if asked is None else np.broadcast_to(np.asarray(asked, np.int64), len(users))
-        rows = self._known.rows(interactions.item_ids.tolist()).astype(np.int32)
+        rows = self._known.rows(interactions.item_ids).astype(np.int32)
         pooled = self.viewers.pools_of(self.table, interactions, rows[interactions.items], users, lengths)
         return np.concatenate([pooled, self.viewers.features_of(interactions, users, lengths, moments)], axis=1)
 
@@ -110,7 +110,11 @@ class TwoTower:
 
     def unknown(self, item_ids: Sequence[str] | Ids) -> int:
         """How many of these the model has no row for."""
-        return int((self._known.rows(item_ids) < 0).sum())
+        return int((~self.knows(item_ids)).sum())
+
+    def knows(self, item_ids: Sequence[str] | Ids) -> NDArray[np.bool_]:
+        """[n]: which of these the model has a row for."""
+        return self._known.rows(item_ids) >= 0
 
     def user_vectors(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """[n, dims], unit norm."""

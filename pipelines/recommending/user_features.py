@@ -195,9 +195,9 @@ class UserEncoder:
         level[~np.isfinite(ratings)] = np.nan  # an infinite one, too, is none
         return Events.of(viewers, items, times, level, wanted, self.table, table[items])
 
-    def _table(self, item_ids: NDArray[np.str_]) -> NDArray[np.int64]:
+    def _table(self, item_ids: NDArray[np.str_] | Ids) -> NDArray[np.int64]:
         """The row of each of these items; the last one for those that are unknown."""
-        rows = self._known.rows(item_ids.tolist())
+        rows = self._known.rows(item_ids)
         return np.where(rows < 0, len(self.item_ids), rows)
 
     def _raw(

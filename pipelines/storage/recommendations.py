@@ -25,6 +25,7 @@ from pipelines.storage.videos import Card
 Ids = NDArray[np.bytes_]  # "S16": uuid.bytes; take bytes of them by tobytes, since tolist drops zeros at the end
 MONTH = timedelta(days=30)
 HALF_LIFE = timedelta(days=90)
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: what differs stays different, and well spread
 _HEADER = 19  # bytes before the first row of a binary COPY
 _VECTOR = np.dtype(
     [("head", "V6"), ("id", "S16"), ("size", "V4"), ("dim", ">i2"), ("zero", ">i2"), ("values", ">f4", (DIMENSIONS,))]
@@ -47,8 +48,10 @@ class Decided:
 
     def history(self, limit: int) -> Decided:
         """The newest decision about each of the newest ``limit`` videos, oldest first, as decisions.history has it."""
-        _, first = np.unique(self.video_ids, return_index=True)
-        newest = np.sort(first)[:limit][::-1]
+        if _differ(self.video_ids):
+            newest = np.arange(min(len(self), limit))[::-1]
+        else:
+            newest = np.sort(np.unique(self.video_ids, return_index=True)[1])[:limit][::-1]
         columns = (self.video_ids, self.times, self.ratings, self.wanted, self.liked)
         return Decided(*(column[newest] for column in columns))  # type: ignore[arg-type]
 
@@ -257,6 +260,13 @@ def _one(session: Session, query: bytes, *given: Any) -> Sequence[Any]:
         row = cursor.execute(query, given).fetchone()
     assert row is not None  # of an aggregate
     return row
+
+
+def _differ(ids: Ids) -> bool:
+    """No id is there twice, as numbers made of them tell in a tenth of the time; ids that give the same may differ."""
+    halves = np.frombuffer(ids.tobytes(), "<u8").reshape(-1, 2)
+    numbers = np.sort(halves[:, 0] * _ODD ^ halves[:, 1])
+    return bool((numbers[1:] != numbers[:-1]).all())
 
 
 def _rows(data: bytes, skipped: int) -> tuple[bytes, int, NDArray[np.void]]:

@@ -10,26 +10,30 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 from numpy.typing import ArrayLike
 
 from pipelines.errors import NotFound, Unavailable
 from serving.api.house import House
 from serving.api.opening import Opening
+from serving.api.rounds import Rounds
 
 if TYPE_CHECKING:
     from pipelines.models.inference import Prediction, Predictor
+    from pipelines.recommending.answers import Recommendations
+    from pipelines.recommending.ranking import Wish
     from pipelines.recommending.serving import LiveRecommender
 
-T = TypeVar("T")
 PATIENCE = 5.0  # s that a request which comes while models are loaded waits for them
 THREADS = 4  # a model; one answers all, unless a call hangs
-LISTS_AT_ONCE = 3
-MOST_WAITING = 512  # of a model, and for lists
+MOST_WAITING = 512  # of a model
+LISTS_TOGETHER = 16
+LISTS_THREADS = 3
 _ELSEWHERE = {"two_tower": "/v1/recommendations", "harmonizer": "/v1/sketches and /v1/live"}
 
 
@@ -153,13 +157,14 @@ class Desk:
 
 
 class Recommender:
-    """The one LiveRecommender of this process, and the few threads that make lists for requests: a list is work for
-    this process and for PostgreSQL in turn, and more threads would only wait for each other."""
+    """The one LiveRecommender of this process. Who asks while lists are made waits for their end, and is answered
+    together with all who came meanwhile, at a quarter of the work."""
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._threads = ThreadPoolExecutor(LISTS_AT_ONCE, "orimono-lists")
-        self._waiting = 0
+        self._rounds: Rounds[ListAsked, bytes] = Rounds(
+            "recommendations", self._lists, together=LISTS_TOGETHER, threads=LISTS_THREADS
+        )
         self._opening = Opening("recommendations", self._open)
 
     def _open(self) -> LiveRecommender:
@@ -176,22 +181,35 @@ class Recommender:
         """May wait while it is made."""
         return self._opening.get(PATIENCE)
 
-    async def soon(self, call: Callable[[], T]) -> T:
-        """What ``call`` gives, made by one of the threads in its turn."""
-        if self._waiting >= MOST_WAITING:
-            raise Unavailable("recommendations", "are asked for more than can be made", 1)
-        self._waiting += 1
-        try:
-            own = contextvars.copy_context()  # by which the log knows the request
-            return await asyncio.get_running_loop().run_in_executor(self._threads, own.run, call)
-        finally:
-            self._waiting -= 1
+    async def answer(self, asked: ListAsked) -> bytes:
+        """The list as it goes out; the event loop goes on meanwhile."""
+        if self._opening.made is None:
+            await asyncio.to_thread(self.get)
+        return await self._rounds.answer(asked)
+
+    def _lists(self, asked: Sequence[ListAsked]) -> list[bytes | None]:
+        recommender = self.get()
+        if len(asked) == 1:
+            one = asked[0]
+            return [one.context.run(lambda: one.told(recommender.recommend_one(one.viewer, one.wish)))]
+        found = recommender.recommend_together([(one.viewer, one.wish) for one in asked])
+        return [None if made is None else one.told(made) for one, made in zip(asked, found, strict=True)]
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._rounds.close()
         made = self._opening.close()
         if made is not None:
             made.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ListAsked:
+    """``told``: what the list is to go out as. ``context``: by which the log knows the request."""
+
+    viewer: UUID
+    wish: Wish
+    told: Callable[[Recommendations], bytes]
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
 
 def warm(house: House) -> None:

@@ -14,10 +14,12 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import TypeAdapter, ValidationError
 
-from pipelines.identity.callers import Scope
+from pipelines.identity.callers import Caller, Scope
 from serving.api.callers import caller_of
+from serving.api.house import House
 from serving.api.problems import Refused
 
+MOST_NAME = 200
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -47,6 +49,27 @@ def slim(scope: Scope, wish: type[Any]) -> type[APIRoute]:
             return handler
 
     return Slim
+
+
+def plain(scope: Scope, ask: Callable[[House, Caller, str], Awaitable[bytes]]) -> type[APIRoute]:
+    """The class of a route of ``/{user}`` that is mostly asked without any parameter: ``ask`` gives the JSON then, for
+    callers with this scope. Whatever else is asked goes FastAPI's way."""
+
+    class Plain(APIRoute):
+        def get_route_handler(self) -> Handler:
+            usual = super().get_route_handler()
+
+            async def handler(request: Request) -> Response:
+                user: str = request.path_params["user"]
+                if request.scope["query_string"] or not 1 <= len(user) <= MOST_NAME:
+                    return await usual(request)
+                caller = await caller_of(request, _credentials(request.headers.get("authorization")))
+                caller.needs(scope)
+                return Response(await ask(request.app.state.house, caller, user), media_type="application/json")
+
+            return handler
+
+    return Plain
 
 
 def _credentials(header: str | None) -> HTTPAuthorizationCredentials | None:

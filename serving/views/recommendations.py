@@ -9,14 +9,14 @@ from pipelines import clock
 from pipelines.identity.callers import Caller
 from pipelines.recommending.people import viewer_id
 from serving.api.house import House
-from serving.api.predictors import Recommender
+from serving.api.predictors import ListAsked, Recommender
 from serving.wire import recommendations as wire
 
 if TYPE_CHECKING:
     from pipelines.recommending.answers import Recommendations
 
 
-def recommend(
+async def recommend(
     house: House,
     caller: Caller,
     user: str,
@@ -28,21 +28,15 @@ def recommend(
     diversity: float = 0.0,
     exploration: float = 0.0,
     seed: int | None = None,
-) -> wire.Recommendations:
-    """As `orimono recommend` gives it. NotFound for somebody else's list."""
+) -> bytes:
+    """As `orimono recommend` gives it: a ``wire.Recommendations`` as JSON, made where the list is. NotFound for
+    somebody else's list."""
+    from pipelines.recommending.catalogue import Filters
+    from pipelines.recommending.ranking import Wish
+
     _reach(caller, user)
-    recommender = house.one(Recommender).get()
-    found = recommender.recommend(
-        user,
-        limit,
-        genres=genre,
-        without_genres=without_genre,
-        available=not unavailable_too,
-        diversity=diversity,
-        exploration=exploration,
-        seed=seed,
-    )
-    return _told(found)
+    wish = Wish(limit, Filters.of(genre, without_genre, not unavailable_too), diversity, exploration, seed)
+    return await house.one(Recommender).answer(ListAsked(viewer_id(user), wish, _told))
 
 
 def decide(house: House, caller: Caller, user: str, wish: wire.DecisionWish) -> wire.Decision:
@@ -59,7 +53,7 @@ def _reach(caller: Caller, user: str) -> None:
         caller.reach(user, f"viewer {user}")
 
 
-def _told(found: Recommendations) -> wire.Recommendations:
+def _told(found: Recommendations) -> bytes:
     # Taken as it is: each of its texts and numbers is ours already.
     items = tuple(
         wire.RecommendedVideo.model_construct(
@@ -67,10 +61,11 @@ def _told(found: Recommendations) -> wire.Recommendations:
         )
         for one in found.items
     )
-    return wire.Recommendations.model_construct(
+    listed = wire.Recommendations.model_construct(
         items=items,
         path=found.path,
         version=found.version,
         latency_ms=round(found.latency_ms, 3),
         reasons=found.reasons,
     )
+    return listed.model_dump_json().encode()

@@ -18,10 +18,12 @@ import threadpoolctl  # type: ignore[import-untyped]
 from sqlalchemy import text
 
 from pipelines.errors import BadInput, Unavailable
-from pipelines.models import rollout
+from pipelines.models import rollout, sessions
 from pipelines.recommending import serving
 from pipelines.recommending.answers import Recommendations
+from pipelines.recommending.catalogue import Filters
 from pipelines.recommending.people import viewer_id
+from pipelines.recommending.ranking import Wish
 from pipelines.recommending.serving import LiveRecommender
 from pipelines.storage import embedding_sets, flags, viewers
 from pipelines.storage.database import Database
@@ -222,6 +224,61 @@ def test_many_at_once_get_what_each_would(
                 (i.video_id, i.title, i.reason) for i in other.items
             ]
         assert asked.recommend_many([], 10) == []
+
+
+def test_who_asks_together_gets_what_each_would(studio: Studio, house: built.Released) -> None:
+    names = [f"viewer {i}" for i in range(12)]
+    for i, name in enumerate(names):
+        built.decided(studio, name, [i, i + 12, (7 * i + 5) % N], ("like", "watch", "dislike")[i % 3])
+    wishes = [
+        Wish(10),
+        Wish(5, Filters.of(["music", "drama"], [], True)),
+        Wish(10, diversity=0.4, exploration=0.3, seed=2),
+        Wish(N),
+    ]
+    everybody = [*names, "nobody", "ann", "ann"]  # who has no history is for recommend_one
+    asking = [(viewer_id(name), wishes[i % 4]) for i, name in enumerate(everybody)]
+    with live(studio) as asked:
+        together = asked.recommend_together(asking)
+        asked._predictor.flush()
+        with studio.database.session() as session:
+            counted = session.execute(text("select sum(n) from model_traffic")).scalar()
+        alone = [asked.recommend_one(*one) for one in asking]
+    assert counted == len(everybody) - 1  # a call each
+    assert [one is None for one in together] == [name == "nobody" for name in everybody]
+    for one, other in zip(together, alone, strict=True):
+        if one is None:
+            continue
+        assert (one.path, one.version, one.reasons) == (other.path, other.version, other.reasons)
+        assert [(i.video_id, i.title, i.reason) for i in one.items] == [
+            (i.video_id, i.title, i.reason) for i in other.items
+        ]
+        assert [i.score for i in one.items] == pytest.approx([i.score for i in other.items], abs=1e-6)
+
+
+def test_who_cannot_be_answered_together_is_nobodys_fault(
+    studio: Studio, house: built.Released, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built.decided(studio, "x", [4, 7, 8])
+    asking = [(viewer_id(name), Wish()) for name in ("ann", "x")]
+    with live(studio) as asked, monkeypatch.context() as patched:
+        run = sessions.Warm.run
+
+        def lame(warm: sessions.Warm, x: Any, options: Any = None) -> Any:
+            outputs = run(warm, x, options)
+            outputs[1:] = np.nan  # the second viewer's
+            return outputs
+
+        patched.setattr(sessions.Warm, "run", lame)
+        first, second = asked.recommend_together(asking)
+        assert first is not None and first.path == "tower" and second is None
+
+        def broken(warm: sessions.Warm, x: Any, options: Any = None) -> Any:
+            raise RuntimeError("no more")
+
+        patched.setattr(sessions.Warm, "run", broken)
+        assert asked.recommend_together(asking) == [None, None]
+        assert asked.recommend_one(*asking[0]).path == "table"
 
 
 @pytest.mark.parametrize("wish", [{}, {"genres": ["music", "drama"]}, {"limit": N}])
@@ -445,6 +502,7 @@ def test_while_the_database_is_away_the_popular_list_is_remembered(
 
         with monkeypatch.context() as patched:
             patched.setattr(Database, "session", away)
+            patched.setattr(Database, "reading", away)
             found = asked.recommend("nobody")
             assert (found.path, found.version) == ("remembered", "remembered")
             assert "database at db:5432" in found.reasons[0]

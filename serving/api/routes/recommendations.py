@@ -8,23 +8,17 @@ from fastapi import APIRouter, Path, Query, Response, status
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
-from serving.api.predictors import Recommender
+from serving.api.slim import MOST_NAME, plain
 from serving.views import recommendations as views
 from serving.wire.recommendations import Decision, DecisionWish, Recommendations
 
 router = APIRouter(tags=["recommendations"])
 
-User = Annotated[str, Path(min_length=1, max_length=200, description="the viewer's name, or their id")]
+User = Annotated[str, Path(min_length=1, max_length=MOST_NAME, description="the viewer's name, or their id")]
 Genres = Annotated[list[Annotated[str, Query(min_length=1, max_length=100)]], Query(max_length=50)]
 Share = Annotated[float, Query(ge=0, le=1)]
 
 
-@router.get(
-    "/recommendations/{user}",
-    operation_id="recommend",
-    summary="A viewer's list",
-    response_model=Recommendations,
-)
 async def recommend(
     user: User,
     caller: Annotated[Caller, calls("recommend")],
@@ -40,21 +34,30 @@ async def recommend(
     """Videos about which the viewer has decided nothing, the best first, each with its reason. There always is a list:
     ``path`` says how it was made."""
 
-    def listed() -> str:
-        return views.recommend(
-            house,
-            caller,
-            user,
-            limit,
-            genre=genre,
-            without_genre=without_genre,
-            unavailable_too=unavailable_too,
-            diversity=diversity,
-            exploration=exploration,
-            seed=seed,
-        ).model_dump_json()
+    listed = await views.recommend(
+        house,
+        caller,
+        user,
+        limit,
+        genre=genre,
+        without_genre=without_genre,
+        unavailable_too=unavailable_too,
+        diversity=diversity,
+        exploration=exploration,
+        seed=seed,
+    )
+    return Response(listed, media_type="application/json")
 
-    return Response(await house.one(Recommender).soon(listed), media_type="application/json")
+
+router.add_api_route(
+    "/recommendations/{user}",
+    recommend,
+    methods=["GET"],
+    operation_id="recommend",
+    summary="A viewer's list",
+    response_model=Recommendations,
+    route_class_override=plain("recommend", views.recommend),
+)
 
 
 @router.post(
