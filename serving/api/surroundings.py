@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import re
-import secrets
 import time
 from typing import Any
 
@@ -36,6 +36,7 @@ OPEN = "/health"  # always answered: whoever watches over this process must not 
 QUIET = ("/health", "/static", "/metrics")  # told at DEBUG only, so that a log is not full of them
 MOST_REFUSALS_TOLD = 10  # lines a second of requests that nobody looked at
 UNKNOWN = "(no such path)"
+_names = random.Random()  # noqa: S311 - names of requests are no secrets, and the system's own chance costs 50 us
 NUL = "the request: its address holds a NUL byte; leave it out"
 
 
@@ -200,7 +201,7 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id")
     if given is not None and REQUEST_ID.fullmatch(given):
         return given.decode()
-    return secrets.token_hex(8)
+    return f"{_names.getrandbits(64):016x}"
 
 
 def _too_large(headers: dict[bytes, bytes], path: str, request_id: str) -> Response | None:
