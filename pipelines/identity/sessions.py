@@ -26,6 +26,7 @@ from pipelines.storage.serving_tables import BrowserSession
 COOKIE = "orimono_session"
 CSRF_HEADER = "X-CSRF-Token"  # of requests that change something and come with the cookie
 LIFE = timedelta(hours=12)
+TOKEN_LIFE = timedelta(hours=1)  # nobody tells us when an issuer takes a role away
 _FORM = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
@@ -52,7 +53,8 @@ class SignedIn:
 def begin(session: Session, caller: Caller, now: datetime | None = None) -> Begun:
     """Signs in whoever came with a key or token."""
     now = now or clock.now()
-    begun = Begun(secrets.token_urlsafe(32), secrets.token_urlsafe(32), now + LIFE)
+    life = TOKEN_LIFE if caller.key_id is None else LIFE
+    begun = Begun(secrets.token_urlsafe(32), secrets.token_urlsafe(32), now + life)
     row = BrowserSession(
         digest=_digest(begun.cookie),
         csrf=begun.csrf,
