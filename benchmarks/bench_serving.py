@@ -7,6 +7,7 @@ same cores. The catalogue is made up (made_up_studio.py), the models are of mast
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -17,12 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import httpx
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benchmarks import bench_inference, load, made_up_studio
 from benchmarks.load import Load, Told
-from benchmarks.measure import Figure, write
+from benchmarks.measure import Figure, cpu_seconds, write
 from pipelines import clock
 from pipelines.identity import keys
 from pipelines.mastering.training_set import FEATURE_VERSION
@@ -30,6 +34,8 @@ from pipelines.models import rollout
 from pipelines.settings import Settings
 from pipelines.storage import embedded
 from pipelines.studio import Studio
+from serving.api.house import House
+from serving.api.surroundings import Surroundings
 
 VIDEOS = 32_304
 SECONDS = 15.0
@@ -49,6 +55,7 @@ class Server:
         self.process = process
         self.port = port
         self.key = key
+        self.start_s = 0.0
 
     def put(self, requests: list[tuple[str, str, str]], seconds: float, **more: object) -> load.Load:
         return Load("127.0.0.1", self.port, self.key, requests, seconds, **more)  # type: ignore[arg-type]
@@ -69,9 +76,13 @@ def serving(settings: Settings, key: str) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-c", CHILD, str(settings.home), settings.database_url, str(port)]
+    began = time.perf_counter()
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         server = Server(process, port, key)
         try:
+            while not alive(port):
+                time.sleep(0.02)
+            server.start_s = time.perf_counter() - began
             for requests in (predictions(1), lists(1)):  # until all is loaded
                 deadline = time.monotonic() + 120
                 while time.monotonic() < deadline:
@@ -81,6 +92,61 @@ def serving(settings: Settings, key: str) -> Iterator[Server]:
             yield server
         finally:
             process.send_signal(signal.SIGTERM)
+
+
+def alive(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def started(server: Server) -> dict[str, Figure]:
+    """Until the first answer; and what is in the process when models and lists are served."""
+    maps = Path(f"/proc/{server.process.pid}/maps").read_text()
+    held = sum("tensorflow" in line for line in maps.splitlines())
+    return {
+        "start": Figure(server.start_s, "s", at_most=3, note="from nothing to the first answer"),
+        "tensorflow": Figure(held, "files", at_most=0, note="of it that are mapped while models and lists are served"),
+    }
+
+
+def surrounded(n: int = 5000) -> dict[str, Figure]:
+    """What the middleware adds to an application that does nothing."""
+    body = b"{}"
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/models/x/predict",
+        "client": ("127.0.0.1", 1),
+        "query_string": b"",
+    }
+    headers = [(b"host", b"localhost"), (b"authorization", b"Bearer x"), (b"content-length", b"2")]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Message) -> None:
+        return None
+
+    async def nothing(_: Scope, read: Receive, answer: Send) -> None:
+        await read()
+        await answer({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await answer({"type": "http.response.body", "body": body})
+
+    house = House(Settings(api_requests_per_second="1000000"))
+    surroundings = Surroundings(nothing, house)
+
+    def asked(app: ASGIApp) -> Callable[[], object]:
+        async def ask() -> None:
+            for _ in range(n):
+                await app({**scope, "headers": headers}, receive, send)
+
+        return lambda: asyncio.run(ask())
+
+    taken = [cpu_seconds(asked(surroundings)) - cpu_seconds(asked(nothing)) for _ in range(5)]
+    house.close()
+    return {"middleware": Figure(min(taken) / n * 1e6, "µs", note="processor time of one request, the best of five")}
 
 
 def predictions(n: int = 200) -> list[tuple[str, str, str]]:
@@ -175,6 +241,7 @@ def run() -> dict[str, Figure]:
     bench_inference.FEATURES = FEATURE_VERSION
     linear, forest = bench_inference.learned("linear"), bench_inference.learned("lightgbm")
     figures: dict[str, Figure] = {"load_average": Figure(os.getloadavg()[0], "processes", note="before")}
+    figures |= surrounded()
     with tempfile.TemporaryDirectory(prefix="orimono-bench-") as folder:
         home = Path(folder)
         url = embedded.start(home).replace("/postgres?", "/orimono?")
@@ -186,6 +253,7 @@ def run() -> dict[str, Figure]:
             with studio.database.session() as session:
                 key = keys.make(session, "bench", "administrator").key
             with serving(settings, key) as server:
+                figures |= started(server)
                 figures |= at_full_speed(server, "predict", predictions(), 1500)
                 figures |= at_a_rate(server, "predict", predictions(), 1500, 30)
                 figures |= at_full_speed(server, "recommend", lists(), 300)
@@ -201,6 +269,7 @@ def run() -> dict[str, Figure]:
 
 if __name__ == "__main__":
     results = run()
+    results["load_average_after"] = Figure(os.getloadavg()[0], "processes", note="the bench's own included")
     for name, figure in results.items():
         print(f"{name}: {figure.value:.3f} {figure.unit}  {'' if figure.met else 'NOT MET'}", file=sys.stderr)
     write("serving", results)

@@ -177,7 +177,7 @@ class _Tally:
             await asyncio.wait_for(self.done.wait(), self.load.seconds)
         self.over = True
         if any(one.asking for one in self.all):
-            await asyncio.wait_for(self.done.wait(), 30)
+            await asyncio.wait_for(self.done.wait(), 120)
         seconds = time.perf_counter() - started
         for one in list(self.all):
             one.transport.close()
