@@ -28,8 +28,9 @@ QUIET = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Not for longer than a module: while Playwright is there, no other event loop runs in this thread."""
     if not CHROMIUM.exists():
         pytest.skip("Chromium is not installed")
     from playwright.sync_api import sync_playwright
