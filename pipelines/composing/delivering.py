@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines import processes
 from pipelines.composing import manifest
 from pipelines.composing.wishes import MOST_CANDIDATES
 from pipelines.errors import BadInput, Unavailable
@@ -196,7 +197,7 @@ def _staged(folder: Path) -> Iterator[Path]:
     start, end = _STAGED
     for left in folder.glob(f"{start}*-*{end}"):
         pid = left.name.removeprefix(start).partition("-")[0]
-        if pid.isdecimal() and not _lives(int(pid)):
+        if pid.isdecimal() and not processes.lives(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
     staged = folder / f"{start}{os.getpid()}-{next(_numbers)}{end}"
     staged.mkdir()
@@ -204,16 +205,6 @@ def _staged(folder: Path) -> Iterator[Path]:
         yield staged
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _links(files: Files) -> Links:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipelines import processes
 from pipelines.errors import Unavailable
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -54,15 +55,5 @@ def _sweep(path: Path) -> None:
     left = [name for name in os.listdir(path.parent) if name.startswith(start) and name.endswith(end)]  # noqa: PTH208
     for name in left:
         owner, dash, _ = name.removesuffix(end).rsplit(".", 1)[-1].partition("-")
-        if dash and owner.isdigit() and not _lives(int(owner)):
+        if dash and owner.isdigit() and not processes.lives(int(owner)):
             path.with_name(name).unlink(missing_ok=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -21,7 +21,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from pipelines import clock
+from pipelines import clock, processes
 from pipelines.errors import BadInput, OrimonoError
 from pipelines.identity.callers import Caller
 from pipelines.storage import idempotent_answers
@@ -172,17 +172,7 @@ def _lives(row: IdempotentAnswer) -> bool:
     if row.headers.get("host") != _WORKER["host"]:
         return age < LONGEST
     pid = row.headers.get("pid")
-    return isinstance(pid, int) and pid != os.getpid() and _runs(pid) and age < FORGOTTEN
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return isinstance(pid, int) and pid != os.getpid() and processes.lives(pid) and age < FORGOTTEN
 
 
 def _again(row: IdempotentAnswer) -> Response:

@@ -1,4 +1,5 @@
-"""Parameters that many routes have: how many of a list, from where on, of which job; a Link header to the next page.
+"""Parameters that many routes have: how many of a list, from where on, of which job or person; a Link header to the
+next page.
 Cursors are views/paging.py's."""
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ Cursor = Annotated[str | None, Query(max_length=400, description="the page befor
 JobName = Annotated[str, Path(min_length=1, max_length=400, pattern=TEXT, description="the job's name")]
 OfJob = Annotated[
     str | None, Query(min_length=1, max_length=400, pattern=TEXT, description="only those of the job of this name")
+]
+
+
+RowId = Annotated[int, Path(ge=1, lt=2**63)]
+Owner = Annotated[
+    str | None, Query(min_length=1, max_length=200, pattern=TEXT, description="whose; your own when left out")
 ]
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
-from serving.api.paging import Cursor, Limit, OfJob, linked
+from serving.api.paging import Cursor, Limit, OfJob, RowId, linked
 from serving.views import arrangements as views
 from serving.wire.arrangements import Arrangement, Choice
 from serving.wire.base import Page
@@ -16,7 +16,6 @@ from serving.wire.base import Page
 router = APIRouter(tags=["arrangements"])
 
 Reader = Annotated[Caller, calls("jobs:read")]
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 @router.get(
@@ -45,7 +44,7 @@ def list_arrangements(
     summary="One arrangement",
     response_model=Arrangement,
 )
-def get_arrangement(arrangement: Id, house: InHouse, caller: Reader) -> Arrangement:
+def get_arrangement(arrangement: RowId, house: InHouse, caller: Reader) -> Arrangement:
     return views.get_arrangement(house, caller, arrangement)
 
 
@@ -55,5 +54,5 @@ def get_arrangement(arrangement: Id, house: InHouse, caller: Reader) -> Arrangem
     summary="Say that this candidate was taken, and none of those beside it",
     response_model=Choice,
 )
-def choose_arrangement(arrangement: Id, house: InHouse, caller: Annotated[Caller, calls("jobs:write")]) -> Choice:
+def choose_arrangement(arrangement: RowId, house: InHouse, caller: Annotated[Caller, calls("jobs:write")]) -> Choice:
     return views.choose_arrangement(house, caller, arrangement)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
-from serving.api.paging import Cursor, Limit, linked
+from serving.api.paging import Cursor, JobName, Limit, Owner, linked
 from serving.views import consents as views
-from serving.wire.base import TEXT, Page
+from serving.wire.base import Page
 from serving.wire.consents import Consent, ConsentWish, ViewerConsent, ViewerConsentWish
 
 router = APIRouter(tags=["consents"])
 Consenting = Annotated[Caller, calls("consents")]
-Owner = Annotated[
-    str | None, Query(min_length=1, max_length=200, pattern=TEXT, description="whose; your own when left out")
-]
-JobName = Annotated[str, Path(max_length=200, pattern=TEXT, description="the job's name")]
 
 
 @router.get("/consents", operation_id="list_consents", summary="What a person allows, job by job")

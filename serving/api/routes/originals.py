@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
 from serving.api.idempotency import Idempotent
-from serving.api.paging import Cursor, Limit, linked
+from serving.api.paging import Cursor, Limit, Owner, RowId, linked
 from serving.views import originals as views
-from serving.wire.base import TEXT, Page
+from serving.wire.base import Page
 from serving.wire.originals import Access, AccessDecision, AccessWish, HoldWish, OpenedOriginal, Original
 
 router = APIRouter(tags=["originals"], route_class=Idempotent)
 opening = APIRouter(tags=["originals"])  # a link is a right in itself: its answer is given once and kept nowhere
 Opening = Annotated[Caller, calls("originals")]
 Deciding = Annotated[Caller, calls("approve")]
-Number = Annotated[int, Path(gt=0, lt=2**63)]
 
 
 @router.get("/originals", operation_id="list_originals", summary="What is kept of a person, and how long")
@@ -27,9 +26,7 @@ def list_originals(
     house: InHouse,
     request: Request,
     response: Response,
-    owner: Annotated[
-        str | None, Query(min_length=1, max_length=200, pattern=TEXT, description="whose; your own when left out")
-    ] = None,
+    owner: Owner = None,
     held: Annotated[bool, Query(description="only what is under a legal hold; for operators everybody's")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -41,18 +38,18 @@ def list_originals(
 
 
 @router.get("/originals/{item_id}", operation_id="get_original", summary="One original: how long it is kept")
-def get_original(caller: Opening, house: InHouse, item_id: Number) -> Original:
+def get_original(caller: Opening, house: InHouse, item_id: RowId) -> Original:
     return views.find(house, caller, item_id)
 
 
 @router.put("/originals/{item_id}/hold", operation_id="hold_original", summary="Put a legal hold on an original")
-def hold_original(caller: Opening, house: InHouse, item_id: Number, wish: HoldWish) -> Original:
+def hold_original(caller: Opening, house: InHouse, item_id: RowId, wish: HoldWish) -> Original:
     """For administrators. Nothing deletes it any more: no period, no withdrawal, no budget."""
     return views.hold(house, caller, item_id, wish)
 
 
 @router.delete("/originals/{item_id}/hold", operation_id="release_original", summary="End a legal hold")
-def release_original(caller: Opening, house: InHouse, item_id: Number) -> Original:
+def release_original(caller: Opening, house: InHouse, item_id: RowId) -> Original:
     """For administrators. What should be gone by now goes within the hour. 409 where there is no hold."""
     return views.release(house, caller, item_id)
 
@@ -84,7 +81,7 @@ def list_access_requests(
 
 
 @router.get("/access-requests/{request_id}", operation_id="get_access_request", summary="One wish, and its decision")
-def get_access_request(caller: Opening, house: InHouse, request_id: Number) -> Access:
+def get_access_request(caller: Opening, house: InHouse, request_id: RowId) -> Access:
     return views.access(house, caller, request_id)
 
 
@@ -93,7 +90,7 @@ def get_access_request(caller: Opening, house: InHouse, request_id: Number) -> A
     operation_id="decide_access_request",
     summary="Approve or refuse another person's wish",
 )
-def decide_access_request(caller: Deciding, house: InHouse, request_id: Number, wish: AccessDecision) -> Access:
+def decide_access_request(caller: Deciding, house: InHouse, request_id: RowId, wish: AccessDecision) -> Access:
     """For operators. 403 for one's own wish, 409 for one that is decided."""
     return views.decide(house, caller, request_id, wish)
 
@@ -101,7 +98,7 @@ def decide_access_request(caller: Deciding, house: InHouse, request_id: Number, 
 @opening.post(
     "/access-requests/{request_id}/open", operation_id="open_original", summary="The approved original, once, for 120 s"
 )
-def open_original(caller: Opening, house: InHouse, response: Response, request_id: Number) -> OpenedOriginal:
+def open_original(caller: Opening, house: InHouse, response: Response, request_id: RowId) -> OpenedOriginal:
     """For who asked. 409 while it is not approved, once it was used, and a day after the approval. Each opening of the
     link is in the audit trail."""
     response.headers["Cache-Control"] = "no-store"

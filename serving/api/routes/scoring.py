@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
 from serving.api.events import ScoringEvents
-from serving.api.paging import Cursor, Limit, OfJob, linked
+from serving.api.paging import Cursor, Limit, OfJob, RowId, linked
 from serving.api.routes.jobs import EVENTS, LastEventId
 from serving.views import scoring as views
 from serving.wire.base import Page
@@ -20,7 +20,6 @@ from serving.wire.scoring import Chunk, Retried, ScoringJob
 router = APIRouter(tags=["scoring"])
 
 Reader = Annotated[Caller, calls("jobs:read")]
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 @router.get(
@@ -49,7 +48,7 @@ def list_scoring_jobs(
     summary="How far a sheet is, how fast, at what cost, what failed",
     response_model=ScoringJob,
 )
-def get_scoring_job(scoring_job: Id, house: InHouse, caller: Reader) -> ScoringJob:
+def get_scoring_job(scoring_job: RowId, house: InHouse, caller: Reader) -> ScoringJob:
     return views.get_scoring_job(house, caller, scoring_job)
 
 
@@ -60,7 +59,7 @@ def get_scoring_job(scoring_job: Id, house: InHouse, caller: Reader) -> ScoringJ
     response_model=Page[Chunk],
 )
 def list_chunks(
-    scoring_job: Id,
+    scoring_job: RowId,
     request: Request,
     response: Response,
     house: InHouse,
@@ -80,7 +79,7 @@ def list_chunks(
     response_model=Retried,
     status_code=202,
 )
-def retry_scoring_job(scoring_job: Id, house: InHouse, caller: Annotated[Caller, calls("jobs:write")]) -> Retried:
+def retry_scoring_job(scoring_job: RowId, house: InHouse, caller: Annotated[Caller, calls("jobs:write")]) -> Retried:
     return views.retry_scoring_job(house, caller, scoring_job)
 
 
@@ -92,7 +91,7 @@ def retry_scoring_job(scoring_job: Id, house: InHouse, caller: Annotated[Caller,
     responses=EVENTS,
 )
 async def watch_scoring_job(
-    scoring_job: Id, house: InHouse, caller: Reader, last_event_id: LastEventId = None
+    scoring_job: RowId, house: InHouse, caller: Reader, last_event_id: LastEventId = None
 ) -> Response:
     await run_in_threadpool(views.check_scoring_job, house, caller, scoring_job)
     return house.one(ScoringEvents).events(caller, scoring_job, last_event_id)

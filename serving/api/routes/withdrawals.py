@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from pipelines.identity.callers import Caller
 from serving.api.callers import InHouse, calls
 from serving.api.idempotency import Idempotent
-from serving.api.paging import Cursor, Limit, linked
+from serving.api.paging import Cursor, Limit, Owner, RowId, linked
 from serving.views import withdrawals as views
-from serving.wire.base import TEXT, Page
+from serving.wire.base import Page
 from serving.wire.withdrawals import Withdrawal, WithdrawalPreview, WithdrawalWish
 
 router = APIRouter(tags=["withdrawals"], route_class=Idempotent)
@@ -52,9 +52,7 @@ def list_withdrawals(
 def preview_withdrawal(
     caller: Consenting,
     house: InHouse,
-    owner: Annotated[
-        str | None, Query(min_length=1, max_length=200, pattern=TEXT, description="whose; your own when left out")
-    ] = None,
+    owner: Owner = None,
     keep_originals: Annotated[bool, Query(description="leave the originals with the studio")] = False,
 ) -> WithdrawalPreview:
     """Changes nothing."""
@@ -62,7 +60,5 @@ def preview_withdrawal(
 
 
 @router.get("/withdrawals/{withdrawal_id}", operation_id="get_withdrawal", summary="One withdrawal")
-def get_withdrawal(
-    caller: Consenting, house: InHouse, withdrawal_id: Annotated[int, Path(gt=0, lt=2**63)]
-) -> Withdrawal:
+def get_withdrawal(caller: Consenting, house: InHouse, withdrawal_id: RowId) -> Withdrawal:
     return views.find(house, caller, withdrawal_id)
