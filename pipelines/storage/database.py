@@ -93,6 +93,11 @@ class Database:
         with self.worded(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             yield connection
 
+    def check(self) -> None:
+        """Nothing when it answers; raises Unavailable otherwise."""
+        with self.session() as session:
+            session.execute(text("select 1"))
+
     def own_connection(self, timeout: float) -> Connection:
         """For who keeps it: out of the pool, each statement a transaction, and ended by the server (Unavailable where
         it is ``worded``) after so many seconds. To be closed."""

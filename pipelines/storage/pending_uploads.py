@@ -76,12 +76,6 @@ def load(session: Session, owner: str) -> Load:
     return Load(found.get("receiving", (0, 0))[0], unused, sum(size for _, size in found.values()))
 
 
-def of_person(session: Session, owner: str) -> list[str]:
-    """Ids of all of this person's."""
-    query = select(PendingUpload.id).where(among(PendingUpload.owner, spellings(session, owner)))
-    return list(session.execute(query).scalars())
-
-
 def expired(session: Session, now: datetime) -> list[str]:
     return list(session.execute(select(PendingUpload.id).where(PendingUpload.expires_at < now)).scalars())
 

@@ -3,8 +3,6 @@ intake/submitting.py's."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -22,14 +20,6 @@ def add(session: Session, name: str, owner: str, request_id: str) -> Submission:
 
 def get(session: Session, name: str) -> Submission | None:
     return session.get(Submission, name)
-
-
-def newest(session: Session, limit: int, names: Collection[str] | None = None) -> Sequence[Submission]:
-    """Newest first; ``names``: only of these owners, as spelt."""
-    query = select(Submission).order_by(Submission.created_at.desc(), Submission.job_name).limit(limit)
-    if names is not None:
-        query = query.where(among(Submission.owner, names))
-    return session.execute(query).scalars().all()
 
 
 def spellings(session: Session, owner: str) -> list[str]:

@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import text
-
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from serving.api.house import House
 from serving.api.traffic import Traffic
@@ -112,8 +110,7 @@ class Watching:
 def database(house: House) -> str | None:
     """Also opens it, and starts an embedded server that has ended."""
     try:
-        with house.session() as session:
-            session.execute(text("select 1"))
+        house.studio.database.check()
     except (Unavailable, BadInput) as error:
         log.debug("the database: %s", error)
         if house.opened and not house.settings.database_url:
