@@ -182,7 +182,8 @@ def test_the_right_ones_do_it(studio: Running, person) -> None:  # type: ignore[
     [
         "/models/{{7*7}}", "/rollout/%3Cscript%3E", "/originals/1%20or%201=1", "/originals/99999999999999999999",
         "/withdrawals/-1", "/keys/%27%3B--/revoke", "/models/preset_cls?window=x", "/audit?cursor=%01",
-        "/audit?since=9999-12-31&until=9999-12-31", "/audit/verification?expected=%3Cb%3E", "/originals?owner=%ED%A0%80",
+        "/audit?since=9999-12-31&until=9999-12-31", "/audit/verification?expected=%3Cb%3E",
+        "/originals?owner=%ED%A0%80",
     ],
 )  # fmt: skip
 def test_addresses_that_nobody_meant_are_refused_in_words(studio: Running, person, path: str) -> None:  # type: ignore[no-untyped-def]
