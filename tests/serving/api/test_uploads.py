@@ -268,7 +268,8 @@ def test_a_cut_piece_with_a_checksum_is_not_kept(api: Api, server: Running, song
     address = httpx.URL(server.url)
     with socket.create_connection((address.host, address.port)) as connection:
         head = f"PATCH {place} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.key()}\r\n"
-        head += f"Tus-Resumable: 1.0.0\r\nContent-Type: {tus.MEDIA_TYPE}\r\nUpload-Offset: 0\r\nUpload-Checksum: {checksum(song)}\r\n"
+        head += "Tus-Resumable: 1.0.0\r\n"
+        head += f"Content-Type: {tus.MEDIA_TYPE}\r\nUpload-Offset: 0\r\nUpload-Checksum: {checksum(song)}\r\n"
         connection.sendall(f"{head}Content-Length: {len(song)}\r\n\r\n".encode() + song[:3000])
     until(lambda: patched(client, place, 0, song).status_code == 204, "the whole is taken after the cut piece")
     assert client.get(place).json()["status"] == "ready"
@@ -367,7 +368,8 @@ def test_an_upload_outlives_a_server_that_is_killed(settings: Settings, database
             place = place_of(client, len(data), sha256=hashlib.sha256(data).hexdigest())
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 head = f"PATCH {place} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
-                head += f"Tus-Resumable: 1.0.0\r\nContent-Type: {tus.MEDIA_TYPE}\r\nUpload-Offset: 0\r\nContent-Length: {len(data)}\r\n\r\n"
+                head += "Tus-Resumable: 1.0.0\r\n"
+                head += f"Content-Type: {tus.MEDIA_TYPE}\r\nUpload-Offset: 0\r\nContent-Length: {len(data)}\r\n\r\n"
                 connection.sendall(head.encode() + data[: 30 << 20])
                 until(lambda: offset_of(client, place) >= 16 << 20, "a part of the piece is safe")
                 os.killpg(first.pid, signal.SIGKILL)
