@@ -25,10 +25,17 @@ class Calls:
         return found
 
     def _send(
-        self, method: str, path: str, answer: type[T], body: BaseModel | None = None, *, etag: str | None = None
+        self,
+        method: str,
+        path: str,
+        answer: type[T],
+        body: BaseModel | None = None,
+        *,
+        etag: str | None = None,
+        once: bool = False,
     ) -> T:
         headers = {} if etag is None else {"If-Match": f'"{etag}"'}
-        made: T = self.transport.ask(method, path, answer, body=body, headers=headers)
+        made: T = self.transport.ask(method, path, answer, body=body, headers=headers, once=once)
         return made
 
 

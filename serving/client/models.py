@@ -44,7 +44,7 @@ class Asking(Calls):
         )
 
     def decide(self, user: str, wish: DecisionWish) -> Decision:
-        return self._send("POST", path("/v1/recommendations/{}/decisions", user), Decision, wish)
+        return self._send("POST", path("/v1/recommendations/{}/decisions", user), Decision, wish, once=wish.at is None)
 
     def sketch(self, wish: SketchWish) -> Sketch:
         return self._send("POST", "/v1/sketches", Sketch, wish)

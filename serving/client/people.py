@@ -85,7 +85,7 @@ class Governing(Calls):
         return self._send("POST", path("/v1/access-requests/{}/decision", request_id), Access, wish)
 
     def open_original(self, request_id: int) -> OpenedOriginal:
-        return self._send("POST", path("/v1/access-requests/{}/open", request_id), OpenedOriginal)
+        return self._send("POST", path("/v1/access-requests/{}/open", request_id), OpenedOriginal, once=True)
 
     # who did what, who may
 
@@ -126,7 +126,7 @@ class Governing(Calls):
         return self._get(path("/v1/keys/{}", key), Key)
 
     def create_key(self, wish: KeyWish) -> NewKey:
-        return self._send("POST", "/v1/keys", NewKey, wish)
+        return self._send("POST", "/v1/keys", NewKey, wish, once=True)
 
     def revoke_key(self, key: str) -> Key:
         return self._send("DELETE", path("/v1/keys/{}", key), Key)

@@ -56,12 +56,13 @@ class Transport:
         body: BaseModel | None = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        once: bool = False,
     ) -> Any:
         """The answer as ``answer`` says (a pydantic model, or any type that pydantic knows); None for none wanted.
 
         ApiError for a refusal, Unreachable when there was no answer.
         """
-        response = self.send(method, path, params=params, body=body, content=content, headers=headers)
+        response = self.send(method, path, params=params, body=body, content=content, headers=headers, once=once)
         if answer is None:
             return None
         if answer is bytes:
@@ -77,8 +78,10 @@ class Transport:
         body: BaseModel | None = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        once: bool = False,
     ) -> httpx.Response:
-        """The response, 2xx or 304."""
+        """The response, 2xx or 304. ``once``: not sent again where it may have been carried out, for what no
+        Idempotency-Key guards."""
         more = dict(headers or {})
         if body is not None:
             content = body.model_dump_json(exclude_unset=True).encode()
@@ -92,7 +95,7 @@ class Transport:
                 response = self.http.request(method, path, params=query, content=content, headers=more)
             except httpx.TransportError as error:
                 # A PATCH has an effect that its repetition has not: who sends one asks first how far it came.
-                if last or method not in (*_SAFE, "POST"):
+                if last or once or method not in (*_SAFE, "POST"):
                     raise Unreachable(f"{self.url}: did not answer ({type(error).__name__})") from error
                 self._sleep(_backoff(attempt))
                 continue

@@ -39,7 +39,7 @@ def send(
         metadata = {"filename": name or path.name, "kind": kind, "sha256": digest}
         said = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items())
         made = transport.send(
-            "POST", "/v1/uploads", headers={**TUS, "Upload-Length": str(size), "Upload-Metadata": said}
+            "POST", "/v1/uploads", headers={**TUS, "Upload-Length": str(size), "Upload-Metadata": said}, once=True
         )
         place = httpx.URL(transport.url).join(made.headers["Location"]).path
         offset, failed = 0, 0

@@ -16,6 +16,7 @@ from serving.client import Orimono, every
 from serving.wire.consents import ConsentWish
 from serving.wire.flags import FlagWish
 from serving.wire.jobs import Job
+from serving.wire.keys import KeyWish
 from serving.wire.live import SketchWish, Start
 from serving.wire.submissions import ArrangementWanted
 from tests.serving.api import work
@@ -188,6 +189,15 @@ def test_a_post_is_sent_again_under_the_same_key(shaky: Any) -> None:
     keys = [headers["Idempotency-Key"] for _, _, headers, _ in shaky.asked]
     assert len(keys) == 2
     assert len(set(keys)) == 1
+
+
+def test_what_nothing_guards_is_sent_once(shaky: Any) -> None:
+    shaky.answers = [(0, {}, b"")]
+    with client_of(shaky, []) as ada:
+        for ask in (lambda: ada.create_key(KeyWish()), lambda: ada.open_original(1)):
+            with pytest.raises(api_client.Unreachable):
+                ask()
+    assert len(shaky.asked) == 2
 
 
 def test_patience_has_an_end(shaky: Any) -> None:
