@@ -104,6 +104,7 @@ class Desk:
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._coming: list[_Asked] = []
         self._told: deque[tuple[asyncio.Future[Prediction], Prediction | BaseException]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._telling = False
@@ -120,8 +121,15 @@ class Desk:
         if self._asked.qsize() >= MOST_WAITING:
             raise Unavailable(f"model {self._predictor.name}", "is asked more than it can answer", 1)
         future: asyncio.Future[Prediction] = loop.create_future()
-        self._asked.put((user, rows, future))
+        self._coming.append((user, rows, future))
+        if len(self._coming) == 1:  # a thread that wakes now would fight with this one for the interpreter
+            loop.call_soon(self._hand_over)
         return await future
+
+    def _hand_over(self) -> None:
+        coming, self._coming = self._coming, []
+        for asked in coming:
+            self._asked.put(asked)
 
     def _work(self) -> None:
         while (asked := self._asked.get()) is not None:
