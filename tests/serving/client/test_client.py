@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -134,7 +135,8 @@ class _Shaky(BaseHTTPRequestHandler):
         answers = self.server.answers  # type: ignore[attr-defined]
         status, headers, body = answers.pop(0) if len(answers) > 1 else answers[0]
         if status == 0:
-            self.connection.close()
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
             return
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
