@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import threading
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
@@ -23,6 +24,8 @@ ROUTES = (  # tried in this order for every request: what is asked most comes fi
     *("models", "flags", "status", "keys", "files"),
 )
 
+WARM_AFTER_SECONDS = 1.0
+
 
 def create_app(settings: Settings, house: House | None = None) -> FastAPI:
     """The application over ``settings``; it closes the house that it made."""
@@ -31,8 +34,13 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         house.one(Watching).start()
-        predictors.warm(house)
+        # What loads models takes the interpreter for a second or two, which the first answers would wait for.
+        warming = threading.Timer(WARM_AFTER_SECONDS, predictors.warm, (house,))
+        warming.daemon = True
+        warming.start()
         yield
+        warming.cancel()
+        warming.join()
         house.close()
 
     app = FastAPI(
