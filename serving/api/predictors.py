@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -22,6 +21,7 @@ from pipelines.errors import NotFound, Unavailable
 from serving.api.house import House
 from serving.api.opening import Opening
 from serving.api.rounds import Rounds
+from serving.api.telling import Telling
 
 if TYPE_CHECKING:
     from pipelines.models.inference import Prediction, Predictor
@@ -105,9 +105,8 @@ class Desk:
         self._predictor = predictor
         self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
         self._coming: list[_Asked] = []
-        self._told: deque[tuple[asyncio.Future[Prediction], Prediction | BaseException]] = deque()
+        self._telling: Telling[Prediction] = Telling()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._telling = False
         self._threads = [
             threading.Thread(target=self._work, name=f"orimono-desk-{predictor.name}", daemon=True)
             for _ in range(THREADS)
@@ -138,26 +137,10 @@ class Desk:
                 told: Prediction | BaseException = self._predictor.predict(user, rows)
             except BaseException as error:  # noqa: BLE001 - it is raised again where somebody waits for it
                 told = error
-            self._told.append((future, told))
-            if not self._telling:
-                self._telling = True
-                assert self._loop is not None
-                try:
-                    self._loop.call_soon_threadsafe(self._tell)
-                except RuntimeError:  # the loop is closed, nobody waits
-                    return
+            self._telling.add(future, told)
+            if not self._telling.soon(self._loop):
+                return
             del asked, future, told
-
-    def _tell(self) -> None:
-        self._telling = False  # before the look: what comes after it is told by the next
-        while self._told:
-            future, told = self._told.popleft()
-            if future.done():  # the client has gone
-                continue
-            if isinstance(told, BaseException):
-                future.set_exception(told)
-            else:
-                future.set_result(told)
 
     def close(self) -> None:
         for _ in self._threads:

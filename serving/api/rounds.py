@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from pipelines.errors import Unavailable
+from serving.api.telling import Telling
 
 MOST_WAITING = 512
 LATE = 0.1  # s after which a round is not waited for: another thread begins the next
@@ -36,13 +37,13 @@ class Rounds(Generic[Q, A]):
         self._together = together
         self._waiting: deque[tuple[Q, asyncio.Future[A]]] = deque()
         self._alone: deque[tuple[Q, asyncio.Future[A]]] = deque()
-        self._told: deque[tuple[asyncio.Future[A], A | BaseException]] = deque()
+        self._telling: Telling[A] = Telling()
         self._bell: SimpleQueue[bool] = SimpleQueue()  # False: go home
         self._lock = threading.Lock()
         self._begun: dict[int, float] = {}  # by thread: when its round began
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lonely = True
-        self._ringing = self._watched = self._telling = False
+        self._ringing = self._watched = False
         self._threads = [
             threading.Thread(target=self._serve, name=f"orimono-{name}", daemon=True) for _ in range(threads)
         ]
@@ -88,8 +89,8 @@ class Rounds(Generic[Q, A]):
                     if answer is None:
                         self._alone.append(one)
                     else:
-                        self._told.append((one[1], answer))
-                if not self._tell_soon():
+                        self._telling.add(one[1], answer)
+                if not self._telling.soon(self._loop):
                     return
                 del told
 
@@ -108,27 +109,6 @@ class Rounds(Generic[Q, A]):
             if taken:
                 self._begun[me] = now
             return taken
-
-    def _tell_soon(self) -> bool:
-        if self._told and not self._telling:
-            self._telling = True
-            assert self._loop is not None
-            try:
-                self._loop.call_soon_threadsafe(self._tell)
-            except RuntimeError:  # the loop is closed, nobody waits
-                return False
-        return True
-
-    def _tell(self) -> None:
-        self._telling = False  # before the look: what comes after it is told by the next
-        while self._told:
-            future, told = self._told.popleft()
-            if future.done():  # the client has gone
-                continue
-            if isinstance(told, BaseException):
-                future.set_exception(told)
-            else:
-                future.set_result(told)
 
     def close(self) -> None:
         for _ in self._threads:
