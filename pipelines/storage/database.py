@@ -6,22 +6,20 @@ Its tables are in tables.py, what is asked of them in one module a noun, the emb
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import math
 import weakref
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from pipelines.errors import BadInput, Unavailable
 from pipelines.settings import Settings
 from pipelines.storage import embedded
+from pipelines.storage.engines import engine_of
 from pipelines.storage.tables import REVISION
 
 logger = logging.getLogger(__name__)
@@ -60,7 +58,7 @@ class Database:
     def engine(self) -> Engine:
         """Makes the database on the server when it is missing; raises Unavailable when there is no server."""
         self._create_when_missing(self.url)
-        engine = _engine(self.url)
+        engine = engine_of(self.url)
         weakref.finalize(self, engine.dispose)  # no connection outlives its Database
         return engine
 
@@ -82,7 +80,7 @@ class Database:
     @cached_property
     def _reader(self) -> Engine:
         assert self.engine is not None  # it makes the database where there is none
-        engine = _engine(self.url, isolation_level="AUTOCOMMIT")
+        engine = engine_of(self.url, isolation_level="AUTOCOMMIT")
         weakref.finalize(self, engine.dispose)
         return engine
 
@@ -103,8 +101,12 @@ class Database:
         it is ``worded``) after so many seconds. To be closed."""
         self._check_given_up()
         connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.detach()  # nobody else is to get it with that limit
-        connection.execute(text(f"set statement_timeout = {timeout * 1000:.0f}"))
+        try:
+            connection.detach()  # nobody else is to get it with that limit
+            connection.execute(text(f"set statement_timeout = {timeout * 1000:.0f}"))
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def give_up(self) -> None:
@@ -166,7 +168,7 @@ class Database:
 
     def _create_when_missing(self, url: URL) -> None:
         with self.worded():
-            probe = _engine(url)
+            probe = engine_of(url)
             try:
                 with probe.connect():
                     return
@@ -175,7 +177,7 @@ class Database:
                     raise
             finally:
                 probe.dispose()
-            maintenance = _engine(url.set(database="postgres"))
+            maintenance = engine_of(url.set(database="postgres"))
             try:
                 with maintenance.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     _create(connection, str(url.database))
@@ -199,43 +201,6 @@ class Database:
                 remedy = "check user and password in ORIMONO_DATABASE_URL"
                 raise BadInput(f"database at {where}", "refuses this user", remedy) from error
             raise
-
-
-def _engine(url: URL, **more: Any) -> Engine:
-    return create_engine(
-        url,
-        **more,
-        pool_pre_ping=True,
-        pool_size=4,
-        max_overflow=8,
-        connect_args=_patience(url),
-        json_serializer=_json,
-        hide_parameters=True,  # an error is kept and shown, and they may name a person
-    )
-
-
-def _patience(url: URL) -> dict[str, int]:
-    """How soon a server that is away is noticed, where a network is between: after about half a minute."""
-    host = url.host or str(url.query.get("host", ""))
-    if not host or host.startswith("/"):
-        return {"connect_timeout": 10}
-    probes = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
-    return {"connect_timeout": 10, **probes, "tcp_user_timeout": 30_000}
-
-
-def _json(value: Any) -> str:
-    """PostgreSQL's JSON knows neither NaN nor infinity (the loudness of silence): they become null."""
-    return json.dumps(_finite(value), ensure_ascii=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 def _code(error: DBAPIError) -> str:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 import pickle
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -53,6 +57,27 @@ def test_the_constraints_of_the_migrations_are_the_tables(fresh: Database, serve
             found.append(set(connection.execute(text(query))))
         database.dispose()
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("way", ["session", "reading", "connection"])
+def test_a_connection_given_back_after_the_end_is_closed(way: str, fresh: Database) -> None:
+    """A thread that was still asking when its service closed the database."""
+    with contextlib.ExitStack() as stack:
+        link: Any = stack.enter_context(getattr(fresh, way)())
+        pid = link.execute(text("select pg_backend_pid()")).scalar()
+        late = fresh.engine
+        fresh.dispose()
+    with late.connect() as connection:  # and one that had the engine in its hand
+        late_pid = connection.execute(text("select pg_backend_pid()")).scalar()
+    gc.collect()  # pytest makes psycopg's complaint of an open connection a failure
+    with fresh.session() as session:
+        query = text("select count(*) from pg_stat_activity where pid = any(:pids)")
+        deadline = time.monotonic() + 10
+        while session.execute(query, {"pids": [pid, late_pid]}).scalar():
+            assert time.monotonic() < deadline, "a connection stayed open"
+            session.commit()
+            time.sleep(0.05)
+    fresh.dispose()
 
 
 def test_down_and_up_again(fresh: Database) -> None:
