@@ -28,8 +28,10 @@ demo: install  ## the five systems on the sample library; prints where each resu
 dev: install  ## Dagster UI and daemon, API and admin pages on loopback
 	$(BIN)/orimono up
 
+# A defect fails twice. A time-out on a machine that was busy with three servers and two trainings does not, and is
+# worth a look in the log, not a red build: what failed is run once more, alone, and must pass then.
 test: install  ## all tests, as CI runs them
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup || { [ $$? -eq 1 ] && echo "Again, alone:" && $(BIN)/pytest -v --last-failed --last-failed-no-failures none; }
 
 bench: install  ## every measured figure, written to benchmarks/results/
 	$(BIN)/python -m benchmarks
