@@ -29,6 +29,8 @@ class Settings:
     objects_url: str = _setting("", "object store: empty for a folder in the home, or s3://bucket/prefix")
     s3_endpoint: str = _setting("", "endpoint of an S3 API other than AWS (MinIO); credentials come from AWS_*")
     workers: str = _setting("", "processes that compute items side by side; empty for one a core")
+    compute: str = _setting("local", "where items are computed: local, or ray://host:port (a Ray cluster's GCS)")
+    scheduler: str = _setting("dagster", "who starts the cadences: dagster, or airflow (dags/airflow)")
     batch_jobs: str = _setting("8", "how many jobs one batch (a Dagster partition) holds at most")
     settle_seconds: str = _setting("2", "how long a finished job folder must be unchanged before it is taken")
     max_media_hours: str = _setting("4", "longest media file that is accepted, in hours")
@@ -70,6 +72,9 @@ class Settings:
     oidc_audience: str = _setting("orimono", "audience that such a token must name")
     oidc_name_claim: str = _setting("sub", "claim that names the person")
     oidc_role_claim: str = _setting("orimono_role", "claim with viewer, editor, operator or administrator")
+    run_days: str = _setting("30", "how long Dagster's runs are kept with their logs; a batch's last run stays")
+    object_grace_days: str = _setting("2", "how long an object that nothing refers to is kept")
+    backup_folder: str = _setting("", "where the nightly backup goes; empty for none")
     otlp_endpoint: str = _setting("", "OTLP/HTTP collector that takes traces; none when empty")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
