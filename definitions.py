@@ -30,6 +30,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
         scoring_checks,
     )
     from dags import jobs, schedules, sensors
+    from pipelines import settings
     from resources.studio import StudioResource
 
     arguments: dict[str, Any] = {
@@ -57,8 +58,9 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             jobs.composing,
             jobs.scoring_chunks,
             jobs.scoring_sheets,
+            *schedules.cadence_jobs(),
         ],
-        "schedules": schedules.from_cadences(),
+        "schedules": schedules.from_cadences(settings.load().scheduler),
         "sensors": [sensors.inbox, sensors.new_labels, sensors.score_chunks_due, sensors.failed_runs],
         "resources": {"studio": StudioResource()},
         # A process a run, not a step: twenty empty steps take 4 s so and 66 s with a process each.

@@ -9,22 +9,24 @@ import dagster as dg
 from pipelines.service_levels import Training
 
 SCHEDULE_TAG = "dagster/schedule_name"
-TRAINING = "weekly_retraining"  # the schedule; by hand it is the job below
+CADENCE_TAG = "orimono/cadence"  # of the runs of a cadence's job, whichever scheduler or person started it
+TRAINING = "weekly_retraining"  # the cadence; by hand it may be the job below
 JOBS = ("weekly_training", "partial_fit", "recommending", "composing")
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
 
 def kind_of(run: dg.DagsterRun) -> str | None:
-    """The schedule or job whose failure somebody must know of. None for the others: batches and sheets tell their own
+    """The cadence or job whose failure somebody must know of. None for the others: batches and sheets tell their own
     people, and are asked for again."""
-    schedule = run.tags.get(SCHEDULE_TAG)
-    return schedule or (run.job_name if run.job_name in JOBS else None)
+    cadence = run.tags.get(CADENCE_TAG) or run.tags.get(SCHEDULE_TAG)
+    return cadence or (run.job_name if run.job_name in JOBS else None)
 
 
 def last_training(instance: dg.DagsterInstance) -> Training | None:
     """The run that ended last, by schedule or by hand; one that will be tried again does not count."""
     found: list[Training] = []
     for wanted in (
+        dg.RunsFilter(tags={CADENCE_TAG: TRAINING}, statuses=list(_ENDED)),
         dg.RunsFilter(tags={SCHEDULE_TAG: TRAINING}, statuses=list(_ENDED)),
         dg.RunsFilter(job_name="weekly_training", statuses=list(_ENDED)),
     ):

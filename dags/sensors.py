@@ -10,6 +10,7 @@ from dags.jobs import batch, partial_fit, scoring_chunks, scoring_sheets
 from pipelines.studio import Studio
 
 LABELS_TAG = "orimono/labels"  # which labels a run learns on from
+ASKED_BY_AIRFLOW = "airflow"  # the cursor that it gives; the daemon's ticks have none
 
 
 @dg.sensor(
@@ -75,13 +76,18 @@ def new_labels(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Stu
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for runs of the chunks of sheets that were never scored, of failed ones when their wait is over, "
-    "and for the scored sheets to be written when every chunk has ended.",
+    "and for the scored sheets to be written when every chunk has ended. Does nothing by itself while Airflow owns the "
+    "cadences: then Airflow asks it, and starts what it names.",
 )
 def score_chunks_due(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio]) -> dg.SensorResult:
     from dags.score_requests import chunk_requests, sheet_requests
     from pipelines import clock
     from pipelines.scoring import chunks
 
+    # What is asked for is written down as such, so only one of the two may ask.
+    owner, asker = studio.settings.scheduler, context.cursor if context.cursor == ASKED_BY_AIRFLOW else "dagster"
+    if asker != owner:
+        return dg.SensorResult(skip_reason=f"{owner} owns the cadences (ORIMONO_SCHEDULER)")
     now, retries = clock.now(), studio.settings.whole("score_retries")
     requests: list[dg.RunRequest] = []
     wanted: set[str] = set()

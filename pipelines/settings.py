@@ -14,6 +14,7 @@ from pipelines.errors import BadInput
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+SCHEDULERS = ("dagster", "airflow")
 
 
 def _setting(default: str, help: str, *, secret: bool = False) -> str:
@@ -61,6 +62,7 @@ class Settings:
     slack_webhook: str = _setting("", "Slack webhook for decisions and alarms; the log when empty", secret=True)
     port: str = _setting("3000", "port of the Dagster UI on loopback")
     dagster_url: str = _setting("", "where people reach the Dagster UI; empty for its port on loopback")
+    dagster_internal_url: str = _setting("", "where Orimono's own processes reach it; empty for where people do")
     api_host: str = _setting("127.0.0.1", "address that the API and the pages listen on")
     api_port: str = _setting("3001", "port of the API and the pages")
     api_url: str = _setting("", "where people reach the API and the pages; empty for its port on loopback")
@@ -89,6 +91,11 @@ class Settings:
     @property
     def dagster_address(self) -> str:
         return (self.dagster_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    @property
+    def dagster_endpoint(self) -> str:
+        """Where a process of ours asks Dagster, which in a cluster is not where people do."""
+        return (self.dagster_internal_url or self.dagster_address).rstrip("/")
 
     @property
     def api_address(self) -> str:
@@ -125,7 +132,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     # Keys go by the names that every program of theirs reads, too.
     usual = {name: environ[name.upper()] for name in ("openai_api_key", "gemini_api_key") if environ.get(name.upper())}
     settings = Settings(**{**usual, **given})
-    if settings.log_level not in LOG_LEVELS:
-        reason = f"is {settings.log_level!r}"
-        raise BadInput("ORIMONO_LOG_LEVEL", reason, f"set it to one of {', '.join(LOG_LEVELS)}, or unset it")
+    for name, choices in {"log_level": LOG_LEVELS, "scheduler": SCHEDULERS}.items():
+        if (value := getattr(settings, name)) not in choices:
+            remedy = f"set it to one of {', '.join(choices)}, or unset it"
+            raise BadInput(f"ORIMONO_{name.upper()}", f"is {value!r}", remedy)
     return settings
