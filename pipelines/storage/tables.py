@@ -1,7 +1,7 @@
 """Tables of the system of record, as SQLAlchemy 2 classes: columns, constraints, indexes.
 
 Recommending's are in recommending_tables.py, scoring's in scoring_tables.py, composing's in composing_tables.py,
-serving's in serving_tables.py.
+serving's in serving_tables.py, upkeep's in upkeep_tables.py.
 Questions over them are left to one module a noun (jobs.py, batches.py ...), how they come to be to migrations/.
 """
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from pipelines.storage.schema import Base as Base
 from pipelines.storage.schema import identity, now, one_of
 
-REVISION = "0006"  # the newest migration; a test holds the two together
+REVISION = "0007"  # the newest migration; a test holds the two together
 
 JOB_STATUSES = ("ready", "bad", "generated")  # generated: made by the product from media it may use, in no batch
 UPLOAD_KINDS = (
@@ -469,3 +469,4 @@ from pipelines.storage import composing_tables as composing_tables  # noqa: E402
 from pipelines.storage import recommending_tables as recommending_tables  # noqa: E402 - Base is to know all tables
 from pipelines.storage import scoring_tables as scoring_tables  # noqa: E402
 from pipelines.storage import serving_tables as serving_tables  # noqa: E402
+from pipelines.storage import upkeep_tables as upkeep_tables  # noqa: E402
