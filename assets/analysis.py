@@ -2,9 +2,9 @@
 
 import dagster as dg
 
+from assets.checks import feature_store, problems_of
 from assets.partitions import batches
-from assets.presentation import describe
-from assets.retrying import failures_told_apart
+from assets.per_batch import over_batches
 from pipelines.studio import Studio
 
 GROUP = "analysis"
@@ -13,6 +13,7 @@ OWNERS = ["team:media"]
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(20),
     group_name=GROUP,
     owners=OWNERS,
     deps=["uploads"],
@@ -25,12 +26,12 @@ OWNERS = ["team:media"]
 def music_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.analyse_music(studio, context.partition_key)))
+    return over_batches(context, studio, batch.analyse_music, bars=(problems_of("music_features"), feature_store))
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(5),
     group_name=GROUP,
     owners=OWNERS,
     deps=["uploads"],
@@ -42,12 +43,12 @@ def music_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[S
 def video_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.analyse_clips(studio, context.partition_key)))
+    return over_batches(context, studio, batch.analyse_clips, bars=[problems_of("video_features")])
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(20),
     group_name=GROUP,
     owners=OWNERS,
     deps=["uploads"],
@@ -59,5 +60,4 @@ def video_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[S
 def lyrics_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.analyse_lyrics(studio, context.partition_key)))
+    return over_batches(context, studio, batch.analyse_lyrics, bars=[problems_of("lyrics_features")])

@@ -32,14 +32,15 @@ def check_of(
 
     @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking)
     def check(context: dg.AssetCheckExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.AssetCheckResult:
+        keys = batches_of(context)
         with failures_told_apart():
-            problems = find(studio, context.partition_key if context.has_partition_key else "")
+            problems = [_of(key, problem, keys) for key in keys or ("",) for problem in find(studio, key)]
         metadata: dict[str, dg.MetadataValue] = {
             "problems": dg.MetadataValue.int(len(problems)),
             "list": dg.MetadataValue.md("\n".join(f"- {cell(p)}" for p in problems[:100]) or "none"),
         }
         if suite is not None:
-            metadata["data_docs"] = _docs(studio, suite, context.partition_key)
+            metadata["data_docs"] = _docs(studio, suite, keys)
         return dg.AssetCheckResult(
             passed=not problems,
             severity=severity,
@@ -50,10 +51,21 @@ def check_of(
     return check
 
 
-def _docs(studio: Studio, suite: str, key: str) -> dg.MetadataValue:
+def batches_of(context: dg.AssetCheckExecutionContext) -> Sequence[str]:
+    """The partitions of the run, one or several; none of an asset without."""
+    return context.partition_keys if context.has_partition_key or context.has_partition_key_range else ()
+
+
+def _of(key: str, problem: str, keys: Sequence[str]) -> str:
+    return f"{key}: {problem}" if len(keys) > 1 else problem
+
+
+def _docs(studio: Studio, suite: str, keys: Sequence[str]) -> dg.MetadataValue:
+    """The page of the batch; of several, the folder with a folder for each."""
     from pipelines.editing import findings
 
-    return dg.MetadataValue.path(findings.docs(studio, suite, key) / "index.html")
+    folder = findings.docs(studio, suite, keys[0])
+    return dg.MetadataValue.path(folder / "index.html" if len(keys) == 1 else folder.parent)
 
 
 def _items_done(asset: str) -> dg.AssetChecksDefinition:
@@ -72,7 +84,7 @@ def _bad_uploads(studio: Studio, key: str) -> Sequence[str]:
     return findings.bad_uploads(studio, key)
 
 
-def _problems(asset: str) -> Find:
+def problems_of(asset: str) -> Find:
     def find(studio: Studio, key: str) -> Sequence[str]:
         from pipelines.editing import findings
 
@@ -81,13 +93,13 @@ def _problems(asset: str) -> Find:
     return find
 
 
-def _feature_store(studio: Studio, key: str) -> Sequence[str]:
+def feature_store(studio: Studio, key: str) -> Sequence[str]:
     from pipelines.editing import findings
 
     return findings.check_feature_store(studio, key)
 
 
-def _shared(studio: Studio, key: str) -> Sequence[str]:
+def shared_suite(studio: Studio, key: str) -> Sequence[str]:
     from pipelines.editing import findings
 
     return findings.check_shared_features(studio, key)
@@ -112,14 +124,16 @@ def editing_checks() -> list[dg.AssetChecksDefinition]:
         check_of("uploads", "every_upload_good", "No file of the batch was refused.", _bad_uploads, warn=True),
         *(_items_done(asset) for asset in worked),
         *(
-            check_of(asset, "plausible", "Shapes fit, values are finite and in range.", _problems(asset), blocking=True)
+            check_of(
+                asset, "plausible", "Shapes fit, values are finite and in range.", problems_of(asset), blocking=True
+            )
             for asset in analysed
         ),
         check_of(
             "music_features",
             "feature_store_suite",
             "Great Expectations over the feature vectors of the batch; its Data Docs lie in the home's data_docs.",
-            _feature_store,
+            feature_store,
             blocking=True,
             suite="feature_store",
         ),
@@ -127,7 +141,7 @@ def editing_checks() -> list[dg.AssetChecksDefinition]:
             "shared_features",
             "shared_features_suite",
             "Great Expectations over the shared features of the batch; its Data Docs lie in the home's data_docs.",
-            _shared,
+            shared_suite,
             blocking=True,
             suite="shared_features",
         ),
@@ -135,7 +149,7 @@ def editing_checks() -> list[dg.AssetChecksDefinition]:
             "edit_patterns",
             "plans_whole",
             "Each cut list fills its frames exactly, stays inside its clips and shows nothing twice.",
-            _problems("edit_patterns"),
+            problems_of("edit_patterns"),
             blocking=True,
         ),
         check_of(

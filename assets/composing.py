@@ -7,7 +7,8 @@ import dagster as dg
 
 from assets.intake import uploads
 from assets.partitions import batches
-from assets.presentation import describe, shown, told
+from assets.per_batch import over_batches
+from assets.presentation import shown, told
 from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
@@ -85,6 +86,7 @@ def harmonizer_release(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(5),
     group_name=GROUP,
     owners=OWNERS,
     deps=[uploads, harmonizer_release],
@@ -96,5 +98,4 @@ def harmonizer_release(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult
 def accompaniments(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.composing import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.arrange(studio, context.partition_key)))
+    return over_batches(context, studio, batch.arrange)

@@ -3,9 +3,9 @@
 import dagster as dg
 
 from assets.analysis import lyrics_features, music_features, video_features
+from assets.checks import problems_of, shared_suite
 from assets.partitions import batches
-from assets.presentation import describe
-from assets.retrying import failures_told_apart
+from assets.per_batch import over_batches
 from pipelines.studio import Studio
 
 GROUP = "editing"
@@ -14,6 +14,7 @@ OWNERS = ["team:editing"]
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(50),
     group_name=GROUP,
     owners=OWNERS,
     deps=[music_features, video_features, lyrics_features],
@@ -25,12 +26,12 @@ OWNERS = ["team:editing"]
 def shared_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.share(studio, context.partition_key)))
+    return over_batches(context, studio, batch.share, bars=[shared_suite])
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(25),
     group_name=GROUP,
     owners=OWNERS,
     deps=[shared_features],
@@ -42,12 +43,12 @@ def shared_features(context: dg.AssetExecutionContext, studio: dg.ResourceParam[
 def edit_patterns(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.plan(studio, context.partition_key)))
+    return over_batches(context, studio, batch.plan, bars=[problems_of("edit_patterns")])
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
     group_name=GROUP,
     owners=OWNERS,
     deps=[edit_patterns],
@@ -59,12 +60,12 @@ def edit_patterns(context: dg.AssetExecutionContext, studio: dg.ResourceParam[St
 def edit_renders(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.render(studio, context.partition_key)))
+    return over_batches(context, studio, batch.render)
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
     group_name=GROUP,
     owners=OWNERS,
     deps=[edit_renders],
@@ -76,5 +77,4 @@ def edit_renders(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stu
 def edit_quality(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.editing import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.judge(studio, context.partition_key)))
+    return over_batches(context, studio, batch.judge)

@@ -1,15 +1,18 @@
 """Intake assets: what a batch holds. Finding and storing the uploads is the inbox sensor's and pipelines/intake's."""
 
+from typing import Any
+
 import dagster as dg
 
 from assets.partitions import batches
+from assets.per_batch import each_batch
 from assets.presentation import addresses, describe
-from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(100),
     group_name="intake",
     owners=["team:studio"],
     kinds={"postgres"},
@@ -21,7 +24,9 @@ def uploads(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio])
     from pipelines.editing import batch
     from pipelines.intake import arrivals
 
-    with failures_told_apart():
-        came = arrivals.of_batch(studio, context.partition_key, context.run.run_id)
-        found = batch.uploads(studio, context.partition_key)
-    return dg.MaterializeResult(metadata={**describe(found), "pages": addresses({one.name: one.page for one in came})})
+    def make(key: str) -> dict[str, Any]:
+        came = arrivals.of_batch(studio, key, context.run.run_id)
+        pages = addresses({one.name: one.page for one in came})
+        return {**describe(batch.uploads(studio, key)), "pages": pages}
+
+    return each_batch(context, studio, make)

@@ -5,8 +5,7 @@ import dagster as dg
 
 from assets.intake import uploads
 from assets.partitions import batches
-from assets.presentation import describe
-from assets.retrying import failures_told_apart
+from assets.per_batch import over_batches
 from pipelines.studio import Studio
 
 GROUP = "mastering"
@@ -15,6 +14,7 @@ OWNERS = ["team:audio"]
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(20),
     group_name=GROUP,
     owners=OWNERS,
     deps=[uploads],
@@ -26,12 +26,12 @@ OWNERS = ["team:audio"]
 def alignments(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.align(studio, context.partition_key)))
+    return over_batches(context, studio, batch.align)
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(25),
     group_name=GROUP,
     owners=OWNERS,
     deps=[alignments],
@@ -45,12 +45,12 @@ def mastering_features(
 ) -> dg.MaterializeResult[None]:
     from pipelines.mastering import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.describe(studio, context.partition_key)))
+    return over_batches(context, studio, batch.describe)
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
     group_name=GROUP,
     owners=OWNERS,
     deps=[mastering_features],
@@ -62,12 +62,12 @@ def mastering_features(
 def masters(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.master(studio, context.partition_key)))
+    return over_batches(context, studio, batch.master)
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(20),
     group_name=GROUP,
     owners=OWNERS,
     deps=[masters],
@@ -78,12 +78,12 @@ def masters(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio])
 def previews(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.preview(studio, context.partition_key)))
+    return over_batches(context, studio, batch.preview)
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(20),
     group_name=GROUP,
     owners=OWNERS,
     deps=[masters],
@@ -94,12 +94,12 @@ def previews(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]
 def waveforms(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.draw(studio, context.partition_key)))
+    return over_batches(context, studio, batch.draw)
 
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(20),
     group_name=GROUP,
     owners=OWNERS,
     deps=[mastering_features, masters],
@@ -112,5 +112,4 @@ def waveforms(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio
 def mastering_labels(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.mastering import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.label(studio, context.partition_key)))
+    return over_batches(context, studio, batch.label)

@@ -11,5 +11,6 @@ PARTITION, FIRST, LAST = (
     "dagster/asset_partition_range_start",
     "dagster/asset_partition_range_end",
 )
+BACKFILL = "dagster/backfill"  # the backfill that a run is one of
 SHEET_TAG = "orimono/score_job"  # of runs of chunks: whose
 chunks = dg.DynamicPartitionsDefinition(name="score_chunks")

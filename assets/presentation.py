@@ -19,8 +19,8 @@ MAX_ROWS = 50
 MAX_WIDTH = 1130  # px, what the UI's dialog shows without cutting it off
 
 
-def describe(results: Sequence[Result[Any]]) -> dict[str, Any]:
-    """Metadata of one step over a batch's items."""
+def describe(results: Sequence[Result[Any]], *, pictures: int = MAX_PICTURES) -> dict[str, Any]:
+    """Metadata of one step over a batch's items, with at most so many of their pictures."""
     failed = [r for r in results if r.error]
     metadata: dict[str, Any] = {
         "items": len(results),
@@ -31,7 +31,7 @@ def describe(results: Sequence[Result[Any]]) -> dict[str, Any]:
         "table": dg.MetadataValue.md(table(results)),
     }
     for number, result in enumerate(r for r in results if r.produced and r.produced.picture):
-        if number == MAX_PICTURES:
+        if number == pictures:
             break
         assert result.produced is not None and result.produced.picture is not None
         metadata[f"picture_{number + 1}"] = picture(result.produced.picture, result.item.name)

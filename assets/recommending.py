@@ -9,7 +9,8 @@ import dagster as dg
 
 from assets.intake import uploads
 from assets.partitions import batches
-from assets.presentation import describe, shown, told
+from assets.per_batch import over_batches
+from assets.presentation import shown, told
 from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
@@ -19,6 +20,7 @@ OWNERS = ["team:ml"]
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(50),
     group_name=GROUP,
     owners=OWNERS,
     deps=[uploads],
@@ -30,8 +32,7 @@ OWNERS = ["team:ml"]
 def decisions(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.recommending import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.load(studio, context.partition_key)))
+    return over_batches(context, studio, batch.load)
 
 
 @dg.asset(

@@ -8,7 +8,8 @@ import dagster as dg
 
 from assets.intake import uploads
 from assets.partitions import batches, chunks
-from assets.presentation import describe, told
+from assets.per_batch import over_batches
+from assets.presentation import told
 from assets.retrying import MAX_RETRIES, failures_told_apart
 from pipelines.scoring.chunks import AT_ONCE
 from pipelines.studio import Studio
@@ -19,6 +20,7 @@ OWNERS = ["team:ml"]
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(50),
     group_name=GROUP,
     owners=OWNERS,
     deps=[uploads],
@@ -30,8 +32,7 @@ OWNERS = ["team:ml"]
 def score_jobs(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.scoring import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.register(studio, context.partition_key)))
+    return over_batches(context, studio, batch.register)
 
 
 @dg.asset(
@@ -69,6 +70,7 @@ def score_chunks(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stu
 
 @dg.asset(
     partitions_def=batches,
+    backfill_policy=dg.BackfillPolicy.multi_run(10),
     group_name=GROUP,
     owners=OWNERS,
     deps=[dg.AssetDep(score_chunks, partition_mapping=dg.AllPartitionMapping())],
@@ -80,5 +82,4 @@ def score_chunks(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Stu
 def scored_sheets(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines.scoring import batch
 
-    with failures_told_apart():
-        return dg.MaterializeResult(metadata=describe(batch.publish(studio, context.partition_key)))
+    return over_batches(context, studio, batch.publish)

@@ -1,0 +1,82 @@
+"""Many batches of one small job each: half a minute of a made-up tune in mono, a tiny clip, and a line of words.
+
+Each tune is another one, so that nothing is answered from the store of another batch.
+"""
+
+from __future__ import annotations
+
+import math
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.intake import batches, scan
+from pipelines.studio import Studio
+
+RATE = 22050
+JOB = """\
+owner: tester@example.com
+consents: {quality: false, training: false}
+files:
+  - {file: song.wav, kind: music}
+  - {file: clip.mp4, kind: clip}
+  - {file: words.lrc, kind: lyrics}
+edit: {duration: 2, fps: 25, patterns: [dynamic]}
+"""
+
+
+def fill(inbox: Path, names: Sequence[str], seconds: float = 4.0) -> None:
+    """A finished folder a name in the inbox."""
+    inbox.mkdir(parents=True, exist_ok=True)
+    clip = _clip(inbox.parent / "small clip.mp4")
+    for number, name in enumerate(names):
+        folder = inbox / name
+        folder.mkdir()
+        _song(folder / "song.wav", number, seconds)
+        (folder / "clip.mp4").write_bytes(clip)
+        (folder / "words.lrc").write_text(f"[00:01.00]The morning sun is shining on hill {number}\n")
+        (folder / "job.yaml").write_text(JOB)
+        (folder / "_COMPLETE").touch()
+
+
+def plan(studio: Studio) -> list[str]:
+    """The inbox as batches of one job each; their keys."""
+    while scan.scan(studio.settings.inbox, studio.database, studio.objects, studio.settings).new:
+        pass
+    with studio.database.session() as session:
+        return [made.key for made in batches.plan_batches(session, size=1)]
+
+
+def finish(studio: Studio, keys: Sequence[str]) -> None:
+    with studio.database.session() as session:
+        for key in keys:
+            batches.mark_requested(session, key)
+            batches.mark_finished(session, key)
+
+
+def _song(path: Path, number: int, seconds: float) -> None:
+    """A decaying tone twice a second, its pitch by the number."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    pitch = 220.0 * math.exp2((number % 24) / 12) * (1 + number * 1e-4)
+    sound = np.sin(2 * np.pi * pitch * t) * np.exp(-8 * (t % 0.5))
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes((sound * 20_000).astype("<i2").tobytes())
+
+
+def _clip(path: Path) -> bytes:
+    import av
+
+    if not path.exists():
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+            for number in range(100):
+                picture = np.zeros((120, 160, 3), np.uint8)
+                picture[:, :, number // 50 * 2] = 60 + number
+                picture[20:80, number : number + 40, 1] = 200
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))
+    return path.read_bytes()
