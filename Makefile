@@ -6,10 +6,10 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test dev bench fmt lint types
+.PHONY: help install demo test dev bench docs docs-test fmt lint types
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 $(BIN)/uv:
 	$(PYTHON) -c 'import sys; sys.exit("Orimono needs Python 3.11, 3.12 or 3.13; set PYTHON=python3.11") if not (3,11) <= sys.version_info[:2] < (3,14) else None'
@@ -35,6 +35,12 @@ test: install  ## all tests, as CI runs them
 
 bench: install  ## every measured figure, written to benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+docs: install  ## the documentation, into site/, without the network; open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+docs-test: install  ## every command of the documentation, the tutorial too, as a reader types them
+	$(BIN)/python -m tests.docs
 
 fmt: install  ## format
 	$(BIN)/ruff check --quiet --fix . || true

@@ -64,7 +64,7 @@ def quality(pieces: Corpus, model: Harmonizer) -> Iterator[tuple[str, Figure]]:
 
 
 def tables(judged: dict[str, object]) -> str:
-    """The tables of docs/composing.md."""
+    """The tables of docs/explanation/composing-measured.md."""
     parts = [f"{title}:\n\n{evaluation.table(judged, of)}" for of, title in (("all", "All 77"), ("disjoint", "The 25"))]
     return "\n\n".join(parts) + "\n"
 
