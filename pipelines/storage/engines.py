@@ -14,6 +14,8 @@ class _Pool(QueuePool):
     """Whose connections end with it: SQLAlchemy keeps one that comes back after ``dispose``, and those of a pool made
     in its place, until the collector finds them open."""
 
+    __module__ = QueuePool.__module__  # names its logger: what a pool does is the library's to tell, not the house's
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._disposed = False
