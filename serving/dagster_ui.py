@@ -102,7 +102,9 @@ class DagsterUi:
 
     def _ask(self, batch: str) -> Run | None:
         variables = {"filter": {"tags": [{"key": PARTITION_TAG, "value": batch}]}}
-        answer = self._client.post(f"{self.pages.root}/graphql", json={"query": _RUNS, "variables": variables})
+        answer = self._client.post(
+            f"{self.pages.settings.dagster_endpoint}/graphql", json={"query": _RUNS, "variables": variables}
+        )
         answer.raise_for_status()
         runs = answer.json()["data"]["runsOrError"]["results"]
         return Run(str(runs[0]["runId"]), str(runs[0]["status"])) if runs else None

@@ -158,7 +158,7 @@ def dagster(house: House) -> str | None:
     away = "Dagster: does not answer; jobs are taken, and wait for it"
     try:
         answer = httpx.post(
-            f"{house.settings.dagster_address}/graphql", json={"query": DAEMONS}, timeout=4, trust_env=False
+            f"{house.settings.dagster_endpoint}/graphql", json={"query": DAEMONS}, timeout=4, trust_env=False
         )
         statuses = answer.json()["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
