@@ -35,6 +35,9 @@ concurrency:
         value:
           applyLimitPerUniqueValue: true
         limit: 1
+run_launcher:  # knows when a run's process is gone, even with its code server
+  module: resources.launching
+  class: WatchedRunLauncher
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180

@@ -1,53 +1,67 @@
-"""Starts and watches the processes of a house on one machine: the Dagster UI with its daemon and code location, and the
-API with the admin pages."""
+"""`orimono up`: the whole house on one machine, kept running until somebody stops it. Which parts it has is parts.py's,
+starting them again supervisor.py's."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.identity import keys
 from pipelines.settings import PROJECT, Settings
+from pipelines.storage import embedded
 from pipelines.studio import Studio
 from resources import instance
+from serving import supervisor
+from serving.parts import parts
 
-LEAVE_SECONDS = 5.0
-STOP_SECONDS = 45.0  # a run's process gets this long to end its step, the API less: it needs 20 s at most
-LOOK_SECONDS = 0.2
+log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    name: str
-    process: subprocess.Popen[bytes]
-    ending: signal.Signals  # what it takes for a wish to end
+RECORD = "up.pids"
+DATABASE_LEAVE_SECONDS = 5.0
+TABLES_SECONDS = 120.0
+DATABASE_SECONDS = 1.0  # between two looks whether the embedded server runs
 
 
 def up(settings: Settings, port: int, api_port: int) -> int:
-    """Runs until it is interrupted (0) or one of its parts ends, which ends the others (1)."""
-    _must_be_free(port, "ORIMONO_PORT")
-    _must_be_free(api_port, "ORIMONO_API_PORT")
+    """Runs until it is interrupted (0), or one of its parts cannot start, which ends the others (1)."""
     if port == api_port:
         raise BadInput(f"port {port}", "is given twice", "set ORIMONO_PORT and ORIMONO_API_PORT to different ones")
-    settings = replace(settings, port=str(port), api_port=str(api_port))
-    studio = Studio.open(settings)
-    try:
-        dagster_environment = instance.prepare(settings, studio.database)
-        settings.inbox.mkdir(parents=True, exist_ok=True)
-        _greet(settings, keys.first(studio))
-        ours = {"ORIMONO_PORT": str(port), "ORIMONO_API_PORT": str(api_port)}
-        return _run(settings, ours, ours | dagster_environment)
-    finally:
-        studio.database.close()
+    home = settings.home_path
+    if not home.exists():  # nothing is made where it cannot start
+        _must_be_free(port, "ORIMONO_PORT")
+        _must_be_free(api_port, "ORIMONO_API_PORT")
+    with _alone(home):
+        supervisor.end_leftovers(home / RECORD)
+        _must_be_free(port, "ORIMONO_PORT")
+        _must_be_free(api_port, "ORIMONO_API_PORT")
+        settings = replace(settings, port=str(port), api_port=str(api_port))
+        studio = Studio.open(settings)
+        ended = threading.Event()
+        keeping = threading.Thread(target=_keep_database, args=(home, ended), daemon=True)
+        try:
+            dagster_environment = instance.prepare(settings, studio.database)
+            _make_dagster_tables(dagster_environment)
+            settings.inbox.mkdir(parents=True, exist_ok=True)
+            print(greeting(settings, keys.first(studio)), flush=True)
+            ours = {"ORIMONO_PORT": str(port), "ORIMONO_API_PORT": str(api_port)}
+            if not settings.database_url:
+                keeping.start()
+            return supervisor.Supervisor(parts(settings, ours, ours | dagster_environment), home / RECORD).run()
+        finally:
+            ended.set()
+            if keeping.is_alive():
+                keeping.join(DATABASE_LEAVE_SECONDS)
+            studio.database.close()
 
 
 def greeting(settings: Settings, first_key: str | None) -> str:
@@ -70,76 +84,44 @@ def first_key_told(key: str) -> str:
     )
 
 
-def _greet(settings: Settings, first_key: str | None) -> None:
-    print(greeting(settings, first_key), flush=True)
-
-
-def _run(settings: Settings, api_environment: Mapping[str, str], dagster_environment: Mapping[str, str]) -> int:
-    program = Path(sys.executable)
-    dagster = [
-        *(str(program.with_name("dg")), "dev", "-w", str(PROJECT / "workspace.yaml")),
-        *("--host", "127.0.0.1", "--port", settings.port, "--log-level", settings.log_level.lower()),
-    ]
-    api = [str(program), "-m", "serving.cli", "serve"]
-    parts: list[Part] = []
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One at a time: two houses in one home would do everything twice."""
+    home.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(home / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        # Its own greeting would be this one's again.
-        parts.append(Part("the API", _started(api, api_environment, stdout=subprocess.DEVNULL), signal.SIGTERM))
-        parts.append(Part("Dagster", _started(dagster, dagster_environment), signal.SIGINT))
-        while True:
-            for part in parts:
-                if (code := part.process.poll()) is not None:
-                    print(f"{part.name} has ended (exit code {code}), so all of it ends", file=sys.stderr, flush=True)
-                    return 1
-            time.sleep(LOOK_SECONDS)
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        _stop(parts)
-
-
-def _started(
-    command: Sequence[str], environment: Mapping[str, str], stdout: int | None = None
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603
-        command,
-        cwd=PROJECT,
-        stdout=stdout,
-        env={**os.environ, **environment},
-        # In a group of its own: the terminal's Ctrl-C comes to us alone, and what is left can be ended as one.
-        start_new_session=True,
-        # A shell starts its background jobs with SIGINT ignored, which would be inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-
-
-def _stop(parts: Sequence[Part]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C leaves nobody behind
-    for part in parts:
-        if part.process.poll() is None:
-            part.process.send_signal(part.ending)
-    deadline = time.monotonic() + STOP_SECONDS
-    for part in parts:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            part.process.wait(max(0.1, deadline - time.monotonic()))
-    for part in parts:
-        _end_group(part.process.pid)
-        part.process.wait()
-
-
-def _end_group(group: int) -> None:
-    """Ends what is left of the processes: Dagster's code servers now and then outlive who started them."""
-    for ending in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + LEAVE_SECONDS
         try:
-            os.killpg(group, ending)
-            while time.monotonic() < deadline:
-                os.killpg(group, 0)
-                time.sleep(0.1)
-        except ProcessLookupError:
-            return
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(home, "is up already", "stop that one first, or set another ORIMONO_HOME") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_dagster_tables(environment: Mapping[str, str]) -> None:
+    """Once, before three programs that begin together would each try to; a process of its own spares us Dagster's
+    hundred megabytes."""
+    command = [sys.executable, "-m", "dagster", "instance", "info"]
+    done = subprocess.run(  # noqa: S603
+        command, env={**os.environ, **environment}, cwd=PROJECT, capture_output=True, text=True, timeout=TABLES_SECONDS
+    )
+    if done.returncode:
+        log.debug("dagster instance info said: %s", done.stderr)  # it may hold the database's address
+        raise Unavailable("Dagster's tables", "could not be made; see ORIMONO_LOG_LEVEL=DEBUG", 10)
+
+
+def _keep_database(home: Path, ended: threading.Event) -> None:
+    """Starts the embedded server again when it was killed: Dagster's programs know only its address."""
+    told = ""
+    while not ended.wait(DATABASE_SECONDS):
+        try:
+            embedded.start(home)
+            told = ""
+        except (OrimonoError, OSError) as error:
+            if str(error) != told:
+                told = str(error)
+                log.warning("%s", told)
 
 
 def _must_be_free(port: int, variable: str) -> None:

@@ -132,6 +132,6 @@ def lives_in(home: Path, process: psutil.Process) -> bool:
     """Whether this is a process of Dagster's, or the API's, with that home."""
     try:
         ours = process.environ().get("ORIMONO_HOME") == str(home)
-        return ours and any(word in " ".join(process.cmdline()) for word in ("dagster", "serve"))
+        return ours and any(word in " ".join(process.cmdline()) for word in ("dagster", "serving"))
     except psutil.Error:
         return False
