@@ -76,6 +76,7 @@ class Settings:
     oidc_role_claim: str = _setting("orimono_role", "claim with viewer, editor, operator or administrator")
     run_days: str = _setting("30", "how long Dagster's runs are kept with their logs; a batch's last run stays")
     object_grace_days: str = _setting("2", "how long an object that nothing refers to is kept")
+    backups_kept: str = _setting("7", "how many backups a folder keeps; what was withdrawn is in them until they go")
     backup_folder: str = _setting("", "where the nightly backup goes; empty for none")
     otlp_endpoint: str = _setting("", "OTLP/HTTP collector that takes traces; none when empty")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
