@@ -66,6 +66,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     from serving import (
+        backfill_commands,
         commands,
         composing_commands,
         governance_commands,
@@ -74,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
         model_commands,
         recommending_commands,
         scoring_commands,
+        upkeep_commands,
     )
 
     root = _Parser(prog="orimono", description="A studio's uploads become features, models and finished work.")
@@ -110,6 +112,9 @@ def parser() -> argparse.ArgumentParser:
     _add_models(functools.partial(command, module=model_commands))
     _add_governance(functools.partial(command, module=governance_commands))
     _add_keys(functools.partial(command, module=key_commands))
+    _add_upkeep(functools.partial(command, module=upkeep_commands))
+
+    _add_backfills(functools.partial(command, module=backfill_commands))
 
     ingest = command("ingest", "put a job folder into the inbox")
     ingest.add_argument("dir")
@@ -158,6 +163,22 @@ def _add_mastering(command: Command) -> None:
     answer.add_argument("--preset")
     answer.add_argument("--alignment", choices=("right", "wrong"), help="whether the lag that was found is right")
     answer.add_argument("--settings", type=float, nargs=4, metavar=("LOW_DB", "HIGH_DB", "COMP_DB", "LUFS"))
+
+
+def _add_backfills(command: Command) -> None:
+    stale = command("stale", "batches whose items an older version of the code made, by step")
+    stale.add_argument("step", nargs="*", help="such as music_features; all steps by default")
+
+    backfill = command("backfill", "make a step of chosen batches anew; what the present code made costs nothing")
+    backfill.add_argument("step", help="such as music_features")
+    which = backfill.add_mutually_exclusive_group()
+    which.add_argument("--stale", action="store_true", help="batches that `orimono stale` lists (the default)")
+    which.add_argument("--batches", help="keys and spans: 20261121-0001,20261121-0004..20261121-0010")
+    which.add_argument("--all", action="store_true", help="every batch that has ended")
+    backfill.add_argument("--downstream", action="store_true", help="and every step that works from it")
+    backfill.add_argument("--dry-run", action="store_true", help="only say what would be made")
+    backfill.add_argument("--wait", action="store_true", help="until it has ended; 1 when a batch failed")
+    backfill.add_argument("--here", action="store_true", help="in this process, though a Dagster may run")
 
 
 def _share(text: str) -> float:
@@ -354,6 +375,20 @@ def _add_keys(command: Command) -> None:
     key.add_argument("--scope", action="append", default=[], help="with new: only this; may be repeated")
     key.add_argument("--label", default="", help="with new: what it is for")
     key.add_argument("--days", type=_days, default=90, help="with new: how long it works, 0 for ever (%(default)s)")
+
+
+def _add_upkeep(command: Command) -> None:
+    backup = command("backup", "a copy of the house that another can be made of: databases, objects, files")
+    backup.add_argument("folder", nargs="?", help="on another disk; ORIMONO_BACKUP_FOLDER by default")
+    backup.add_argument("--keep", type=_count, help="how many the folder keeps; ORIMONO_BACKUPS_KEPT by default")
+    either = backup.add_mutually_exclusive_group()
+    either.add_argument("--list", action="store_true", help="only list those that are there")
+    either.add_argument("--check", action="store_true", help="only read the newest one through, by its hashes")
+
+    restore = command("restore", "makes a house of a backup, verified; never over one that is there")
+    restore.add_argument("folder", help="as `orimono backup` wrote it")
+    restore.add_argument("--backup", metavar="NAME", help="the newest by default; `orimono backup --list` names them")
+    restore.add_argument("--into", metavar="HOME", help="the new home; ORIMONO_HOME by default")
 
 
 def _days(text: str) -> int:

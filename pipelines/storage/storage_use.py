@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, NotFoundError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,7 @@ from pipelines.storage.tables import StorageUse
 
 HASH = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _AT_ONCE = 1000  # keys of one deletion, as S3 takes them
+_BLOCK = 4 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,22 @@ def stored(objects: Objects, folder: str = "") -> Iterator[Stored]:
         except BaseError as error:
             raise _away(objects, error) from error
     yield from _on_disk(objects, folder)
+
+
+def read(objects: Objects, key: str) -> Iterator[bytes]:
+    """An object's bytes in blocks, past any copy of it on this disk. FileNotFoundError when it is gone, Unavailable
+    when the store is away."""
+    if not objects.remote:
+        with (objects.folder / key).open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
+        return
+    try:
+        yield from (bytes(block) for block in obstore.get(objects.store, key).stream(min_chunk_size=_BLOCK))
+    except NotFoundError as error:
+        raise FileNotFoundError(key) from error
+    except BaseError as error:
+        raise _away(objects, error) from error
 
 
 def remove(objects: Objects, doomed: Collection[Stored]) -> None:
