@@ -1,5 +1,6 @@
 """All settings of the product: read once from ``ORIMONO_*``, each with a default that suits a laptop.
 
+Each may be given by a file as well (``ORIMONO_DATABASE_PASSWORD_FILE``), as containers are given their secrets.
 No other module reads the environment. ``orimono config`` prints this table.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 from pipelines.errors import BadInput
 
 PROJECT = Path(__file__).resolve().parent.parent
+MOST_FILE = 1 << 16  # bytes of a setting that is given by a file
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 SCHEDULERS = ("dagster", "airflow")
 
@@ -27,8 +29,11 @@ class Settings:
 
     home: str = _setting(str(PROJECT / ".orimono"), "everything that is kept: server, objects, inbox, Dagster's home")
     database_url: str = _setting("", "PostgreSQL with pgvector to use instead of the embedded server", secret=True)
+    database_password: str = _setting("", "its user's password, where the address names none", secret=True)
     objects_url: str = _setting("", "object store: empty for a folder in the home, or s3://bucket/prefix")
     s3_endpoint: str = _setting("", "endpoint of an S3 API other than AWS (MinIO); credentials come from AWS_*")
+    s3_access_key: str = _setting("", "who asks the object store; AWS_* or the machine's role when empty")
+    s3_secret_key: str = _setting("", "that one's secret key", secret=True)
     workers: str = _setting("", "processes that compute items side by side; empty for one a core")
     compute: str = _setting("local", "where items are computed: local, or ray://host:port (a Ray cluster's GCS)")
     scheduler: str = _setting("dagster", "who starts the cadences: dagster, or airflow (dags/airflow)")
@@ -123,13 +128,22 @@ class Settings:
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment; unknown ``ORIMONO_*`` names raise BadInput, so a typing error is not silent."""
+    """Settings from the environment; unknown ``ORIMONO_*`` names raise BadInput, so a typing error is not silent.
+
+    ``ORIMONO_X_FILE`` names a file that holds ``ORIMONO_X``; BadInput where it cannot be read, or both are given.
+    """
     environ = os.environ if environ is None else environ
     known = {f"ORIMONO_{f.name.upper()}": f.name for f in fields(Settings)}
-    unknown = sorted(k for k in environ if k.startswith("ORIMONO_") and k not in known)
+    files = {f"{variable}_FILE": variable for variable in known}
+    unknown = sorted(k for k in environ if k.startswith("ORIMONO_") and k not in known and k not in files)
     if unknown:
         raise BadInput(unknown[0], "is not a setting of Orimono", "see `orimono config` for the list")
     given = {known[k]: v for k, v in environ.items() if k in known and v != ""}
+    for variable, named in files.items():
+        if environ.get(variable):
+            if known[named] in given:
+                raise BadInput(variable, f"is given beside {named}", "unset one of them")
+            given[known[named]] = _content(variable, Path(environ[variable]))
     # Keys go by the names that every program of theirs reads, too.
     usual = {name: environ[name.upper()] for name in ("openai_api_key", "gemini_api_key") if environ.get(name.upper())}
     settings = Settings(**{**usual, **given})
@@ -138,3 +152,18 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             remedy = f"set it to one of {', '.join(choices)}, or unset it"
             raise BadInput(f"ORIMONO_{name.upper()}", f"is {value!r}", remedy)
     return settings
+
+
+def _content(variable: str, file: Path) -> str:
+    """What the file holds without the newline at its end; never told in a message."""
+    remedy = "let it name a text file of one line that this user may read"
+    try:
+        with file.open("rb") as source:
+            text = source.read(MOST_FILE + 1).decode().rstrip("\r\n")
+    except OSError as error:
+        raise BadInput(variable, f"names {file}, which cannot be read ({error.strerror})", remedy) from error
+    except UnicodeDecodeError as error:
+        raise BadInput(variable, f"names {file}, which is no text", remedy) from error
+    if not text or len(text) > MOST_FILE or "\n" in text or "\0" in text:
+        raise BadInput(variable, f"names {file}, which is not one line of text", remedy)
+    return text

@@ -211,7 +211,7 @@ def config(arguments: Namespace, settings: Settings) -> Answer:
             "variable": f"ORIMONO_{f.name.upper()}",
             "value": _shown(getattr(settings, f.name), bool(f.metadata["secret"])),
             "default": f.default,
-            "set": bool(os.environ.get(f"ORIMONO_{f.name.upper()}")),
+            "set": any(os.environ.get(f"ORIMONO_{f.name.upper()}{end}") for end in ("", "_FILE")),
             "help": f.metadata["help"],
         }
         for f in fields(settings)

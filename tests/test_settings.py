@@ -40,13 +40,41 @@ def test_a_count_is_whole(text: str) -> None:
     assert settings.load({"ORIMONO_WORKERS": "2"}).whole("workers") == 2
 
 
+def test_a_setting_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("geheim \n")
+    assert settings.load({"ORIMONO_DATABASE_PASSWORD_FILE": str(file)}).database_password == "geheim "
+    assert settings.load({"ORIMONO_DATABASE_PASSWORD_FILE": ""}).database_password == ""
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"geheim\nzwei\n", b"\xff\xfe", b"geheim" * 20_000])
+def test_a_file_that_holds_no_setting_is_named_and_not_told(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(
+        BadInput, match=r"^ORIMONO_DATABASE_PASSWORD_FILE: names .*password, which .*one line"
+    ) as raised:
+        settings.load({"ORIMONO_DATABASE_PASSWORD_FILE": str(file)})
+    assert "geheim" not in str(raised.value)
+
+
+def test_a_setting_is_given_in_one_way(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"ORIMONO_PORT_FILE: is given beside ORIMONO_PORT"):
+        settings.load({"ORIMONO_PORT": "1", "ORIMONO_PORT_FILE": str(tmp_path)})
+    with pytest.raises(BadInput, match=r"ORIMONO_PROT_FILE: is not a setting"):
+        settings.load({"ORIMONO_PROT_FILE": str(tmp_path)})
+
+
 def test_a_log_level_that_is_none_is_named() -> None:
     with pytest.raises(BadInput, match=r"ORIMONO_LOG_LEVEL: is 'LOUD'.*DEBUG, INFO"):
         settings.load({"ORIMONO_LOG_LEVEL": "LOUD"})
 
 
 def test_a_secret_is_in_no_representation() -> None:
-    assert "geheim" not in repr(settings.load({"ORIMONO_DATABASE_URL": "postgresql://me:geheim@db/orimono"}))
+    for name, value in (("DATABASE_URL", "postgresql://me:geheim@db/orimono"), ("DATABASE_PASSWORD", "geheim")):
+        assert "geheim" not in repr(settings.load({f"ORIMONO_{name}": value}))
+    assert "geheim" not in repr(settings.load({"ORIMONO_S3_SECRET_KEY": "geheim"}))
 
 
 def test_errors_survive_the_way_home_from_a_worker() -> None:

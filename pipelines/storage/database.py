@@ -52,7 +52,8 @@ class Database:
             raise BadInput("ORIMONO_DATABASE_URL", "is not a database URL", remedy) from error
         if url.get_backend_name() not in ("postgresql", "postgres"):
             raise BadInput("ORIMONO_DATABASE_URL", f"names {url.get_backend_name()}", "only PostgreSQL will do")
-        return url.set(drivername="postgresql+psycopg", database=url.database or "orimono")
+        password = url.password or self.settings.database_password or None
+        return url.set(drivername="postgresql+psycopg", database=url.database or "orimono", password=password)
 
     @cached_property
     def engine(self) -> Engine:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
@@ -57,7 +58,7 @@ class Objects:
         )
         with _worded("the object store", copies):
             copies.mkdir(parents=True, exist_ok=True)
-        return cls(_s3(parts.netloc, parts.path.strip("/"), settings.s3_endpoint), copies, remote=True, name=url)
+        return cls(s3_store(parts.netloc, parts.path.strip("/"), settings), copies, remote=True, name=url)
 
     def put_file(self, path: Path) -> str:
         """Key of the file's content, stored unless it is there already.
@@ -169,18 +170,19 @@ def _missing(key: str) -> _Missing:
     return _Missing(key, "is not in the object store", "compute or upload it again")
 
 
-def _s3(bucket: str, prefix: str, endpoint: str) -> S3Store:
-    """Credentials and region come from ``AWS_*`` or the machine's role, as obstore reads them."""
-    if not endpoint:
-        return S3Store(bucket, prefix=prefix or None)
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        endpoint=endpoint,
-        virtual_hosted_style_request=False,
-        client_options={"allow_http": True},
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
-    )
+def s3_store(bucket: str, prefix: str, settings: Settings) -> S3Store:
+    """Credentials come from the settings, else from ``AWS_*`` or the machine's role, as obstore reads them."""
+    given: dict[str, Any] = {"prefix": prefix or None}
+    if settings.s3_access_key:
+        given |= {"access_key_id": settings.s3_access_key, "secret_access_key": settings.s3_secret_key}
+    if settings.s3_endpoint:
+        given |= {
+            "endpoint": settings.s3_endpoint,
+            "virtual_hosted_style_request": False,
+            "client_options": {"allow_http": True},
+            "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
+        }
+    return S3Store(bucket, **given)
 
 
 def _key(digest: str, suffix: str) -> str:
