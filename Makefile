@@ -16,11 +16,18 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
+AIRFLOW := .venv-airflow
+$(AIRFLOW)/.installed: dags/airflow/pyproject.toml dags/airflow/uv.lock | $(BIN)/uv
+	UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(AIRFLOW) $(BIN)/uv sync --quiet --frozen --project dags/airflow
+	@touch $@
+
 $(VENV)/.installed: pyproject.toml uv.lock | $(BIN)/uv
 	$(BIN)/uv sync --quiet --frozen
 	@touch $@
 
 install: $(VENV)/.installed  ## the environment, as uv.lock pins it
+
+airflow: $(AIRFLOW)/.installed  ## Airflow's own environment, for the DAGs in dags/airflow
 
 demo: install  ## the five systems on the sample library; prints where each result lies
 	$(BIN)/orimono demo
@@ -30,7 +37,7 @@ dev: install  ## Dagster UI and daemon, API and admin pages on loopback
 
 # A defect fails twice. A time-out on a machine that was busy with three servers and two trainings does not, and is
 # worth a look in the log, not a red build: what failed is run once more, alone, and must pass then.
-test: install  ## all tests, as CI runs them
+test: install airflow  ## all tests, as CI runs them
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup || { [ $$? -eq 1 ] && echo "Again, alone:" && $(BIN)/pytest -v --last-failed --last-failed-no-failures none; }
 
 bench: install  ## every measured figure, written to benchmarks/results/
