@@ -104,12 +104,12 @@ def through(uploads: int) -> Cost:
             with feature_house.opened(home, "dagster-daemon", "run"):
                 small_uploads.put_jobs(settings.inbox, range(1_000_000, 1_000_001))  # the house is awake
                 list(_until(studio, 1, 300))
-                settings.inbox.rename(home / "taken")
                 aside = home / "aside"
                 small_uploads.put_jobs(aside, range(jobs))
                 meter = Meter(folder)
                 before, start = meter.read(), time.monotonic()
-                aside.rename(settings.inbox)
+                for job in sorted(aside.iterdir()):
+                    job.rename(settings.inbox / job.name)
                 for state in _until(studio, jobs + 1, MOST_SECONDS):
                     meter.read()
                     told(f"{uploads} uploads, {time.monotonic() - start:5.0f} s: {state}")
@@ -157,15 +157,18 @@ class Meter:
                 key = (process.pid, process.create_time())
                 if key in self._others:
                     continue
-                if key not in self._seen and process.environ().get("ORIMONO_HOME") != self._home:
-                    if not any(self._home in word for word in process.cmdline()):
-                        self._others.add(key)
-                        continue
+                if key not in self._seen and not self._ours(process):
+                    self._others.add(key)
+                    continue
                 times = process.cpu_times()
                 self._seen[key] = times.user + times.system
             except psutil.Error:
                 continue
         return sum(self._seen.values())
+
+    def _ours(self, process: psutil.Process) -> bool:
+        named = any(self._home in word for word in process.cmdline())
+        return named or process.environ().get("ORIMONO_HOME") == self._home
 
 
 def _processors(pid: int) -> float:

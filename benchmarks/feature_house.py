@@ -48,7 +48,7 @@ def opened(home: Path, program: str, *arguments: str, module: str = __name__) ->
     command = [str(Path(sys.executable).with_name(program)), *arguments, "-w", str(workspace)]
     log = home / f"{program}.log"
     with log.open("wb") as file:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             command, cwd=PROJECT, env=environment, stdout=file, stderr=file, start_new_session=True
         )
     try:

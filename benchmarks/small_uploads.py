@@ -7,7 +7,6 @@ So each is worked on as if it were new, and ten thousand are made in a minute.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -50,7 +49,7 @@ def put_jobs(inbox: Path, numbers: range) -> None:
         (folder / "clip.mp4").write_bytes(clip(number))
         (folder / NAME).write_text(JOB)
         (folder / MARKER).touch()
-        os.rename(folder, inbox / f"take-{number:06d}")
+        folder.rename(inbox / f"take-{number:06d}")
 
 
 @cache
@@ -71,7 +70,7 @@ def _clip(number: int) -> bytes:
 
     stream = io.BytesIO()
     with av.open(str(MEDIA / "big_buck_bunny_0_30.webm")) as source, av.open(stream, "w", format="mp4") as target:
-        made = target.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "28"})
+        made = target.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "20"})
         made.width, made.height, made.pix_fmt = 320, 180, "yuv420p"
         source.seek(int(number * 2 * 1e6))
         for index, frame in enumerate(_frames(source, CLIP_SECONDS * 25)):
