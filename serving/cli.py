@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         backfill_commands,
         commands,
         composing_commands,
+        deploy_commands,
         governance_commands,
         key_commands,
         mastering_commands,
@@ -127,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--api-port", type=int, help="of the API and the pages; ORIMONO_API_PORT by default")
     serve = command("serve", "start the API and the admin pages alone; log lines are JSON on stderr")
     serve.add_argument("--port", type=int, help="ORIMONO_API_PORT by default")
+    command("migrate", "bring databases and object store to this version's state, and end", module=deploy_commands)
     demo = command("demo", "make everything from the sample library and say where it lies")
     demo.add_argument("--samples", help="folder of job folders; the project's own by default")
     return root
@@ -378,6 +380,9 @@ def _add_keys(command: Command) -> None:
 
 
 def _add_upkeep(command: Command) -> None:
+    collect = command("gc", "deletes objects that nothing has referred to for ORIMONO_OBJECT_GRACE_DAYS")
+    collect.add_argument("--dry-run", action="store_true", help="only list what would go")
+
     backup = command("backup", "a copy of the house that another can be made of: databases, objects, files")
     backup.add_argument("folder", nargs="?", help="on another disk; ORIMONO_BACKUP_FOLDER by default")
     backup.add_argument("--keep", type=_count, help="how many the folder keeps; ORIMONO_BACKUPS_KEPT by default")

@@ -12,6 +12,32 @@ from pipelines.settings import Settings
 Answer = tuple[dict[str, Any], str]
 
 
+def gc(arguments: Namespace, settings: Settings) -> Answer:
+    """Objects that nothing refers to, and files of the home that were of use once."""
+    from pipelines.studio import Studio
+    from pipelines.upkeep import garbage, leftovers
+
+    studio = Studio.open(settings)
+    try:
+        found = garbage.collect(studio, dry_run=arguments.dry_run)
+        cleared = leftovers.clear(studio, dry_run=arguments.dry_run)
+    finally:
+        studio.database.close()
+    result = {
+        "dry_run": found.dry_run,
+        "looked_at": found.looked_at,
+        "deleted": list(found.deleted),
+        "freed": found.freed,
+        "waiting": found.waiting,
+        "waiting_bytes": found.waiting_size,
+        "by_reason": found.by_reason,
+        "missing": list(found.missing),
+        "files": cleared.files,
+        "files_freed": cleared.freed,
+    }
+    return result, "\n".join([*found.lines(), *cleared.lines()])
+
+
 def backup(arguments: Namespace, settings: Settings) -> Answer:
     """Makes one, lists them, or reads one through."""
     from pipelines.upkeep import manifests
