@@ -6,7 +6,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test dev bench docs docs-test fmt lint types
+.PHONY: help install demo test dev bench docs docs-test faults fmt lint types
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ dev: install  ## Dagster UI and daemon, API and admin pages on loopback
 # worth a look in the log, not a red build: what failed is run once more, alone, and must pass then.
 test: install airflow  ## all tests, as CI runs them
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup || { [ $$? -eq 1 ] && echo "Again, alone:" && $(BIN)/pytest -v --last-failed --last-failed-no-failures none; }
+
+faults: install  ## fifty rounds of kills, full disks and cut networks under work; half an hour to an hour
+	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),50) --seed $(or $(SEED),0)
 
 bench: install  ## every measured figure, written to benchmarks/results/
 	$(BIN)/python -m benchmarks

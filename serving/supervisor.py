@@ -40,8 +40,8 @@ class Part:
     environment: Mapping[str, str]
     folder: Path
     well: Callable[[], bool]
-    silence_seconds: float = 60.0  # without a good answer, before it counts as hung
-    start_seconds: float = 180.0  # the same from its start to its first good answer
+    silence_seconds: float = 90.0  # without a good answer, before it counts as hung
+    start_seconds: float = 300.0  # the same from its start to its first good answer
     quiet: bool = False  # what it prints is nothing to be shown
 
 
