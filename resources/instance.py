@@ -5,11 +5,13 @@ The database's address holds a password where one is used, so it is passed by en
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.settings import Settings
 from pipelines.storage.database import Database
 
+HOME_VARIABLE = "DAGSTER_HOME"
 URL_VARIABLE = "DAGSTER_POSTGRES_URL"
 
 DAGSTER_YAML = f"""\
@@ -64,4 +66,15 @@ def prepare(settings: Settings, database: Database) -> dict[str, str]:
         temporary = Path(f"{file}.new")
         temporary.write_text(DAGSTER_YAML)
         temporary.replace(file)
-    return {"DAGSTER_HOME": str(home), URL_VARIABLE: database.dagster_url}
+    return {HOME_VARIABLE: str(home), URL_VARIABLE: database.dagster_url}
+
+
+def environment(settings: Settings, database: Database, given: Mapping[str, str]) -> dict[str, str]:
+    """What ``given``, an environment, lacks for Dagster's programs. A home that it names stays as it is, and with it a
+    storage of its own where no database of ours is given. The server is not asked whether the storage's database is
+    there, so that who can do without it starts while it is away."""
+    if not given.get(HOME_VARIABLE):
+        return prepare(settings, database)
+    if given.get(URL_VARIABLE) or not settings.database_url:
+        return {}
+    return {URL_VARIABLE: database.dagster_address}

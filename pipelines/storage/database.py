@@ -143,8 +143,13 @@ class Database:
 
         Under psycopg 2, since Dagster's SQL fails under psycopg 3. Holds the password: not to be logged.
         """
+        self._create_when_missing(self.url.set(database=f"{self.url.database}_dagster"))
+        return self.dagster_address
+
+    @property
+    def dagster_address(self) -> str:
+        """``dagster_url`` for who does not ask the server whether the database is there."""
         url = self.url.set(database=f"{self.url.database}_dagster")
-        self._create_when_missing(url)
         return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
     def dispose(self) -> None:
