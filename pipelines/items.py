@@ -1,4 +1,4 @@
-"""One step over the items of a batch: spread over processes, one bad item recorded, the rest going on.
+"""One step over the items of a batch: spread over processes or machines, one bad item recorded, the rest going on.
 
 Steps are plain functions that find their own results in the cache; what a step does is its trade's business, and
 how results are recorded in the database is storage/items.py's.
@@ -6,14 +6,17 @@ how results are recorded in the database is storage/items.py's.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
+from pipelines.compute.address import cluster_of
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.settings import Settings
 from pipelines.storage.cache import Cache
@@ -68,20 +71,31 @@ class Result(Generic[T]):
 
 
 Step = Callable[[Settings, Cache, T], Produced]
+Ahead = Callable[[T], T]
 
 
-def run(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> list[Result[T]]:
+def whole(payload: T) -> T:
+    """Of a step that leaves nothing but what is in the cache: another machine may do all of it."""
+    return payload
+
+
+def run(
+    settings: Settings, items: Sequence[Item[T]], step: Step[T], *, ahead: Ahead[T] | None = whole
+) -> list[Result[T]]:
     """Results in the order of ``items``.
 
     BadInput and defects fail their own item only. Unavailable rises: the whole step is worth another try, and what
     is done is in the cache. A worker that dies (a decoder's crash, out of memory) fails the item it held.
+
+    ``ahead``: what of a payload other machines may do. One that names a folder of this machine goes without it, and
+    runs once more here, where the cache knows all that was costly; with None, the step runs here alone.
     """
     first: dict[tuple[str, str], Item[T]] = {}
     for item in items:
         first.setdefault((item.content_hash, item.params_hash), item)
     unique = list(first.values())
-    workers = min(len(unique), workers_of(settings))
-    results = list(_serial(settings, unique, step) if workers <= 1 else _parallel(settings, unique, step, workers))
+    far = ahead is not None and cluster_of(settings) is not None
+    results = list(_far(settings, unique, step, ahead or whole) if far else _near(settings, unique, step))
     by_key = {(r.item.content_hash, r.item.params_hash): r for r in results}
     ordered = []
     for item in items:
@@ -92,13 +106,60 @@ def run(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> list[Res
         elif found.produced is not None:  # what worked for several is counted once
             ordered.append(Result(item, found.produced.copy(), None, 0.0))
         else:  # its sentence names the first one's file, which may be another person's
-            ordered.append(_alone(settings, item, step))
+            ordered.append(next(_far(settings, [item], step, ahead or whole)) if far else _alone(settings, item, step))
     return ordered
 
 
 def workers_of(settings: Settings) -> int:
     """Processes to use: ORIMONO_WORKERS, or one a core that this process may run on."""
     return settings.whole("workers") if settings.workers else len(os.sched_getaffinity(0))
+
+
+def _near(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> Iterator[Result[T]]:
+    workers = min(len(items), workers_of(settings))
+    return _serial(settings, items, step) if workers <= 1 else _parallel(settings, items, step, workers)
+
+
+def _far(settings: Settings, items: Sequence[Item[T]], step: Step[T], ahead: Ahead[T]) -> Iterator[Result[T]]:
+    from pipelines.compute.spreading import Lost, spread
+
+    sent = [replace(item, payload=ahead(item.payload)) for item in items]
+    with contextlib.closing(spread(settings, _on_a_node, ((step, item) for item in sent))) as answers:
+        for number, answer in answers:
+            item = items[number]
+            if isinstance(answer, Lost):
+                yield Result(item, None, _died(item))
+                continue
+            if answer.trace is not None:
+                log.error("defect in %s for %s on another machine\n%s", _named(step), item.name, answer.trace)
+            result = Result(item, answer.produced, answer.failure, answer.seconds)
+            if answer.produced is not None and sent[number].payload is not item.payload:
+                result = _delivered(result, _one(settings, item, step))
+            yield result
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    produced: Produced | None
+    failure: OrimonoError | Defect | None
+    seconds: float
+    trace: str | None
+
+
+def _on_a_node(settings: Settings, sent: tuple[Step[T], Item[T]]) -> _Answer:
+    step, item = sent
+    result = _one(settings, item, step)
+    cause = result.failure.__cause__ if isinstance(result.failure, Defect) else None
+    trace = "".join(traceback.format_exception(cause)) if cause is not None else None
+    return _Answer(result.produced, result.failure, result.seconds, trace)
+
+
+def _delivered(far: Result[T], near: Result[T]) -> Result[T]:
+    """What was computed elsewhere and then put into a folder here: stored before only if it was when it was asked."""
+    produced = near.produced
+    if produced is not None and far.produced is not None:
+        produced = replace(produced, stored=far.produced.stored)
+    return Result(far.item, produced, near.failure, far.seconds + near.seconds)
 
 
 def _serial(settings: Settings, items: Sequence[Item[T]], step: Step[T]) -> Iterator[Result[T]]:
@@ -137,8 +198,15 @@ def _alone(settings: Settings, item: Item[T], step: Step[T]) -> Result[T]:
             result: Result[T] = pool([delayed(_one)(settings, item, step)])[0]
             return result
     except TerminatedWorkerError:
-        error = BadInput(item.name, "its analysis process died (damaged media or too little memory)", "re-encode it")
-        return Result(item, None, error, time.monotonic() - start)
+        return Result(item, None, _died(item), time.monotonic() - start)
+
+
+def _died(item: Item[T]) -> BadInput:
+    return BadInput(item.name, "its analysis process died (damaged media or too little memory)", "re-encode it")
+
+
+def _named(step: Step[T]) -> str:
+    return str(getattr(step, "__name__", step))
 
 
 def _numbered(index: int, settings: Settings, item: Item[T], step: Step[T]) -> tuple[int, Result[T]]:
@@ -156,6 +224,7 @@ def _one(settings: Settings, item: Item[T], step: Step[T]) -> Result[T]:
     except Unavailable:
         raise
     except Exception as bug:
-        log.exception("defect in %s for %s", getattr(step, "__name__", step), item.name)
+        log.exception("defect in %s for %s", _named(step), item.name)
         failure = Defect(f"{item.name}: failed in Orimono itself ({type(bug).__name__}: {bug})")
+        failure.__cause__ = bug
     return Result(item, produced, failure, time.monotonic() - start)
