@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -17,16 +17,19 @@ from pipelines.storage import job_listing
 ATTEMPT_TAG = "orimono/attempt"
 # Ids of the requests that the batch's jobs came with: the API's log has them, too.
 REQUESTS_TAG = "orimono/requests"
-MOST_REQUESTS = 8  # a batch has no more jobs, unless its operator says so; a tag is to be read
+MOST_REQUESTS = 8  # a tag is to be read; the run's log has them all
 # A run is created, then launched. One that does neither for this long was lost in between, with its process.
 LOST_AFTER_SECONDS = 60.0
+KEYS_A_QUESTION = 500
 AGAIN_AFTER = timedelta(minutes=5)  # after the first run, twice as long after each further one
 
 
 def run_requests(instance: dg.DagsterInstance, session: Session) -> Iterator[dg.RunRequest]:
     """A run for each batch that was never asked for, or whose run was lost; what has ended is written down."""
-    for batch in batches.listed(session, "planned", "requested"):
-        record = _run_of(instance, batch.key, batch.attempts) if batch.status == "requested" else None
+    listed = batches.listed(session, "planned", "requested")
+    runs = _runs_of(instance, [batch for batch in listed if batch.status == "requested"])
+    for batch in listed:
+        record = runs.get(batch.key)
         if record is None:
             if batch.status == "requested" and _age(batch.requested_at) < LOST_AFTER_SECONDS:
                 continue
@@ -70,10 +73,18 @@ def _request(session: Session, batch: batches.Batch) -> dg.RunRequest:
     return dg.RunRequest(run_key=f"{batch.key}-{attempt}", partition_key=batch.key, tags=tags)
 
 
-def _run_of(instance: dg.DagsterInstance, key: str, attempt: int) -> dg.RunRecord | None:
-    """The newest run that answers this request: the one asked for, or Dagster's own retry of it."""
-    wanted = dg.RunsFilter(tags={PARTITION: key, ATTEMPT_TAG: str(attempt)})
-    return next(iter(instance.get_run_records(wanted, limit=1)), None)
+def _runs_of(instance: dg.DagsterInstance, requested: Sequence[batches.Batch]) -> dict[str, dg.RunRecord]:
+    """By batch, the newest run that answers its request: the one asked for, or Dagster's own retry of it. In few
+    questions, however many batches wait."""
+    found: dict[str, dg.RunRecord] = {}
+    for attempt in sorted({batch.attempts for batch in requested}):
+        keys = [batch.key for batch in requested if batch.attempts == attempt]
+        for first in range(0, len(keys), KEYS_A_QUESTION):
+            some = keys[first : first + KEYS_A_QUESTION]
+            wanted = dg.RunsFilter(tags={PARTITION: some, ATTEMPT_TAG: str(attempt)})
+            for record in instance.get_run_records(wanted):  # newest first
+                found.setdefault(record.dagster_run.tags[PARTITION], record)
+    return found
 
 
 def _was_lost(record: dg.RunRecord) -> bool:

@@ -32,7 +32,7 @@ def inbox(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio])
         context.log.warning("the scan was broken off: the object store is full or away; see `orimono status`")
     now = datetime.now(UTC)
     with studio.database.session() as session:
-        batches.plan_batches(session, now, studio.settings.whole("batch_jobs"))
+        batches.plan_backlog(session, now, studio.settings.whole("batch_jobs"))
     with studio.database.session() as session:
         requests = list(run_requests(context.instance, session))
         stale = batches.prune(session, now)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pipelines import items
 from pipelines.items import Item, Result
 from pipelines.storage import items as item_table
+from pipelines.storage.items import NewOutcome
 from pipelines.studio import Studio
 
 T = TypeVar("T")
@@ -28,20 +29,15 @@ def run(studio: Studio, kind: str, version: str, work: Sequence[Item[T]], step: 
     counts = f"{len(results)} items, {stored} stored before, {failed} failed"
     log.info("%s: %s, %.1f s", kind, counts, time.monotonic() - began)
     with studio.database.session() as session:
-        for result in results:
-            item_table.record(
-                session,
-                job_id=job_id(result),
-                upload_id=result.item.upload_id,
-                kind=kind,
-                content_hash=result.item.content_hash,
-                code_version=version,
-                params_hash=result.item.params_hash,
-                error=result.error,
-                object_key=result.produced.object_key if result.produced else None,
-                seconds=result.seconds,
-            )
+        item_table.record_all(session, [_outcome(kind, version, result) for result in results])
     return results
+
+
+def _outcome(kind: str, version: str, result: Result[Any]) -> NewOutcome:
+    item = result.item
+    key = result.produced.object_key if result.produced else None
+    made_of = (item.content_hash, version, item.upload_id, item.params_hash)
+    return NewOutcome(job_id(result), kind, *made_of, result.error, key, result.seconds)
 
 
 def failures(studio: Studio, batch_key: str, kind: str, version: str) -> list[str]:

@@ -207,20 +207,15 @@ def _run(studio: Studio, kind: str, work: Sequence[Item[T]], step: items.Step[T]
 
 
 def _store_features(studio: Studio, jobs: Sequence[BatchJob], results: Sequence[Result[Any]]) -> None:
+    found = []
+    for job, result in zip(jobs, results, strict=True):
+        if result.error is None:
+            features = stages.music_features(job.edit, studio.cache)
+            stats = {"duration": features.duration, "bpm": features.bpm, "lufs": _json(features.loudness_lufs)}
+            made_of = (job.edit.music.content_hash, version_of("music_features"))
+            found.append(feature_table.NewFeatures(job.job_id, job.owner, "mix", features.vector, stats, *made_of))
     with studio.database.session() as session:
-        for job, result in zip(jobs, results, strict=True):
-            if result.error is None:
-                features = stages.music_features(job.edit, studio.cache)
-                feature_table.record(
-                    session,
-                    job_id=job.job_id,
-                    user_id=job.owner,
-                    clip_kind="mix",
-                    vec=features.vector,
-                    stats={"duration": features.duration, "bpm": features.bpm, "lufs": _json(features.loudness_lufs)},
-                    content_hash=job.edit.music.content_hash,
-                    feature_version=version_of("music_features"),
-                )
+        feature_table.record_all(session, found)
 
 
 def _json(value: float) -> float | None:

@@ -5,6 +5,7 @@ What follows when the time is up is retention.py's; opening an original takes tw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from pipelines.governance.retention import PERIODS
 from pipelines.storage import audit, withdrawals
 from pipelines.storage import vault as table
 from pipelines.storage.tables import Job, VaultItem
+from pipelines.storage.uploads import NewUpload
 
 
 def register_uploads(session: Session, job: Job, now: datetime | None = None) -> list[int]:
@@ -25,6 +27,21 @@ def register_uploads(session: Session, job: Job, now: datetime | None = None) ->
         for u in job.uploads
         if u.object_key is not None
     ]
+
+
+def register_new(session: Session, uploads: Sequence[tuple[int, str, NewUpload]], now: datetime | None = None) -> None:
+    """``register_uploads`` for uploads (job, owner, file) of jobs that were written in this transaction."""
+    stored = [(job_id, owner, file) for job_id, owner, file in uploads if file.object_key is not None]
+    if not stored:
+        return
+    now = now or table.present(session)
+    rows = []
+    for job_id, owner, file in stored:
+        period = PERIODS.get(file.kind)
+        row = {"job_id": job_id, "user_id": owner, "kind": file.kind, "object_key": file.object_key}
+        row |= {"content_hash": file.content_hash, "size": file.size, "created_at": now}
+        rows.append(row | {"expires_at": None if period is None else now + period})
+    table.keep_new(session, rows)
 
 
 def keep(

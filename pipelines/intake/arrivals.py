@@ -24,13 +24,16 @@ class Arrival:
 
 
 def of_batch(studio: Studio, key: str, run_id: str) -> list[Arrival]:
-    """The batch's jobs. Each is logged with its request and the run, so that a line of the API's log leads here."""
+    """The batch's jobs. Those that came with a request are logged with it and the run, so that a line of the API's log
+    leads here; the others are counted, for each line is a row in Dagster's event log."""
     from pipelines.storage import job_listing
 
     with studio.database.session() as session:
         found = job_listing.of_batch(session, key)
-    for name, request in found:
-        log.info("job %s of batch %s, request %s, run %s", name, key, request or "none", run_id)
+    sent = [(name, request) for name, request in found if request is not None]
+    for name, request in sent:
+        log.info("job %s of batch %s, request %s, run %s", name, key, request, run_id)
+    log.info("%d jobs in batch %s, %d of them came by hand, run %s", len(found), key, len(found) - len(sent), run_id)
     return [Arrival(name, request, page_of(studio.settings, name)) for name, request in found]
 
 

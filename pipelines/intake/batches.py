@@ -5,7 +5,7 @@ The truth is the table, never a cursor. Whether a run lives only the orchestrato
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,9 +13,17 @@ from sqlalchemy.orm import Session
 
 from pipelines.errors import BadInput
 from pipelines.storage import batches as table
+from pipelines.storage import items
+from pipelines.storage.batches import Waiting
 from pipelines.storage.tables import BatchRow
 
 KEEP = timedelta(days=90)  # how long a partition is kept; rows live on
+# A run costs some 15 s of a processor before and after its items. Up to these a batch grows while many jobs wait.
+MOST_JOBS = 1000
+MOST_BYTES = 256 << 20  # of uploads; eight jobs of long videos are more, and stay eight
+MOST_SECONDS = 1200.0  # of processors, so that the first results do not come hours after the first job
+AHEAD = 2  # batches under way; a further one would only wait for its turn
+HOLD_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +43,51 @@ def plan_batches(session: Session, now: datetime | None = None, size: int = 8) -
 
     Safe however many plan at once: a job has one batch, and planners take turns until their transaction ends.
     """
-    now = now or datetime.now(UTC)
     table.lock_planning(session)
-    waiting = table.unplanned_jobs(session)
+    ids = [one.job_id for one in table.unplanned(session)]
+    return _made(session, [tuple(ids[first : first + size]) for first in range(0, len(ids), size)], now)
+
+
+def plan_backlog(session: Session, now: datetime | None = None, least: int = 8) -> list[Batch]:
+    """As ``plan_batches``, for who comes back within seconds: a run has a price, so many small jobs share one.
+
+    A batch holds ``least`` jobs, and more of them up to MOST_JOBS, MOST_BYTES and, by what the last ones took,
+    MOST_SECONDS. While AHEAD batches wait or run, one that is not full gathers further jobs, HOLD_SECONDS at most.
+    """
+    table.lock_planning(session)
+    waiting = table.unplanned(session)
+    if not waiting:
+        return []
+    seconds = items.seconds_a_job(session)
+    most = MOST_JOBS if not seconds else min(MOST_JOBS, int(MOST_SECONDS / seconds))
+    groups = list(_grouped(waiting, least, most))
+    last = groups[-1]
+    gathers = len(last) < least or (len(last) < most and sum(one.size for one in last) < MOST_BYTES)
+    under_way = table.count(session, "planned", "requested") + len(groups) - 1
+    if gathers and under_way >= AHEAD and max(one.age for one in last) < HOLD_SECONDS:
+        groups.pop()
+    return _made(session, [tuple(one.job_id for one in group) for group in groups], now)
+
+
+def _grouped(waiting: Sequence[Waiting], least: int, most: int) -> Iterator[list[Waiting]]:
+    group: list[Waiting] = []
+    size = 0
+    for one in waiting:
+        if len(group) >= least and (len(group) >= most or size + one.size > MOST_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(one)
+        size += one.size
+    yield group
+
+
+def _made(session: Session, groups: Sequence[tuple[int, ...]], now: datetime | None) -> list[Batch]:
+    now = now or datetime.now(UTC)
     day = f"{now.astimezone(UTC):%Y%m%d}"
-    number = table.count_of_day(session, day) if waiting else 0
+    number = table.count_of_day(session, day) if groups else 0
     made = []
-    for first in range(0, len(waiting), size):
-        number += 1
-        ids = tuple(waiting[first : first + size])
-        row = table.add(session, f"{day}-{number:04d}", ids, now)
+    for count, ids in enumerate(groups, number + 1):
+        row = table.add(session, f"{day}-{count:04d}", ids, now)
         made.append(Batch(row.key, ids))
     return made
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from pipelines.storage.tables import BatchRow, Job
+from pipelines.storage.tables import BatchRow, Job, Upload
 
 PLANNING_LOCK = 5_283_114_903
 
@@ -18,10 +19,25 @@ def lock_planning(session: Session) -> None:
     session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": PLANNING_LOCK})
 
 
-def unplanned_jobs(session: Session) -> Sequence[int]:
-    """Ids of the sound jobs that are in no batch, in the order in which they came."""
-    query = select(Job.id).where(Job.batch_id.is_(None), Job.status == "ready").order_by(Job.id).with_for_update()
-    return session.execute(query).scalars().all()
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job that is in no batch yet."""
+
+    job_id: int
+    size: int  # bytes of its uploads
+    age: float  # s since it was taken in
+
+
+def unplanned(session: Session) -> list[Waiting]:
+    """The sound jobs that are in no batch, in the order in which they came, locked until the end of the transaction."""
+    size = select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.job_id == Job.id).scalar_subquery()
+    age = func.extract("epoch", func.clock_timestamp() - Job.created_at)
+    query = select(Job.id, size, age).where(Job.batch_id.is_(None), Job.status == "ready").order_by(Job.id)
+    return [Waiting(row[0], int(row[1]), float(row[2])) for row in session.execute(query.with_for_update(of=Job))]
+
+
+def count(session: Session, *statuses: str) -> int:
+    return session.execute(select(func.count(BatchRow.id)).where(BatchRow.status.in_(statuses))).scalar_one()
 
 
 def count_of_day(session: Session, day: str) -> int:

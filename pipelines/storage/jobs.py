@@ -4,7 +4,7 @@ are grouped in batches.py."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, func, literal, select, text, update
@@ -30,6 +30,42 @@ class NewJob:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewConsent:
+    job_id: int
+    owner: str
+    quality: bool
+    training: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFolder:
+    """How an inbox folder looked, and the job that is its content."""
+
+    name: str
+    fingerprint: str
+    files: dict[str, Any]
+    job_id: int
+
+
+def lock_names(session: Session, names: Collection[str]) -> set[str]:
+    """Until the end of the transaction nobody else adds a job of these names; those that have jobs already."""
+    wanted = literal(sorted(names), ARRAY(Text()))
+    # In their order, so that two who lock some of the same names wait for each other one way only.
+    locks = text("select pg_advisory_xact_lock(hashtextextended(name, 1)) from unnest(cast(:names as text[])) name")
+    session.execute(locks, {"names": sorted(names)})
+    return set(session.execute(select(Job.name).where(Job.name == any_(wanted)).distinct()).scalars())
+
+
+def add_first(session: Session, new: Sequence[NewJob]) -> Sequence[int]:
+    """Ids, in the same order, of jobs whose names have none yet and are locked."""
+    if not new:
+        return []
+    rows = [{**_values(one), "revision": 1} for one in new]
+    statement = insert(Job).returning(Job.id, sort_by_parameter_order=True)
+    return session.execute(statement, rows).scalars().all()
+
+
 def add(session: Session, new: NewJob) -> tuple[int, bool]:
     """The job's id and whether it is new: the same content of the same folder is one job, however often it is seen."""
     # One at a time per name, so that revisions are counted without a gap or a clash.
@@ -38,23 +74,26 @@ def add(session: Session, new: NewJob) -> tuple[int, bool]:
     if (found := session.execute(known).scalar()) is not None:
         return found, False
     last = session.execute(select(func.max(Job.revision)).where(Job.name == new.name)).scalar() or 0
-    job = Job(
-        name=new.name,
-        revision=last + 1,
-        content_hash=new.content_hash,
-        status="bad" if new.error else "ready",
-        error=new.error,
-        owner=new.owner,
-        bpm=new.bpm,
-        key=new.key,
-        edit=new.edit or {},
-        master=new.master or {},
-        score=new.score or {},
-        compose=new.compose or {},
-    )
+    job = Job(**_values(new), revision=last + 1)
     session.add(job)
     session.flush()
     return job.id, True
+
+
+def _values(new: NewJob) -> dict[str, Any]:
+    return {
+        "name": new.name,
+        "content_hash": new.content_hash,
+        "status": "bad" if new.error else "ready",
+        "error": new.error,
+        "owner": new.owner,
+        "bpm": new.bpm,
+        "key": new.key,
+        "edit": new.edit or {},
+        "master": new.master or {},
+        "score": new.score or {},
+        "compose": new.compose or {},
+    }
 
 
 def get(session: Session, job_id: int) -> Job:
@@ -64,6 +103,12 @@ def get(session: Session, job_id: int) -> Job:
 def give_consent(session: Session, job_id: int, owner: str, *, quality: bool, training: bool) -> None:
     session.add(Consent(job_id=job_id, owner=owner, quality=quality, training=training))
     session.flush()
+
+
+def give_consents(session: Session, given: Sequence[NewConsent]) -> None:
+    """Of jobs that have none yet."""
+    if given:
+        session.execute(insert(Consent), [asdict(one) for one in given])
 
 
 def latest(session: Session, name: str) -> Job | None:
@@ -110,6 +155,16 @@ def save_folder(
     changed = values if job_id is not None else {"fingerprint": fingerprint, "files": files}
     statement = insert(InboxFolder).values(name=name, **values)
     session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=changed | {"seen_at": func.now()}))
+
+
+def save_folders(session: Session, seen: Sequence[SeenFolder]) -> None:
+    """``save_folder`` for many, each with its job."""
+    if not seen:
+        return
+    statement = insert(InboxFolder)
+    changed = {name: statement.excluded[name] for name in ("fingerprint", "files", "job_id")}
+    statement = statement.on_conflict_do_update(index_elements=["name"], set_=changed | {"seen_at": func.now()})
+    session.execute(statement, [asdict(one) for one in seen])
 
 
 def look_again(session: Session, name: str | None = None) -> int:

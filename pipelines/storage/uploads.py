@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from pipelines.storage.tables import InboxFolder, Job, Upload
@@ -26,22 +26,29 @@ class NewUpload:
 
 
 def add(session: Session, job_id: int, owner: str, new: Collection[NewUpload]) -> None:
-    session.add_all(
-        Upload(
-            job_id=job_id,
-            name=item.name,
-            kind=item.kind,
-            owner=owner,
-            tags=list(item.tags),
-            content_hash=item.content_hash,
-            size=item.size,
-            object_key=item.object_key,
-            status="bad" if item.error else "ok",
-            error=item.error,
-        )
-        for item in new
-    )
-    session.flush()
+    add_many(session, [(job_id, owner, item) for item in new])
+    session.expire(session.get_one(Job, job_id), ["uploads"])
+
+
+def add_many(session: Session, new: Sequence[tuple[int, str, NewUpload]]) -> None:
+    """Files of several jobs: (job, owner, file)."""
+    rows = [
+        {
+            "job_id": job_id,
+            "name": item.name,
+            "kind": item.kind,
+            "owner": owner,
+            "tags": list(item.tags),
+            "content_hash": item.content_hash,
+            "size": item.size,
+            "object_key": item.object_key,
+            "status": "bad" if item.error else "ok",
+            "error": item.error,
+        }
+        for job_id, owner, item in new
+    ]
+    if rows:
+        session.execute(insert(Upload), rows)
 
 
 def get(session: Session, upload_id: int) -> Upload:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -41,6 +42,17 @@ def keep(
     known = select(VaultItem.id)
     known = known.where(VaultItem.job_id == job_id, VaultItem.kind == kind, VaultItem.object_key == object_key)
     return session.execute(known).scalar_one()
+
+
+def keep_new(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Items (job_id, user_id, kind, object_key, content_hash, size, created_at, expires_at) of jobs that had none."""
+    session.execute(insert(VaultItem).on_conflict_do_nothing(), rows)
+
+
+def present(session: Session) -> datetime:
+    """When this transaction began, which is what its rows are dated by."""
+    found: datetime = session.execute(select(func.now())).scalar_one()
+    return found
 
 
 def locked(session: Session, item_id: int) -> VaultItem | None:

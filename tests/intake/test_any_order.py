@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import func, select, text
 
-from pipelines.intake import scan as scanning
+from pipelines.governance import vault
+from pipelines.intake import recording
 from pipelines.intake.batches import listed, mark_finished, mark_requested, plan_batches
 from pipelines.intake.job_file import MARKER, NAME
+from pipelines.storage import jobs, uploads
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import BatchRow, Job
 from tests.intake.conftest import JOB, Inbox
@@ -31,10 +33,16 @@ class Killed(BaseException):
 
 STEPS: dict[str, object] = {
     "put_hashed": Objects,
-    "_record": scanning._Look,
-    "add": scanning.uploads,
-    "give_consent": scanning.jobs,
-    "save_folder": scanning.jobs,
+    "_write_fresh": recording,
+    "_write": recording,
+    "add_first": jobs,
+    "add": uploads,
+    "add_many": uploads,
+    "give_consent": jobs,
+    "give_consents": jobs,
+    "register_new": vault,
+    "save_folder": jobs,
+    "save_folders": jobs,
 }
 
 
