@@ -37,7 +37,7 @@ class Settings:
     workers: str = _setting("", "processes that compute items side by side; empty for one a core")
     compute: str = _setting("local", "where items are computed: local, or ray://host:port (a Ray cluster's GCS)")
     scheduler: str = _setting("dagster", "who starts the cadences: dagster, or airflow (dags/airflow)")
-    batch_jobs: str = _setting("8", "how many jobs one batch (a Dagster partition) holds; more where many small ones wait")
+    batch_jobs: str = _setting("8", "jobs of one batch (a Dagster partition); more where many small ones wait")
     settle_seconds: str = _setting("2", "how long a finished job folder must be unchanged before it is taken")
     max_media_hours: str = _setting("4", "longest media file that is accepted, in hours")
     corpus_items: str = _setting("600", "how many items the generated mastering corpus has")
