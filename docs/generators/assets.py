@@ -47,6 +47,16 @@ def _policy(policy: dg.BackfillPolicy | None) -> str:
     return f", up to {most} a run of a backfill" if most > 1 else ", one a run"
 
 
+def checks_of() -> dict[str, set[str]]:
+    """The names of each asset's checks."""
+    definitions = build_defs()
+    given = [*(definitions.asset_checks or ()), *(definitions.assets or ())]
+    found: dict[str, set[str]] = defaultdict(set)
+    for spec in (spec for one in given for spec in getattr(one, "check_specs", ())):
+        found[spec.asset_key.to_user_string()].add(spec.name)
+    return found
+
+
 def _checks(definitions: dg.Definitions) -> dict[dg.AssetKey, list[tuple[str, str, str]]]:
     found: dict[dg.AssetKey, dict[str, tuple[str, str, str]]] = defaultdict(dict)
     given = [*(definitions.asset_checks or ()), *(definitions.assets or ())]

@@ -63,7 +63,9 @@ def _worth_telling(action: argparse.Action) -> bool:
 
 def _row(action: argparse.Action, sub: argparse.ArgumentParser) -> tuple[str, str]:
     formatter = argparse.HelpFormatter(sub.prog)
-    values = formatter._format_args(action, formatter._get_default_metavar_for_optional(action)) if action.nargs != 0 else ""
+    values = (
+        formatter._format_args(action, formatter._get_default_metavar_for_optional(action)) if action.nargs != 0 else ""
+    )
     name = ", ".join(action.option_strings) or formatter._format_args(action, action.dest)
     help = formatter._expand_help(action) if action.help else ""
     needed = " *(needed)*" if action.option_strings and action.required else ""

@@ -20,7 +20,9 @@ def page() -> str:
     for path, operations in document["paths"].items():
         for method in METHODS:
             if method in operations:
-                tag = (operations[method].get("tags") or [path.split("/")[2] if path.startswith("/v1/") else "the server"])[0]
+                tag = (
+                    operations[method].get("tags") or [path.split("/")[2] if path.startswith("/v1/") else "the server"]
+                )[0]
                 by_tag[tag].append(_operation(method, path, operations[method]))
     count = sum(map(len, by_tag.values()))
     about = (
@@ -51,7 +53,11 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     lines = [f"### {summary} {{ #{operation.get('operationId', method + path)} }}", f"`{method.upper()} {path}`"]
     lines += [about] if about != summary else []
     rows = [
-        (md.code(one["name"]), one["in"] + (", needed" if one.get("required") else ""), md.cell(one.get("description", "")))
+        (
+            md.code(one["name"]),
+            one["in"] + (", needed" if one.get("required") else ""),
+            md.cell(one.get("description", "")),
+        )
         for one in operation.get("parameters", ())
     ]
     if body := operation.get("requestBody"):

@@ -32,7 +32,9 @@ def _row(column: Column[Any]) -> tuple[str, str, str, str]:
     kind = md.code(column.type.compile(dialect=postgresql.dialect()).lower())
     marks = ["key"] if column.primary_key else []
     marks += ["may be null"] if column.nullable else []
-    refers = ", ".join(md.code(key.target_fullname) for key in sorted(column.foreign_keys, key=lambda k: k.target_fullname))
+    refers = ", ".join(
+        md.code(key.target_fullname) for key in sorted(column.foreign_keys, key=lambda k: k.target_fullname)
+    )
     return md.code(column.name), kind, ", ".join(marks), refers
 
 

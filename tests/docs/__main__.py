@@ -25,12 +25,17 @@ def main() -> int:
     chosen = [(PROJECT / name).resolve() for name in given.page] or pages()
     failed = 0
     for page in chosen:
-        found = [block for block in blocks(page) if block.language in ("sh", "python", "picture", "text") or block.title]
+        found = [
+            block for block in blocks(page) if block.language in ("sh", "python", "picture", "text") or block.title
+        ]
         if not any(block.language in ("sh", "python") for block in found):
             continue
         began = time.monotonic()
         name = page.relative_to(PROJECT)
-        with tempfile.TemporaryDirectory(prefix="orimono-docs-") as folder, reader(Path(folder)) as person:
+        with (
+            tempfile.TemporaryDirectory(prefix="orimono-docs-", ignore_cleanup_errors=True) as folder,
+            reader(Path(folder)) as person,
+        ):
             camera = Camera(person) if given.pictures else None
             try:
                 for block in found:

@@ -1,9 +1,15 @@
-"""Screenshots for the pages, made while a page is followed: ``<!-- docs: picture FILE of ADDRESS [as KEY] [after "TEXT"] -->``."""
+"""Pictures for the pages, made while a page is followed.
+
+``<!-- docs: picture FILE of ADDRESS [then "LINK"] [after "TEXT"] [high PIXELS] -->`` is a screenshot; ``picture FILE from PATH`` a
+file that the page's commands made.
+"""
 
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.docs.blocks import DOCS, Block
@@ -11,7 +17,9 @@ from tests.docs.running import Reader
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-_SAID = re.compile(r'(?P<file>\S+) of (?P<address>\S+)(?P<click>(?: then "[^"]+")*)(?: after "(?P<text>[^"]+)")?(?: high (?P<high>\d+))?')
+_SAID = re.compile(
+    r'(?P<file>\S+) of (?P<address>\S+)(?P<click>(?: then "[^"]+")*)(?: after "(?P<text>[^"]+)")?(?: high (?P<high>\d+))?'
+)
 
 
 @dataclass
@@ -23,12 +31,16 @@ class Camera:
 
     def take(self, block: Block) -> None:
         """Saves the picture that the directive names below ``docs/``."""
+        if (made := re.fullmatch(r"(\S+) from (\S+)", block.body)) is not None:
+            (DOCS / made[1]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(self.person.cwd()) / made[2], DOCS / made[1])
+            return
         said = _SAID.fullmatch(block.body)
         if said is None:
             raise ValueError(f"{block.place}: {block.body!r} says no picture")
         page = self._page()
         page.set_viewport_size({"width": 1280, "height": int(said["high"] or 800)})
-        address = self.person._translated(said["address"])
+        address = self.person.translated(said["address"])
         page.goto(address)
         if "/sign-in" in page.url:
             self._sign_in(page)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.storage import embedded
 from tests.dags.house import free_ports
 from tests.docs.blocks import PROJECT, Block
 
@@ -49,22 +50,22 @@ class Reader:
             self._run(block)
 
     def _write(self, block: Block) -> None:
-        path = Path(self._cwd()) / block.title
+        path = Path(self.cwd()) / block.title
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        path.write_text(self._translated(block.body), encoding="utf-8")
+        path.write_text(self.translated(block.body), encoding="utf-8")
 
-    def _translated(self, text: str) -> str:
+    def translated(self, text: str) -> str:
         for said, ours in self.ports.items():
             text = text.replace(said, ours)
         return text
 
-    def _cwd(self) -> str:
+    def cwd(self) -> str:
         kept = self.place / ".reader" / "cwd"
         return kept.read_text().strip() if kept.exists() else str(self.place)
 
     def _run(self, block: Block) -> None:
-        body = self._translated(block.body)
+        body = self.translated(block.body)
         if block.taken:
             word, pattern = block.taken
             everything = self.printed + "".join(log.read_text(errors="replace") for log in self.logs)
@@ -95,7 +96,7 @@ class Reader:
         # What one block exports, and where it goes, holds for the next.
         body = (
             f"[ -e {state}/environment ] && . {state}/environment\n"
-            f"cd {shlex.quote(self._cwd())}\n"
+            f"cd {shlex.quote(self.cwd())}\n"
             f"trap 'declare -px > {state}/environment; pwd > {state}/cwd' EXIT\n"
             f"set -eo pipefail\n{body}"
         )
@@ -120,7 +121,7 @@ class Reader:
         output = raw.decode(errors="replace")
         self.printed += output
         self.last = output
-        if started.returncode != block.exits:
+        if started.returncode != block.exits and block.quoted("until") is None:
             told = f"exit code {started.returncode}, not {block.exits}"
             raise Untrue(f"{block.place}: {told}\n{block.body}\n{output[-6000:]}\n{self._told()}")
         return output
@@ -153,7 +154,7 @@ class Reader:
         if not self.last:
             return
         output = _squeezed(self.last)
-        for row in self._translated(block.body).splitlines():
+        for row in self.translated(block.body).splitlines():
             if not row.strip() or row.strip() == "…":
                 continue
             pattern = ".*".join(re.escape(part) for part in _squeezed(row).split("…"))
@@ -185,7 +186,9 @@ def reader(folder: Path, *, settle: str = "0.5") -> Iterator[Reader]:
             (folder / entry.name).symlink_to(entry)
     (folder / ".reader").mkdir()
     port, api_port, other = map(str, free_ports(3))
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ORIMONO_", "DAGSTER_", "OPENAI_", "AWS_", "PYTEST_"))}
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("ORIMONO_", "DAGSTER_", "OPENAI_", "AWS_", "PYTEST_"))
+    }
     environment = kept | {
         "ORIMONO_HOME": str(folder / ".orimono"),
         "ORIMONO_PORT": port,
@@ -193,13 +196,13 @@ def reader(folder: Path, *, settle: str = "0.5") -> Iterator[Reader]:
         "ORIMONO_SETTLE_SECONDS": settle,
         "ORIMONO_LOG_LEVEL": "WARNING",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(PROJECT),
         "COLUMNS": "120",
     }
     ports = {"127.0.0.1:3000": f"127.0.0.1:{port}", "127.0.0.1:3001": f"127.0.0.1:{api_port}"}
-    ports["127.0.0.1:9000"] = f"127.0.0.1:{other}"
+    ports |= {"127.0.0.1:9000": f"127.0.0.1:{other}", '"127.0.0.1", 9000': f'"127.0.0.1", {other}'}
     found = Reader(folder, environment, ports)
     try:
         yield found
     finally:
         found.close()
+        embedded.stop(folder / ".orimono", force=True)
