@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import csv
 import random
 import wave
@@ -49,11 +50,12 @@ def _describe(where: Path, files: str, wish: str = "") -> None:
 def _edit(where: Path, name: str, rng: random.Random) -> Material:
     song = _song(where / "song.wav", rng, 6.0)
     numbers = np.random.default_rng(rng.getrandbits(32))
-    scenes = [numbers.integers(0, 256, (12, 16, 3), np.uint8) for _ in range(3)]
     pictures = []
-    for scene in scenes:
-        wide = np.kron(scene, np.ones((8, 8, 1), np.uint8))
-        pictures += [np.roll(wide, 3 * k, axis=1) for k in range(50)]
+    for scene in range(8):  # each of another colour: neighbouring shots must look different
+        colour = np.array(colorsys.hsv_to_rgb(scene / 8, 0.9, 0.4 + 0.5 * (scene % 2))) * 255
+        grain = numbers.integers(-40, 40, (12, 16, 3))
+        wide = np.kron(np.clip(colour + grain, 0, 255).astype(np.uint8), np.ones((8, 8, 1), np.uint8))
+        pictures += [np.roll(wide, 2 * k, axis=1) for k in range(40)]
     write_clip(where / "clip.mp4", pictures, FPS)
     files = "{file: song.wav, kind: music}, {file: clip.mp4, kind: clip}"
     _describe(where, files, f"edit: {{duration: {SECONDS}, fps: {FPS}, patterns: [dynamic]}}")

@@ -47,7 +47,7 @@ def _read(suffix: str, data: bytes) -> None:
         _sound(data)
     elif suffix in (".mp4", ".m4a"):
         with av.open(io.BytesIO(data)) as container:
-            frames = sum(1 for stream in container.streams[:1] for _ in container.decode(stream))
+            frames = sum(1 for _ in container.decode(container.streams[0]))
             assert frames, "no frames"
 
 

@@ -177,7 +177,7 @@ def opened(folder: Path) -> Iterator[World]:
         environment |= {
             "ORIMONO_HOME": str(home),
             "ORIMONO_SETTLE_SECONDS": "0.3",
-            "ORIMONO_BATCH_JOBS": "3",
+            "ORIMONO_BATCH_JOBS": "8",
             "ORIMONO_OBJECTS_URL": f"s3://{BUCKET}/house",
             "ORIMONO_S3_ENDPOINT": f"http://127.0.0.1:{s3.port}",
             "ORIMONO_OPENAI_BASE_URL": f"http://127.0.0.1:{model.port}/v1",
