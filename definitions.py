@@ -28,6 +28,8 @@ def build_defs(**overrides: Any) -> dg.Definitions:
         recommending_checks,
         scoring,
         scoring_checks,
+        upkeep,
+        upkeep_checks,
     )
     from dags import jobs, schedules, sensors
     from pipelines import settings
@@ -36,7 +38,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     arguments: dict[str, Any] = {
         "assets": [
             *dg.load_assets_from_modules(
-                [intake, analysis, editing, mastering, health, governance, scoring, composing]
+                [intake, analysis, editing, mastering, health, governance, scoring, composing, upkeep]
             ),
             *models.all_assets(),
             *recommending.all_assets(),
@@ -49,6 +51,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             *recommending_checks.recommending_checks(),
             *scoring_checks.scoring_checks(),
             *composing_checks.composing_checks(),
+            *upkeep_checks.upkeep_checks(),
         ],
         "jobs": [
             jobs.batch,

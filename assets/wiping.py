@@ -41,11 +41,16 @@ def wipe(
     runs = {r.dagster_run.run_id: r.dagster_run for wanted in doomed for r in instance.get_run_records(wanted)}
     ended = [run_id for run_id, run in runs.items() if run.is_finished]
     for run_id in ended:
-        instance.compute_log_manager.delete_logs(prefix=[run_id])
-        _forget_events(instance, run_id)
-        instance.delete_run(run_id)  # last, so that a run whose wiping was cut off is found again
+        delete(instance, run_id)
     _forget_partitions(instance, sheets)
     return len(ended)
+
+
+def delete(instance: dg.DagsterInstance, run_id: str) -> None:
+    """An ended run with its logs and events, and the copies of them that Dagster keeps."""
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
+    _forget_events(instance, run_id)
+    instance.delete_run(run_id)  # last, so that a run whose wiping was cut off is found again
 
 
 def _of_sheet(instance: dg.DagsterInstance, sheet: str) -> list[str]:
@@ -53,11 +58,11 @@ def _of_sheet(instance: dg.DagsterInstance, sheet: str) -> list[str]:
     those over chunks of several sheets, which tell of it only by what they made."""
     tags, events = RunTagsTable.c, SqlEventLogStorageTable.c
     named = tags.key.in_((PARTITION, FIRST, LAST)) & tags.value.startswith(f"{sheet}-", autoescape=True)
-    with _run_log(instance).connect() as connection:
+    with run_log(instance).connect() as connection:
         query = sqlalchemy.select(tags.run_id).where(named | ((tags.key == SHEET_TAG) & (tags.value == sheet)))
         found = set(connection.execute(query).scalars())
     made = events.partition.startswith(f"{sheet}-", autoescape=True) & events.asset_key.is_not(None)
-    with _event_log(instance).index_connection() as connection:
+    with event_log(instance).index_connection() as connection:
         found.update(connection.execute(sqlalchemy.select(events.run_id).where(made).distinct()).scalars())
     return sorted(found)
 
@@ -76,7 +81,7 @@ def _runs_of(instance: dg.DagsterInstance, assets: Sequence[str], until: datetim
     """Whoever started them."""
     events = SqlEventLogStorageTable.c
     wanted = events.asset_key.in_([dg.AssetKey(name).to_string() for name in assets])
-    with _event_log(instance).index_connection() as connection:
+    with event_log(instance).index_connection() as connection:
         query = sqlalchemy.select(events.run_id).where(wanted, events.timestamp <= until.replace(tzinfo=None))
         return list(connection.execute(query.distinct()).scalars())
 
@@ -84,7 +89,7 @@ def _runs_of(instance: dg.DagsterInstance, assets: Sequence[str], until: datetim
 def _forget_events(instance: dg.DagsterInstance, run_id: str) -> None:
     """The copies that Dagster itself leaves behind when it deletes a run: sentences of checks, and with each asset its
     last materialization. Without it, Dagster looks for the newest that is left."""
-    storage, checks, assets = _event_log(instance), AssetCheckExecutionsTable, AssetKeyTable
+    storage, checks, assets = event_log(instance), AssetCheckExecutionsTable, AssetKeyTable
     storage.delete_events(run_id)
     with storage.index_connection() as connection:
         connection.execute(checks.delete().where(checks.c.run_id == run_id))
@@ -92,14 +97,14 @@ def _forget_events(instance: dg.DagsterInstance, run_id: str) -> None:
         connection.execute(assets.update().where(copied).values(last_materialization=None))
 
 
-def _event_log(instance: dg.DagsterInstance) -> SqlEventLogStorage:
+def event_log(instance: dg.DagsterInstance) -> SqlEventLogStorage:
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         raise TypeError(f"Dagster keeps its events in a {type(storage).__name__}, not in a database")
     return storage
 
 
-def _run_log(instance: dg.DagsterInstance) -> SqlRunStorage:
+def run_log(instance: dg.DagsterInstance) -> SqlRunStorage:
     storage = instance.run_storage
     if not isinstance(storage, SqlRunStorage):
         raise TypeError(f"Dagster keeps its runs in a {type(storage).__name__}, not in a database")

@@ -80,6 +80,14 @@ CADENCES = (
         hours=6.0,
     ),
     Cadence(
+        name="nightly_upkeep",
+        cron="10 3 * * *",
+        time_zone=TOKYO,
+        selection='key:"run_history" or key:"object_garbage" or key:"database_upkeep" or key:"house_backup"',
+        description="Deletes runs of long ago and objects that nothing refers to, vacuums, and makes the backup.",
+        hours=6.0,
+    ),
+    Cadence(
         name="service_level_check",
         cron="*/5 * * * *",
         time_zone=TOKYO,

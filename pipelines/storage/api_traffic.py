@@ -11,7 +11,7 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -69,6 +69,34 @@ def totals(session: Session, since: datetime, until: datetime) -> dict[str, Port
         route: Portion(int(n), int(failed), int(refused), float(ms), np.asarray(counts, np.int64))
         for route, n, failed, refused, ms, counts in found
     }
+
+
+def condense(session: Session, before: datetime) -> int:
+    """Puts the minutes of each hour that ended by ``before`` into one row at its beginning; returns how many rows went.
+    Spans of whole hours add up to the same as before."""
+    count = select(func.count()).select_from(ApiTraffic)
+    rows = int(session.execute(count).scalar_one())
+    session.execute(text(_HOURS), {"before": before})
+    return rows - int(session.execute(count).scalar_one())
+
+
+_HOURS = """
+    with full_hours as (
+        select route, date_trunc('hour', minute, 'UTC') as hour from api_traffic
+        where minute < date_trunc('hour', cast(:before as timestamptz), 'UTC') group by 1, 2 having count(*) > 1
+    ), gone as (
+        delete from api_traffic t using full_hours h
+        where t.route = h.route and date_trunc('hour', t.minute, 'UTC') = h.hour
+        returning t.*, h.hour
+    ), bins as (
+        select route, hour, array_agg(total order by place) as counts from (
+            select route, hour, place, sum(count)::bigint as total
+            from gone, unnest(latency_counts) with ordinality as counts(count, place) group by route, hour, place
+        ) as places group by route, hour
+    )
+    insert into api_traffic (route, minute, n, failed, refused, latency_ms, latency_counts)
+    select g.route, g.hour, sum(n), sum(failed), sum(refused), sum(latency_ms), coalesce(min(b.counts), '{}')
+    from gone g left join bins b on b.route = g.route and b.hour = g.hour group by g.route, g.hour"""
 
 
 # The sums stay in the database: an hour of minutes is a megabyte on the way here.

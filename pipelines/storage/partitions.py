@@ -17,6 +17,11 @@ def batches(session: Session) -> set[str]:
     return set(session.execute(select(BatchRow.key).where(BatchRow.pruned_at.is_(None))).scalars())
 
 
+def pruned_batches(session: Session) -> set[str]:
+    """Keys of those that are to have no partition any more."""
+    return set(session.execute(select(BatchRow.key).where(BatchRow.pruned_at.is_not(None))).scalars())
+
+
 def chunks(session: Session) -> set[str]:
     """Such as 17-0003."""
     return set(session.execute(select(ScoreChunk.chunk_id).where(ScoreChunk.pruned_at.is_(None))).scalars())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from pipelines.errors import Unavailable
@@ -89,6 +89,14 @@ def add(session: Session, row: StorageUse) -> None:
 
 def newest(session: Session) -> StorageUse | None:
     return session.execute(select(StorageUse).order_by(StorageUse.at.desc(), StorageUse.id.desc()).limit(1)).scalar()
+
+
+def thin(session: Session, before: datetime) -> int:
+    """Of the measurements older than ``before`` the last of each day stays; how many went."""
+    day = func.date_trunc("day", StorageUse.at, "UTC")
+    last = select(func.max(StorageUse.id)).where(StorageUse.at < before).group_by(day)
+    gone = delete(StorageUse).where(StorageUse.at < before, StorageUse.id.not_in(last)).returning(StorageUse.id)
+    return len(session.execute(gone).all())
 
 
 def _on_disk(objects: Objects, below: str) -> Iterator[Stored]:

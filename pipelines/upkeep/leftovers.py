@@ -1,4 +1,4 @@
-"""Files of a home that were of use once: encoded segments, copies of a remote store, Data Docs of batches that were pruned,
+"""Files of a home that were of use once: encoded segments, copies of a remote store, Data Docs of pruned batches,
 checkpoints of trainings that nobody went on with. All of it is made or fetched again when it is wanted."""
 
 from __future__ import annotations

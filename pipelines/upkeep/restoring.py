@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from pipelines.errors import BadInput, Unavailable
 from pipelines.governance import audit
 from pipelines.settings import Settings
 from pipelines.storage import audit as trail
-from pipelines.storage import dumps, embedded, migrations_known, storage_use
+from pipelines.storage import dumps, embedded, keeper, migrations_known, storage_use
 from pipelines.storage.database import Database
 from pipelines.storage.engines import engine_of
 from pipelines.storage.objects import Objects
@@ -33,6 +34,7 @@ from pipelines.upkeep.manifests import Manifest
 
 READY = "restored.json"  # in the prepared house: all is verified, and only the renaming is left
 _RESTORING = "_restoring"  # of a server's databases, until they are whole
+PATIENCE = 90.0  # s, for the end of a server
 log = logging.getLogger(__name__)
 
 
@@ -204,12 +206,29 @@ def _put_in_place(settings: Settings, staging: Path, home: Path) -> None:
 def _clear(settings: Settings, staging: Path) -> None:
     """What a restoring that was cut off has left."""
     if staging.is_dir():
-        embedded.stop(staging, force=True)
+        _end_server(staging)
         shutil.rmtree(staging)
     if settings.database_url:
         with _maintenance(settings) as (maintenance, urls):
             for url in urls:
                 dumps.drop(maintenance, _staged(url))
+
+
+def _end_server(home: Path) -> None:
+    """Whoever made the database there outlives who began it, and may be about to start its server."""
+    folder = home / "postgres"
+    deadline = time.monotonic() + PATIENCE
+    while folder.is_dir():
+        making = keeper.locked(folder / "start.lock", wait=True)
+        if making is not None:
+            os.close(making)
+        embedded.stop(home, force=True)
+        if (kept := keeper.locked(folder / "keeper.lock")) is not None:
+            os.close(kept)
+            return
+        if time.monotonic() > deadline:
+            raise Unavailable(home, "its database does not end", 30)
+        time.sleep(0.1)
 
 
 def _ready(staging: Path) -> dict[str, Any] | None:
