@@ -20,10 +20,19 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def run(studio: Studio, kind: str, version: str, work: Sequence[Item[T]], step: items.Step[T]) -> list[Result[T]]:
-    """Runs ``step`` over ``work`` and records each item's outcome as of ``kind`` (the asset's name) and ``version``."""
+def run(
+    studio: Studio,
+    kind: str,
+    version: str,
+    work: Sequence[Item[T]],
+    step: items.Step[T],
+    *,
+    ahead: items.Ahead[T] | None = items.whole,
+) -> list[Result[T]]:
+    """Runs ``step`` over ``work`` and records each item's outcome as of ``kind`` (the asset's name) and ``version``.
+    ``ahead``: what other machines may do of it, as items.run takes it."""
     began = time.monotonic()
-    results = items.run(studio.settings, work, step)
+    results = items.run(studio.settings, work, step, ahead=ahead)
     failed = sum(1 for r in results if r.failure)
     stored = sum(1 for r in results if r.produced and r.produced.stored)
     counts = f"{len(results)} items, {stored} stored before, {failed} failed"

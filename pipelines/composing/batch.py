@@ -41,7 +41,7 @@ class Commission:
 
 def arrange(studio: Studio, key: str) -> list[Result[Any]]:
     """One item a melody and style. What was arranged before stays as it is, whichever models there are by now."""
-    return outcomes.run(studio, KIND, VERSION, list(_work(studio, key)), _arrange)
+    return outcomes.run(studio, KIND, VERSION, list(_work(studio, key)), _arrange, ahead=None)
 
 
 def _work(studio: Studio, key: str) -> Iterator[Item[Commission]]:

@@ -149,7 +149,7 @@ def judge(studio: Studio, key: str) -> list[Result[Any]]:
         # Each job has a folder to itself, however alike their contents are.
         params = params_hash({"job": item.job_id})
         work.append(Item(item.name, item.content_hash, payload, params, item.job_id))
-    results = _run(studio, "edit_quality", work, steps.publish)
+    results = _run(studio, "edit_quality", work, steps.publish, ahead=lambda one: replace(one, out=None))
     with studio.database.session() as session:
         for result in results:
             for pattern, quality in (result.produced.detail if result.produced else {}).items():
@@ -202,8 +202,10 @@ def _item(job: BatchJob, file: MediaFile, payload: T, params: str = "") -> Item[
     )
 
 
-def _run(studio: Studio, kind: str, work: Sequence[Item[T]], step: items.Step[T]) -> list[Result[T]]:
-    return outcomes.run(studio, kind, version_of(kind), work, step)
+def _run(
+    studio: Studio, kind: str, work: Sequence[Item[T]], step: items.Step[T], ahead: items.Ahead[T] = items.whole
+) -> list[Result[T]]:
+    return outcomes.run(studio, kind, version_of(kind), work, step, ahead=ahead)
 
 
 def _store_features(studio: Studio, jobs: Sequence[BatchJob], results: Sequence[Result[Any]]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipelines import clock, outcomes
+from pipelines import clock, items, outcomes
 from pipelines.governance import budget, vault
 from pipelines.items import Item, Result, Step
 from pipelines.mastering import chain, presets, steps
@@ -135,7 +135,7 @@ def master(studio: Studio, key: str) -> list[Result[Any]]:
     ):  # before the files, which are then made for this choice or not at all
         text = json.dumps(steps.facts_of(choice), ensure_ascii=False)
         studio.objects.put_named(_choice_key(studio, w), text.encode())
-    results = _run(studio, "masters", _items(work, chosen), steps.master)
+    results = _run(studio, "masters", _items(work, chosen), steps.master, _without_folder)
     _keep(studio, work, results, "master")
     return results
 
@@ -144,7 +144,7 @@ def preview(studio: Studio, key: str) -> list[Result[Any]]:
     if _short_of_room(studio):
         return []
     work, chosen = mastered(studio, key)
-    results = _run(studio, "previews", _items(work, chosen), steps.preview)
+    results = _run(studio, "previews", _items(work, chosen), steps.preview, _without_folder)
     _keep(studio, work, results, "preview")
     return results
 
@@ -153,13 +153,13 @@ def draw(studio: Studio, key: str) -> list[Result[Any]]:
     if _short_of_room(studio):
         return []
     work, chosen = mastered(studio, key)
-    return _run(studio, "waveforms", _items(work, chosen), steps.draw)
+    return _run(studio, "waveforms", _items(work, chosen), steps.draw, _without_folder)
 
 
 def label(studio: Studio, key: str) -> list[Result[Any]]:
     """Labels of every master, whoever may learn from them: that is asked when a training set is put together."""
     work, chosen = mastered(studio, key)
-    results = _run(studio, "mastering_labels", _items(work, chosen), steps.label)
+    results = _run(studio, "mastering_labels", _items(work, chosen), steps.label, _without_folder)
     with studio.database.session() as session:
         for w, result in zip(work, results, strict=True):
             found = result.produced.detail if result.produced is not None else {}
@@ -265,8 +265,15 @@ def _choice_key(studio: Studio, work: Work) -> str:
     return studio.cache.key("choice", chain.VERSION, work.piece.content_hash, {"job": work.job_id}, ".json")
 
 
-def _run(studio: Studio, kind: str, work: Sequence[Item[T]], step: Step[T]) -> list[Result[T]]:
-    return outcomes.run(studio, kind, version_of(kind), work, step)
+def _without_folder(chosen: Chosen) -> Chosen:
+    """For a machine that does not have it."""
+    return replace(chosen, out=None)
+
+
+def _run(
+    studio: Studio, kind: str, work: Sequence[Item[T]], step: Step[T], ahead: items.Ahead[T] = items.whole
+) -> list[Result[T]]:
+    return outcomes.run(studio, kind, version_of(kind), work, step, ahead=ahead)
 
 
 def _keep(studio: Studio, work: Sequence[Work], results: Sequence[Result[Any]], kind: str) -> None:

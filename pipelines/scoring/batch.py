@@ -72,7 +72,7 @@ def register(studio: Studio, key: str) -> list[Result[Any]]:
                 mark = params_hash({"upload": upload.id, "score": row.score})
                 name = f"{row.name}/{upload.name}"
                 work.append(Item(name, upload.content_hash, upload.id, mark, job_id=row.id, upload_id=upload.id))
-    return outcomes.run(studio, REGISTER, VERSION, work, _register)
+    return outcomes.run(studio, REGISTER, VERSION, work, _register, ahead=None)
 
 
 def _register(settings: Settings, cache: Cache, upload_id: int) -> Produced:
@@ -215,7 +215,7 @@ def publish(studio: Studio, key: str) -> list[Result[Any]]:
                         work.append(item)
                     else:
                         before.append(Result(item, Produced(True, _figures(session, sheet)), None))
-    return [*outcomes.run(studio, PUBLISH, VERSION, work, _publish), *before]
+    return [*outcomes.run(studio, PUBLISH, VERSION, work, _publish, ahead=None), *before]
 
 
 def _publish(settings: Settings, cache: Cache, score_job_id: int) -> Produced:
