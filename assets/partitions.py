@@ -11,6 +11,6 @@ PARTITION, FIRST, LAST = (
     "dagster/asset_partition_range_start",
     "dagster/asset_partition_range_end",
 )
-BACKFILL = "dagster/backfill"  # the backfill that a run is one of
+BACKFILL, BACKFILL_OF = "dagster/backfill", "orimono/backfill"  # the backfill that a run is one of, and its first step
 SHEET_TAG = "orimono/score_job"  # of runs of chunks: whose
 chunks = dg.DynamicPartitionsDefinition(name="score_chunks")

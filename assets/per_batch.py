@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.partitions import BACKFILL
+from assets.partitions import BACKFILL, BACKFILL_OF
 from assets.presentation import describe
 from assets.retrying import MAX_RETRIES, failures_told_apart
 from pipelines.errors import BadInput, Unavailable
@@ -87,4 +87,4 @@ def each_batch(
 
 def is_backfill(context: dg.AssetExecutionContext) -> bool:
     """Whether the run is one of a backfill, or takes several batches for any other reason."""
-    return len(context.partition_keys) > 1 or BACKFILL in context.run.tags
+    return len(context.partition_keys) > 1 or bool({BACKFILL, BACKFILL_OF} & context.run.tags.keys())

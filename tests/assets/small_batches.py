@@ -1,11 +1,12 @@
-"""Many batches of one small job each: half a minute of a made-up tune in mono, a tiny clip, and a line of words.
+"""Many batches of one small job each: seconds of a made-up tune in mono, a tiny clip, and a line of words.
 
-Each tune is another one, so that nothing is answered from the store of another batch.
+All are different, so that nothing is answered from the store of another batch.
 """
 
 from __future__ import annotations
 
 import math
+import time
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,26 +28,29 @@ edit: {duration: 2, fps: 25, patterns: [dynamic]}
 """
 
 
-def fill(inbox: Path, names: Sequence[str], seconds: float = 4.0) -> None:
-    """A finished folder a name in the inbox."""
+def fill(inbox: Path, names: Sequence[str], seconds: float = 4.0, first: int = 0) -> None:
+    """A finished folder a name in the inbox; ``first``: the number of the first one's content."""
     inbox.mkdir(parents=True, exist_ok=True)
-    clip = _clip(inbox.parent / "small clip.mp4")
-    for number, name in enumerate(names):
+    for number, name in enumerate(names, first):
         folder = inbox / name
         folder.mkdir()
         _song(folder / "song.wav", number, seconds)
-        (folder / "clip.mp4").write_bytes(clip)
+        _clip(folder / "clip.mp4", number)
         (folder / "words.lrc").write_text(f"[00:01.00]The morning sun is shining on hill {number}\n")
         (folder / "job.yaml").write_text(JOB)
         (folder / "_COMPLETE").touch()
 
 
-def plan(studio: Studio) -> list[str]:
-    """The inbox as batches of one job each; their keys."""
-    while scan.scan(studio.settings.inbox, studio.database, studio.objects, studio.settings).new:
-        pass
-    with studio.database.session() as session:
-        return [made.key for made in batches.plan_batches(session, size=1)]
+def plan(studio: Studio, count: int, deadline: float = 600.0) -> list[str]:
+    """The first so many folders of the inbox as batches of one job each, once they have settled; their keys."""
+    end = time.monotonic() + deadline
+    found: list[str] = []
+    while len(found) < count:
+        assert time.monotonic() < end, f"{len(found)} of {count} jobs were taken"
+        scan.scan(studio.settings.inbox, studio.database, studio.objects, studio.settings)
+        with studio.database.session() as session:
+            found += [made.key for made in batches.plan_batches(session, size=1)]
+    return found
 
 
 def finish(studio: Studio, keys: Sequence[str]) -> None:
@@ -66,17 +70,16 @@ def _song(path: Path, number: int, seconds: float) -> None:
         file.writeframes((sound * 20_000).astype("<i2").tobytes())
 
 
-def _clip(path: Path) -> bytes:
+def _clip(path: Path, number: int, frames: int = 50) -> None:
+    """A cut in the middle, and a block that moves."""
     import av
 
-    if not path.exists():
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("mpeg4", rate=25)
-            stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-            for number in range(100):
-                picture = np.zeros((120, 160, 3), np.uint8)
-                picture[:, :, number // 50 * 2] = 60 + number
-                picture[20:80, number : number + 40, 1] = 200
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode(None))
-    return path.read_bytes()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for frame in range(frames):
+            picture = np.full((120, 160, 3), number % 100, np.uint8)
+            picture[:, :, frame // (frames // 2) * 2] = 150
+            picture[number // 100 * 4 :, frame : frame + 40, 1] = 200
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
