@@ -1,7 +1,7 @@
 """Orimono's cadences as Airflow DAGs, one for each entry of dags/cadences.py and for nothing else.
 
-Airflow's DAG folder is this file's folder. Who starts the cadences is said by ORIMONO_SCHEDULER where Dagster runs: while
-that is Dagster, these DAGs skip their tasks.
+Airflow's DAG folder is this file's folder. Who starts the cadences says ORIMONO_SCHEDULER where Dagster runs: while it
+says Dagster, these DAGs skip their tasks.
 """
 
 from __future__ import annotations
