@@ -21,11 +21,21 @@ MOST_REQUESTS = 8  # a tag is to be read; the run's log has them all
 # A run is created, then launched. One that does neither for this long was lost in between, with its process.
 LOST_AFTER_SECONDS = 60.0
 KEYS_A_QUESTION = 500
-AGAIN_AFTER = timedelta(minutes=5)  # after the first run, twice as long after each further one
+AGAIN_AFTER = timedelta(minutes=1)  # after the first run, twice as long after each further one
+# Of a batch, whatever ends its run (a store that was away for minutes, three crashes): two hours in all, for nobody may
+# be there to ask. Bad input never fails a run, so what fails this often is ours, or the machine's.
+MOST_ATTEMPTS = 8
 
 
 def run_requests(instance: dg.DagsterInstance, session: Session) -> Iterator[dg.RunRequest]:
-    """A run for each batch that was never asked for, or whose run was lost; what has ended is written down."""
+    """A run for each batch that was never asked for, whose run was lost, or whose run failed some time ago; what has
+    ended is written down."""
+    failed = [b for b in batches.listed(session, "failed") if b.attempts < MOST_ATTEMPTS and _waited(b)]
+    ended = _runs_of(instance, failed)
+    for batch in failed:
+        record = ended.get(batch.key)
+        if record is None or record.dagster_run.status is not dg.DagsterRunStatus.CANCELED:  # that was a person
+            batches.ask_again(session, batch.key)
     listed = batches.listed(session, "planned", "requested")
     runs = _runs_of(instance, [batch for batch in listed if batch.status == "requested"])
     for batch in listed:
@@ -59,7 +69,16 @@ def next_attempt(instance: dg.DagsterInstance, tag: str, value: str) -> int | No
         return len(records) + 1
     if not run.is_finished or run.tags.get("dagster/will_retry") == "true":
         return None
-    return len(records) + 1 if age >= min(AGAIN_AFTER * 2 ** (len(records) - 1), timedelta(days=1)) else None
+    return len(records) + 1 if age >= _wait(len(records)) else None
+
+
+def _waited(batch: batches.Batch) -> bool:
+    return _age(batch.requested_at) >= _wait(batch.attempts).total_seconds()
+
+
+def _wait(runs: int) -> timedelta:
+    """After so many that failed."""
+    return min(AGAIN_AFTER * 2 ** (runs - 1), timedelta(days=1))
 
 
 def _request(session: Session, batch: batches.Batch) -> dg.RunRequest:

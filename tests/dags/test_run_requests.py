@@ -121,8 +121,40 @@ def test_a_failure_that_dagster_retries_itself_is_waited_for(
     assert status(database) == ("finished", 1)
 
 
+def test_a_batch_that_failed_is_asked_for_again_after_longer_and_longer_waits(
+    database: Database, instance: dg.DagsterInstance, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(database, instance)
+    for attempt in range(1, module.MOST_ATTEMPTS):
+        run(instance, key, attempt, dg.DagsterRunStatus.FAILURE)
+        assert ask(database, instance) == []
+        assert status(database) == ("failed", attempt)
+        later = (module.AGAIN_AFTER * 2 ** (attempt - 1)).total_seconds()
+        monkeypatch.setattr(module, "_age", lambda moment, later=later: later - 1)
+        assert ask(database, instance) == []
+        monkeypatch.setattr(module, "_age", lambda moment, later=later: later)
+        (request,) = ask(database, instance)
+        assert request.run_key == f"{key}-{attempt + 1}"
+        monkeypatch.undo()
+    run(instance, key, module.MOST_ATTEMPTS, dg.DagsterRunStatus.FAILURE)
+    monkeypatch.setattr(module, "_age", lambda moment: float("inf"))
+    assert ask(database, instance) == ask(database, instance) == []
+    assert status(database) == ("failed", module.MOST_ATTEMPTS)
+
+
+def test_a_batch_that_a_person_cancelled_waits_for_a_person(
+    database: Database, instance: dg.DagsterInstance, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(database, instance)
+    run(instance, key, 1, dg.DagsterRunStatus.CANCELED)
+    assert ask(database, instance) == []
+    monkeypatch.setattr(module, "_age", lambda moment: float("inf"))
+    assert ask(database, instance) == []
+    assert status(database) == ("failed", 1)
+
+
 @pytest.mark.parametrize("end", ["FAILURE", "CANCELED"])
-def test_a_final_failure_waits_for_a_person_who_asks_again(
+def test_a_final_failure_is_at_once_anew_when_a_person_asks_again(
     database: Database, instance: dg.DagsterInstance, key: str, end: str
 ) -> None:
     ask(database, instance)
@@ -134,6 +166,26 @@ def test_a_final_failure_waits_for_a_person_who_asks_again(
         batches.ask_again(session, key)
     (request,) = ask(database, instance)
     assert request.run_key == f"{key}-2"
+
+
+def test_each_of_many_batches_is_followed_by_its_own_run(database: Database, instance: dg.DagsterInstance) -> None:
+    with database.session() as session:
+        jobs.add_first(session, [jobs.NewJob(f"song{n}", "a" * 64, "owner") for n in range(7)])
+        keys = [batch.key for batch in batches.plan_batches(session, size=1)]
+    assert [request.partition_key for request in ask(database, instance)] == keys
+    with database.session() as session:
+        batches.ask_again(session, keys[1])
+    assert [request.run_key for request in ask(database, instance)] == [f"{keys[1]}-2"]
+    run(instance, keys[0], 1, dg.DagsterRunStatus.SUCCESS)
+    run(instance, keys[1], 1, dg.DagsterRunStatus.FAILURE)  # of the request before the last
+    run(instance, keys[1], 2, dg.DagsterRunStatus.SUCCESS)
+    run(instance, keys[2], 1, dg.DagsterRunStatus.FAILURE)
+    run(instance, keys[3], 1, dg.DagsterRunStatus.STARTED)
+    ask(database, instance)
+    with database.session() as session:
+        found = {batch.key: batch.status for batch in batches.listed(session, "requested", "finished", "failed")}
+    wanted = ["finished", "finished", "failed", *["requested"] * 4]
+    assert found == dict(zip(keys, wanted, strict=True))
 
 
 def test_a_persons_own_run_of_a_part_finishes_nothing(
