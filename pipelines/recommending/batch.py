@@ -32,7 +32,7 @@ def load(studio: Studio, key: str) -> list[Result[Any]]:
     with studio.database.session() as session:
         rows = [row for row in jobs.of_batch(session, key) if KINDS & {u.kind for u in row.uploads if u.object_key}]
     work = [Item(row.name, row.content_hash, Tables(row.id), job_id=row.id) for row in rows]
-    return outcomes.run(studio, STEP, VERSION, work, read)
+    return outcomes.run(studio, STEP, VERSION, work, read, ahead=None)
 
 
 def read(settings: Settings, cache: Cache, tables: Tables) -> Produced:

@@ -203,7 +203,8 @@ def sync(studio: Studio) -> dict[str, Summary]:
     for row in rows:
         model = versions.towers(studio, row)
         with studio.database.session() as session:  # reads on while the sync writes in a transaction of its own
-            people, catalogue = (of(session, row, model) for of in (versions.viewer_vectors, versions.video_vectors))
+            people = versions.viewer_vectors(session, row, model, settings=studio.settings)
+            catalogue = versions.video_vectors(session, row, model, settings=studio.settings)
             synced = syncing.sync(studio, row, people, catalogue, now, actor=BY)
         prefix = "" if len(rows) == 1 else f"{row.version}_"
         common: Summary = {"set": synced.set_id, "done": synced.sentence, "index": synced.indexed}

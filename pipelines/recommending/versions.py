@@ -6,7 +6,8 @@ Where vectors are kept and what of them moves is syncing.py's, who gets which ve
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from pipelines.compute.address import cluster_of
 from pipelines.errors import BadInput
 from pipelines.models import artefacts
 from pipelines.recommending import embedding, prior
 from pipelines.recommending.embedding import Batch
 from pipelines.recommending.interactions import Interactions
 from pipelines.recommending.two_tower import TwoTower
+from pipelines.settings import Settings
 from pipelines.storage import decisions, videos
+from pipelines.storage.objects import Objects
 from pipelines.storage.tables import ModelVersion
 from pipelines.studio import Studio
 
@@ -31,25 +35,60 @@ WHOLE = 10_000  # newest decisions of a viewer that are read: features tell of w
 _DAY = 86_400  # s
 
 
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Where a version's whole model lies. ``name`` and ``version``: as people call it, and its version alone."""
+
+    name: str
+    version: str
+    key: str
+    sha256: str
+
+    @classmethod
+    def of(cls, row: ModelVersion) -> Bundle:
+        bundle = row.provenance["bundle"]
+        return cls(artefacts.named(row), row.version, bundle["key"], bundle["sha256"])
+
+
 def towers(studio: Studio, row: ModelVersion) -> TwoTower:
     """The version's whole model. BadInput, naming the version, when its bytes are gone or have changed."""
-    bundle = row.provenance["bundle"]
+    return towers_of(studio.objects, Bundle.of(row))
+
+
+def towers_of(objects: Objects, bundle: Bundle) -> TwoTower:
+    """As ``towers``, wherever the object store is reached."""
     remedy = "restore the object, or roll back to a version that has its bytes"
     try:
-        data = studio.objects.get(bundle["key"])
+        data = objects.get(bundle.key)
     except BadInput as error:
-        raise BadInput(artefacts.named(row), f"has lost its towers ({error.what}: {error.reason})", remedy) from error
-    if hashlib.sha256(data).hexdigest() != bundle["sha256"]:
-        raise BadInput(artefacts.named(row), f"has other bytes in {bundle['key']} than were registered", remedy)
+        raise BadInput(bundle.name, f"has lost its towers ({error.what}: {error.reason})", remedy) from error
+    if hashlib.sha256(data).hexdigest() != bundle.sha256:
+        raise BadInput(bundle.name, f"has other bytes in {bundle.key} than were registered", remedy)
     return TwoTower.from_bytes(data)
 
 
 def viewer_vectors(
-    session: Session, row: ModelVersion, model: TwoTower, ids: Collection[str] | None = None
+    session: Session,
+    row: ModelVersion,
+    model: TwoTower,
+    ids: Collection[str] | None = None,
+    settings: Settings | None = None,
 ) -> Iterator[Batch]:
     """Of everybody who has decided anything (or of these viewers), from their histories as they are now, as of people
-    who come back: a stored vector waits for its viewer, and does not change while they are away."""
-    return embedding.of_users(_Back(model), decisions.histories(session, ids, WHOLE), version=row.version)
+    who come back: a stored vector waits for its viewer, and does not change while they are away. With ``settings``
+    that name a cluster, its machines make them."""
+    histories = decisions.histories(session, ids, WHOLE)
+    if settings is not None and cluster_of(settings) is not None:
+        from pipelines.recommending import embedding_blocks
+
+        return embedding_blocks.of_viewers(settings, Bundle.of(row), histories)
+    return vectors_of_histories(model, row.version, histories)
+
+
+def vectors_of_histories(
+    model: TwoTower, version: str, histories: Iterable[tuple[str, decisions.History]]
+) -> Iterator[Batch]:
+    return embedding.of_users(_Back(model), histories, version=version)
 
 
 def video_vectors(
@@ -58,9 +97,10 @@ def video_vectors(
     model: TwoTower,
     ids: Collection[str] | None = None,
     until: datetime | None = None,
+    settings: Settings | None = None,
 ) -> Iterator[Batch]:
     """Of the whole catalogue (or of these videos), with how popular each is now, or was by the decisions that were here
-    at ``until``."""
+    at ``until``. ``settings`` as for viewers."""
     frame = videos.frame(session)
     weights = decisions.weights(session, model.recipe.prior_days, until=until)
     found = [weights.get(video_id, (0, 0.0)) for video_id in frame["item_id"]]
@@ -68,7 +108,16 @@ def video_vectors(
     frame["popularity"] = prior.in_steps(prior.popularity(np.array([recent for _, recent in found], np.float64)))
     if ids is not None:
         frame = frame[frame["item_id"].isin(list(ids))].reset_index(drop=True)
-    return embedding.of_videos(_Now(model), frame, version=row.version)
+    if settings is not None and cluster_of(settings) is not None:
+        from pipelines.recommending import embedding_blocks
+
+        return embedding_blocks.of_videos(settings, Bundle.of(row), frame)
+    return vectors_of_rows(model, row.version, frame)
+
+
+def vectors_of_rows(model: TwoTower, version: str, frame: pd.DataFrame) -> Iterator[Batch]:
+    """``frame``: as ``video_vectors`` makes it."""
+    return embedding.of_videos(_Now(model), frame, version=version)
 
 
 class _Back:
