@@ -19,6 +19,7 @@ from serving.dagster_ui import LOCATION
 from serving.supervisor import Part
 
 ASK_TIMEOUT = 10.0  # s
+LAUNCH_SECONDS = "180"  # a run's process gets so long to begin: on a busy machine Dagster's 60 s are too few
 DAEMON_SILENCE = 300.0  # s without a heartbeat, which Dagster writes every 30 s
 MOST_ANSWER = 1 << 20  # bytes
 SOCKET_LIMIT = 100  # bytes that a socket's path may have (107 on Linux, 103 on macOS)
@@ -27,6 +28,7 @@ _HEARTBEATS = "{instance{daemonHealth{allDaemonStatuses{required lastHeartbeatTi
 
 def parts(settings: Settings, ours: Mapping[str, str], dagster: Mapping[str, str]) -> list[Part]:
     """In the order in which they end. ``ours`` and ``dagster``: environment of our own programs, and of Dagster's."""
+    dagster = {**dagster, "DAGSTER_GRPC_TIMEOUT_SECONDS": LAUNCH_SECONDS}
     python, level = sys.executable, settings.log_level.lower()
     socket = code_socket(settings.home_path)
     workspace = _workspace(settings.home_path, socket)

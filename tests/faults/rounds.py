@@ -54,6 +54,7 @@ def play(
     }
     order = list(ready)
     rng.shuffle(order)
+    gap = rng.choice((0.0, 0.3, 2.0))  # all in one batch, or one after the other
     done: list[Fault] = []
     errors: list[str] = []
     start = time.monotonic()
@@ -74,7 +75,7 @@ def play(
                 jobs[_send(world, ready[name])] = ready[name]
             except TimeoutError as error:
                 errors.append(f"{name} was not taken in {ACCEPT_SECONDS:.0f} s: {error}")
-            time.sleep(rng.uniform(0.2, 2.0))
+            time.sleep(rng.uniform(0, gap))
         for thread in threads:
             thread.join()
         over = time.monotonic()
