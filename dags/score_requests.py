@@ -27,13 +27,18 @@ AHEAD = 3  # runs of a sheet that were asked for and have not ended; the rest is
 
 
 def chunk_requests(
-    instance: dg.DagsterInstance, session: Session, now: datetime, retries: int
+    instance: dg.DagsterInstance,
+    session: Session,
+    now: datetime,
+    retries: int,
+    lost_after: float = LOST_AFTER_SECONDS,
 ) -> Iterator[tuple[dg.RunRequest, list[str]]]:
     """Runs for chunks that were never asked for, whose wait is over, or whose run is gone; each with its partitions.
 
+    A run that was asked for and is not there ``lost_after`` seconds later will not come.
     A chunk that failed runs alone: what ails it must not hold up others.
     """
-    asked_for = chunks.under_way(session, now - timedelta(seconds=LOST_AFTER_SECONDS))
+    asked_for = chunks.under_way(session, now - timedelta(seconds=lost_after))
     runs = _runs(instance) if asked_for else []
     lost = [c for c in asked_for if not any(c.number in _numbers(run, c.score_job_id) for run in runs)]
     held = chunks.held(session, lost)  # by whatever run, though Dagster should know of none

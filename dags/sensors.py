@@ -10,6 +10,7 @@ from dags.jobs import batch, partial_fit, scoring_chunks, scoring_sheets
 from pipelines.studio import Studio
 
 LABELS_TAG = "orimono/labels"  # which labels a run learns on from
+LOST_BY_AIRFLOW = 300.0  # s; it starts what it was told one by one, over the network
 ASKED_BY_AIRFLOW = "airflow"  # the cursor that it gives; the daemon's ticks have none
 
 
@@ -80,7 +81,7 @@ def new_labels(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Stu
     "cadences: then Airflow asks it, and starts what it names.",
 )
 def score_chunks_due(context: dg.SensorEvaluationContext, studio: dg.ResourceParam[Studio]) -> dg.SensorResult:
-    from dags.score_requests import chunk_requests, sheet_requests
+    from dags.score_requests import LOST_AFTER_SECONDS, chunk_requests, sheet_requests
     from pipelines import clock
     from pipelines.scoring import chunks
 
@@ -89,10 +90,11 @@ def score_chunks_due(context: dg.SensorEvaluationContext, studio: dg.ResourcePar
     if asker != owner:
         return dg.SensorResult(skip_reason=f"{owner} owns the cadences (ORIMONO_SCHEDULER)")
     now, retries = clock.now(), studio.settings.whole("score_retries")
+    lost_after = LOST_BY_AIRFLOW if owner == "airflow" else LOST_AFTER_SECONDS
     requests: list[dg.RunRequest] = []
     wanted: set[str] = set()
     with studio.database.session() as session:
-        for request, partitions in chunk_requests(context.instance, session, now, retries):
+        for request, partitions in chunk_requests(context.instance, session, now, retries, lost_after):
             requests.append(request)
             wanted.update(partitions)
         requests += sheet_requests(context.instance, session)
