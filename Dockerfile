@@ -49,6 +49,7 @@ COPY assets /opt/orimono/app/assets
 COPY resources /opt/orimono/app/resources
 COPY dags /opt/orimono/app/dags
 COPY serving /opt/orimono/app/serving
+RUN python -m compileall -q --invalidation-mode unchecked-hash /opt/orimono/app
 # The first folder holds `orimono`, and `dagster-webserver` behind the guard, whoever calls it (Dagster's chart does).
 ENV PATH=/opt/orimono/app/deploy/bin:/opt/orimono/.venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/orimono/app \

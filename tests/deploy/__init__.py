@@ -1,0 +1,1 @@
+"""How the house is run for real: image, compose file, launchers, charts."""
