@@ -4,13 +4,15 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import text
 
 from pipelines.errors import BadInput
 from pipelines.intake import batches
 from pipelines.intake.batches import Batch, plan_batches
-from pipelines.storage import jobs
+from pipelines.storage import items, jobs, uploads
 from pipelines.storage.database import Database
 from pipelines.storage.jobs import NewJob
+from pipelines.storage.uploads import NewUpload
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
@@ -68,6 +70,72 @@ def test_many_planners_never_put_a_job_into_two_batches(database: Database) -> N
         thread.join()
     assert sorted(i for batch in made for i in batch.job_ids) == ids
     assert len({batch.key for batch in made}) == len(made)
+
+
+def backlog(database: Database, least: int = 2) -> list[int]:
+    """How many jobs each new batch holds."""
+    with database.session() as session:
+        return [len(batch.job_ids) for batch in batches.plan_backlog(session, NOW, least)]
+
+
+def add_small(database: Database, count: int, size: int = 1000, first: int = 0) -> None:
+    with database.session() as session:
+        names = [f"small{n:05d}" for n in range(first, first + count)]
+        ids = jobs.add_first(session, [NewJob(name, "c", owner="yamada") for name in names])
+        uploads.add_many(
+            session, [(i, "yamada", NewUpload("a.wav", "mix", f"{i}", size, object_key=f"media/{i}")) for i in ids]
+        )
+
+
+def age(database: Database, seconds: float) -> None:
+    with database.session() as session:
+        session.execute(text("update jobs set created_at = created_at - make_interval(secs => :s)"), {"s": seconds})
+
+
+def test_many_small_jobs_share_a_batch_and_large_ones_do_not(database: Database) -> None:
+    add_small(database, 2500)
+    assert backlog(database) == [1000, 1000]  # two are under way by then: the rest gathers
+    age(database, batches.HOLD_SECONDS)
+    assert backlog(database) == [500]  # but not for long
+    add_small(database, 6, size=batches.MOST_BYTES // 2, first=5000)
+    age(database, batches.HOLD_SECONDS)
+    assert backlog(database) == [2, 2, 2]
+    assert backlog(database, least=3) == []
+
+
+def test_a_batch_grows_no_further_than_what_the_last_ones_took(database: Database) -> None:
+    add_small(database, 4)
+    (first,) = plan(database, size=4)
+    with database.session() as session:
+        for job_id in first.job_ids:
+            for kind in ("masters", "previews"):
+                items.record(
+                    session,
+                    job_id=job_id,
+                    kind=kind,
+                    content_hash="h",
+                    code_version="1",
+                    seconds=batches.MOST_SECONDS / 10,
+                )
+        batches.mark_finished(session, first.key)
+    add_small(database, 13, first=100)
+    assert backlog(database) == [5, 5]
+    age(database, batches.HOLD_SECONDS)
+    assert backlog(database) == [3]
+
+
+def test_what_is_alone_begins_at_once_and_what_would_only_wait_gathers(database: Database) -> None:
+    for number in range(batches.AHEAD):
+        add_small(database, 1, first=number)
+        assert backlog(database) == [1]
+    add_small(database, 1, first=10)
+    assert backlog(database) == []
+    add_small(database, 3, first=20)
+    assert backlog(database) == []
+    with database.session() as session:
+        (done, _) = batches.listed(session, "planned")
+        batches.mark_finished(session, done.key)
+    assert backlog(database) == [4]
 
 
 def test_a_failed_batch_waits_for_a_person(database: Database) -> None:

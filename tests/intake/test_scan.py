@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
 
 from pipelines import clock
 from pipelines.errors import Unavailable
@@ -18,9 +19,9 @@ from pipelines.governance import consent
 from pipelines.governance.people import Actor, pseudonym
 from pipelines.intake import batches
 from pipelines.intake.job_file import MARKER, NAME
-from pipelines.intake.scan import scan
+from pipelines.intake.scan import TOGETHER, scan
 from pipelines.settings import Settings
-from pipelines.storage import audit, consents, jobs, snapshots
+from pipelines.storage import audit, consents, jobs, snapshots, vault
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import Consent, Job, Upload
 from tests.intake.conftest import JOB, Inbox
@@ -176,6 +177,54 @@ def test_a_bad_extra_clip_is_recorded_and_the_job_goes_on(inbox: Inbox) -> None:
         ("clip2.mp4", "bad", True),
     ]
     assert inbox.scan().problems == []  # told once
+
+
+def test_many_folders_are_written_together_each_whole(inbox: Inbox) -> None:
+    """More than one transaction takes, among them refused ones, one with a bad file, and one that was there before."""
+    inbox.put("job007")
+    inbox.scan()
+    inbox.put("job007", clip_mp4="clip2.mp4")
+    twice = JOB + "  - {file: again.mp4, kind: clip}\n"  # the same bytes under two names
+    for number in range(2 * TOGETHER):
+        name = f"job{number:03d}"
+        if number == 3:
+            inbox.put(name, song_wav="noise.bin")
+        elif number == 5:
+            inbox.put(name, text=WITH_EXTRA, clip2_mp4="noise.bin")
+        elif number == 6:
+            inbox.put(name, text=twice, again_mp4="clip.mp4")
+        elif number != 7:
+            inbox.put(name)
+    report = inbox.scan(seconds=60)
+    assert (len(report.new), len(report.bad), len(report.bad_files)) == (2 * TOGETHER - 1, 1, 1)
+    found = {(job.name, job.revision): job for job in all_jobs(inbox)}
+    assert len(found) == 2 * TOGETHER + 1
+    assert [u.status for u in found["job005", 1].uploads] == ["ok", "ok", "bad"]
+    with inbox.database.session() as session:
+        latest = jobs.latest(session, "job007")
+        assert latest is not None and latest.revision == 2
+        assert {row.name for row in jobs.bad(session)} == {"job003"}
+        for (name, _), job in found.items():
+            wanted = {u.object_key for u in job.uploads if u.object_key}
+            assert {item.object_key for item in vault.of_job(session, job.id)} == wanted, name
+            consent = consents.of_job(session, job.id)
+            assert consent is not None and (consent.owner, consent.quality) == ("yamada", True)
+    assert inbox.scan().unchanged == 2 * TOGETHER
+
+
+def test_one_folder_that_cannot_be_written_keeps_the_others_not_out(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        inbox.put(name)
+
+    def broken(session: Session, new: Sequence[jobs.NewJob]) -> Sequence[int]:
+        session.execute(text("select 1 / 0"))
+        return []
+
+    monkeypatch.setattr(jobs, "add_first", broken)
+    assert inbox.scan().new == ["a", "b", "c"]
+    assert [len(job.uploads) for job in all_jobs(inbox)] == [2, 2, 2]
 
 
 def _link(folder: Path) -> None:
