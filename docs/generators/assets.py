@@ -10,8 +10,9 @@ from definitions import build_defs
 from docs.generators import markdown as md
 
 ABOUT = """\
-What the code location offers, by group, as the Dagster UI shows it. A *blocking* check stops what would follow; the others warn. *Partitioned*
-assets have a partition a batch or a chunk, and can be [backfilled](../how-to/backfill.md)."""
+What the code location offers, by group, as the Dagster UI shows it. A *blocking* check stops what would follow;
+the others warn. *Partitioned* assets have a partition a batch or a chunk, and can be
+[backfilled](../how-to/backfill.md)."""
 
 
 def page() -> str:

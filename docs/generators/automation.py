@@ -7,8 +7,10 @@ from definitions import build_defs
 from docs.generators import markdown as md
 
 ABOUT = """\
-Cadences are plain data in `dags/cadences.py`, the one source for every scheduler. With `ORIMONO_SCHEDULER=dagster` each is a Dagster schedule; with
-`airflow`, [Airflow starts them](../how-to/airflow.md) and Dagster's schedules are off. Sensors stay Dagster's, unless a page says otherwise."""
+Cadences are plain data in `dags/cadences.py`, the one source for every scheduler. With
+`ORIMONO_SCHEDULER=dagster` each is a Dagster schedule; with `airflow`, [Airflow starts
+them](../how-to/airflow.md) and Dagster's schedules are off. Sensors stay Dagster's, unless a page says
+otherwise."""
 
 
 def page() -> str:

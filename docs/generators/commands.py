@@ -10,8 +10,9 @@ from docs.generators import markdown as md
 from serving.cli import parser
 
 ABOUT = """\
-`orimono` lies in `.venv/bin/`. Every command takes `--json` (one object on stdout, log lines on stderr) and `--help`, and exits with 0 (done),
-1 (failed) or 2 (bad input, said in one sentence that names the thing, the reason and the remedy)."""
+`orimono` lies in `.venv/bin/`. Every command takes `--json` (one object on stdout, log lines on stderr) and
+`--help`, and exits with 0 (done), 1 (failed) or 2 (bad input, said in one sentence that names the thing, the
+reason and the remedy)."""
 
 
 def subcommands(of: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.ArgumentParser]]:

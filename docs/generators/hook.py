@@ -1,4 +1,4 @@
-"""MkDocs's hook: puts the generated reference pages among the written ones, so that they are never older than the code."""
+"""MkDocs's hook: puts the generated pages among the written ones, so that none is older than the code."""
 
 from __future__ import annotations
 

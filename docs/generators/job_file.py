@@ -8,8 +8,9 @@ from docs.generators import markdown as md
 from pipelines.intake.job_file import MARKER, NAME, JobFile
 
 ABOUT = f"""\
-A job is a folder with media and a `{NAME}`. Copy it into the inbox and add an empty file `{MARKER}` last, or let `orimono ingest` do both.
-What is not listed here is refused, in a sentence that names the place. [`sample/jobs`](../how-to/jobs.md) has eight to look at."""
+A job is a folder with media and a `{NAME}`. Copy it into the inbox and add an empty file `{MARKER}` last, or
+let `orimono ingest` do both. What is not listed here is refused, in a sentence that names the place.
+[`sample/jobs`](../how-to/jobs.md) has eight to look at."""
 MEANINGS = {
     "owner": "whose job it is: a name or a mail address; decides who may see it, and whose consents count",
     "consents": "what the owner allows beside the job itself",

@@ -1,4 +1,4 @@
-"""The Python API: the client, what plugs in, the recommender for anybody's data, errors; from signatures and docstrings."""
+"""The Python API, from signatures and docstrings: the client, the recommender for anybody's data, errors."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from typing import Any
 from docs.generators import markdown as md
 
 ABOUT = """\
-What other programs may import. All else may change from one release to the next. Types are checked (`py.typed` code under strict mypy); errors are those
-of `pipelines.errors` and, in the client, of `serving.client`."""
+What other programs may import. All else may change from one release to the next. Types are checked (`py.typed`
+code under strict mypy); errors are those of `pipelines.errors` and, in the client, of `serving.client`."""
 
 
 def page() -> str:
     from pipelines import errors, recommending
-    from pipelines.editing import heads, patterns
-    from pipelines.video import analysis
     from serving import client
 
-    del heads, patterns, analysis
     raised = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)]
     raised.sort(key=lambda error: inspect.getsourcelines(error)[1])
     refused = [value for _, value in inspect.getmembers(client, inspect.isclass) if issubclass(value, Exception)]
@@ -47,7 +44,8 @@ def _operations(client: type[Any]) -> list[str]:
 
 def _function(function: Callable[..., Any]) -> str:
     signature = str(inspect.signature(function)).replace("'", "")
-    return f"### {function.__name__} {{ #{function.__name__} }}\n\n```text\n{_wrapped(function.__name__ + signature)}\n```\n\n{md.told(function)}"
+    name = function.__name__
+    return f"### {name} {{ #{name} }}\n\n```text\n{_wrapped(name + signature)}\n```\n\n{md.told(function)}"
 
 
 def _wrapped(signature: str) -> str:

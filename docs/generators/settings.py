@@ -8,8 +8,8 @@ from docs.generators import markdown as md
 from pipelines.settings import PROJECT, Settings
 
 ABOUT = """\
-Every setting is an environment variable, and none is needed. `orimono config` prints them as they are set now, secret ones hidden.
-An unknown `ORIMONO_` name is refused, so a typing error is not silent."""
+Every setting is an environment variable, and none is needed. `orimono config` prints them as they are set now,
+secret ones hidden. An unknown `ORIMONO_` name is refused, so a typing error is not silent."""
 
 
 def page() -> str:

@@ -12,8 +12,9 @@ from docs.generators import markdown as md
 from pipelines.storage.tables import REVISION, Base
 
 ABOUT = f"""\
-PostgreSQL is the system of record; this is its schema at migration `{REVISION}`. Read it freely; write it through the product only, for triggers and
-constraints know less than the code. SQL over a table stands in one module of `pipelines/storage/`."""
+PostgreSQL is the system of record; this is its schema at migration `{REVISION}`. Read it freely; write it
+through the product only, for triggers and constraints know less than the code. SQL over a table stands in one
+module of `pipelines/storage/`."""
 
 
 def page() -> str:

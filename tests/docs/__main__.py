@@ -1,7 +1,5 @@
-"""``python -m tests.docs [PAGE ...] [--pictures]``: follows pages of the documentation as a reader would, and tells how long
-each block took. With ``--pictures`` the pages' screenshots are made anew on the way.
-
-``--clone`` follows them in a fresh ``git clone`` with an environment that its own Makefile makes.
+"""``python -m tests.docs [PAGE ...] [--pictures]``: follows pages of the documentation as a reader would, and tells how
+long each block took. With ``--pictures`` the pages' screenshots are made anew on the way.
 """
 
 from __future__ import annotations
@@ -13,8 +11,13 @@ import time
 from pathlib import Path
 
 from tests.docs.blocks import PROJECT, blocks, pages
-from tests.docs.pictures import Camera
+from tests.docs.pictures import Camera, NoPicture
 from tests.docs.running import Untrue, reader
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
@@ -42,19 +45,22 @@ def main() -> int:
                     at = time.monotonic()
                     if block.language == "picture":
                         if camera is not None:
-                            camera.take(block)
+                            try:
+                                camera.take(block)
+                            except NoPicture as error:
+                                _tell(f"  no picture at {block.place}: {error}")
                         continue
                     person.follow(block)
                     if block.language in ("sh", "python"):
                         what = "not run: " + block.skipped if block.skipped else block.body.strip().splitlines()[0]
-                        print(f"  {time.monotonic() - at:6.1f} s  {block.place}  {what}", flush=True)
+                        _tell(f"  {time.monotonic() - at:6.1f} s  {block.place}  {what}")
             except Untrue as error:
                 failed += 1
-                print(f"FAILED {error}", file=sys.stderr, flush=True)
+                _tell(f"FAILED {error}")
             finally:
                 if camera is not None:
                     camera.close()
-        print(f"{time.monotonic() - began:8.1f} s  {name}", flush=True)
+        _tell(f"{time.monotonic() - began:8.1f} s  {name}")
     return 1 if failed else 0
 
 

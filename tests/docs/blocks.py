@@ -1,10 +1,13 @@
 """What of a page is to be run: its fenced blocks with their directives, in order. Running them is left to running.py.
 
 A block is told how by an HTML comment right above it:
-``<!-- docs: skip REASON -->`` is not run; ``<!-- docs: background until "TEXT" -->`` goes on running beside what follows;
-``<!-- docs: until "TEXT" -->`` is run again and again until it prints TEXT; ``<!-- docs: exits 2 -->`` is to fail so;
-``<!-- docs: take NAME from "PATTERN" -->`` stands in for a person who copies what was printed before into this block;
-``<!-- docs: picture FILE of ADDRESS -->`` needs no block.
+``<!-- docs: skip REASON -->`` is not run;
+``<!-- docs: background until "TEXT" -->`` goes on running beside what follows, which begins when it has printed TEXT;
+``<!-- docs: until "TEXT" -->`` is run again and again until it prints TEXT;
+``<!-- docs: exits 2 -->`` is to fail so;
+``<!-- docs: take NAME from "PATTERN" -->`` stands for a person who copies what was printed before into this block;
+``<!-- docs: long -->`` takes more than some seconds;
+``<!-- docs: picture FILE of ADDRESS -->`` needs no block (pictures.py).
 """
 
 from __future__ import annotations
@@ -38,6 +41,11 @@ class Block:
         return self._after("skip")
 
     @property
+    def long(self) -> bool:
+        """Whether it takes more than some seconds: `make docs-test` runs it, `make test` does not."""
+        return self._after("long") is not None
+
+    @property
     def place(self) -> str:
         return f"{self.page}:{self.line}"
 
@@ -68,9 +76,9 @@ def pages() -> list[Path]:
     return [PROJECT / "README.md", *sorted(p for p in DOCS.rglob("*.md"))]
 
 
-def blocks(page: Path) -> list[Block]:
-    """Every fenced block and picture of the page, in order."""
-    text = page.read_text(encoding="utf-8")
+def blocks(page: Path, text: str | None = None) -> list[Block]:
+    """Every fenced block and picture of the page (or of ``text`` in its place), in order."""
+    text = page.read_text(encoding="utf-8") if text is None else text
     name = str(page.relative_to(PROJECT))
     found: list[Block] = []
     pending: list[tuple[int, str]] = []

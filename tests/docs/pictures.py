@@ -1,7 +1,7 @@
 """Pictures for the pages, made while a page is followed.
 
-``<!-- docs: picture FILE of ADDRESS [then "LINK"] [after "TEXT"] [high PIXELS] -->`` is a screenshot; ``picture FILE from PATH`` a
-file that the page's commands made.
+``<!-- docs: picture FILE of ADDRESS [after "TEXT"] [high PIXELS] -->`` is a screenshot of the page once it shows TEXT;
+``picture FILE from PATH`` a file that the page's commands made.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from tests.docs.running import Reader
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-_SAID = re.compile(
-    r'(?P<file>\S+) of (?P<address>\S+)(?P<click>(?: then "[^"]+")*)(?: after "(?P<text>[^"]+)")?(?: high (?P<high>\d+))?'
-)
+_SAID = re.compile(r'(?P<file>\S+) of (?P<address>\S+)(?: after "(?P<text>[^"]+)")?(?: high (?P<high>\d+))?')
+
+
+class NoPicture(Exception):
+    """The page did not come to show what was to be seen."""
 
 
 @dataclass
@@ -38,17 +40,24 @@ class Camera:
         said = _SAID.fullmatch(block.body)
         if said is None:
             raise ValueError(f"{block.place}: {block.body!r} says no picture")
+        from playwright.sync_api import Error
+
+        try:
+            self._shoot(said)
+        except Error as error:
+            raise NoPicture(str(error).splitlines()[0]) from error
+
+    def _shoot(self, said: re.Match[str]) -> None:
         page = self._page()
+        page.set_default_timeout(120_000)
         page.set_viewport_size({"width": 1280, "height": int(said["high"] or 800)})
         address = self.person.translated(said["address"])
         page.goto(address)
         if "/sign-in" in page.url:
             self._sign_in(page)
             page.goto(address)
-        for name in re.findall(r'then "([^"]+)"', said["click"] or ""):
-            page.get_by_text(name, exact=True).first.click()
         if said["text"]:
-            page.get_by_text(re.compile(said["text"])).first.wait_for(timeout=60_000)
+            page.get_by_text(re.compile(said["text"])).first.wait_for(timeout=120_000)
         page.wait_for_timeout(2500)
         path = DOCS / said["file"]
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,15 @@ from pathlib import Path
 
 from pipelines.storage import embedded
 from tests.dags.house import free_ports
-from tests.docs.blocks import PROJECT, Block
+from tests.docs.blocks import PROJECT, RUN, Block
 
 NOT_A_COPY = {".orimono", ".git", ".venv-docs", "site", "out", ".pytest_cache", ".mypy_cache", ".hypothesis"}
 LONGEST = 900.0  # s, of one block; a page's test has a shorter limit of its own
+
+
+def followed(block: Block) -> bool:
+    """Whether it is a command that runs."""
+    return block.language in RUN and not block.title and block.skipped is None
 
 
 class Untrue(AssertionError):
@@ -46,7 +51,7 @@ class Reader:
             self._write(block)
         elif block.language == "text":
             self._compare(block)
-        elif block.language in ("sh", "python"):
+        elif block.language in RUN:
             self._run(block)
 
     def _write(self, block: Block) -> None:
