@@ -5,6 +5,7 @@ Not loaded with the code location, since it needs the database's library.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -19,6 +20,7 @@ from assets.partitions import FIRST, LAST, PARTITION, SHEET_TAG, chunks
 
 # What tells of single items, and the schedules that run it.
 LOOKS = ("withdrawals", "retention", "batch_health")
+BATCH = re.compile(r"\d{8}-\d{4,}")  # a partition of batches, and none of a sheet's chunks: those have a smaller number
 LOOKING = ("daily_health", "hourly_retention")
 
 
@@ -31,6 +33,7 @@ def wipe(
     if until is None:
         return 0
     doomed = [dg.RunsFilter(tags={PARTITION: key}, created_before=t) for key, t in batches.items()]
+    doomed += [dg.RunsFilter(run_ids=[run], created_before=t) for run, t in _over_batches(instance, batches).items()]
     for sheet, moment in sheets.items():
         if theirs := _of_sheet(instance, sheet):
             doomed.append(dg.RunsFilter(run_ids=theirs, created_before=moment))
@@ -51,6 +54,32 @@ def delete(instance: dg.DagsterInstance, run_id: str) -> None:
     instance.compute_log_manager.delete_logs(prefix=[run_id])
     _forget_events(instance, run_id)
     instance.delete_run(run_id)  # last, so that a run whose wiping was cut off is found again
+
+
+def _over_batches(instance: dg.DagsterInstance, batches: dict[str, datetime]) -> dict[str, datetime]:
+    """Runs of backfills over several batches, one of them among these -> the latest of their moments. With such a run
+    goes what Dagster knows of the other batches in it; the results of those are the house's own, and stay."""
+    tags = RunTagsTable.c
+    with run_log(instance).connect() as connection:
+        query = sqlalchemy.select(tags.run_id, tags.key, tags.value).where(tags.key.in_((FIRST, LAST)))
+        rows = connection.execute(query).all() if batches else []
+    ends: dict[str, dict[str, str]] = {}
+    for run, tag, value in rows:
+        if BATCH.fullmatch(value):
+            ends.setdefault(run, {})[tag] = value
+    found: dict[str, datetime] = {}
+    for run, span in ends.items():
+        first, last = span.get(FIRST, ""), span.get(LAST, "")
+        moments = [t for key, t in batches.items() if _place(first) <= _place(key) <= _place(last)]
+        if moments:
+            found[run] = max(moments)
+    return found
+
+
+def _place(key: str) -> tuple[str, int]:
+    """Where a batch lies among others: after those of the days before, by its number."""
+    day, _, number = key.partition("-")
+    return day, int(number or 0)
 
 
 def _of_sheet(instance: dg.DagsterInstance, sheet: str) -> list[str]:

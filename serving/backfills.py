@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from pipelines.errors import OrimonoError, Unavailable
+from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.settings import Settings
 
 PARTITIONS = "batches"
@@ -90,7 +90,10 @@ class Backfills:
             return False
 
     def add_partitions(self, keys: Sequence[str]) -> list[str]:
-        """Those of the batches that Dagster did not know; it does now."""
+        """Those of the batches that Dagster did not know; it does now.
+
+        BadInput when it knows none of them: a batch had a run before it ended, so that is another home's Dagster.
+        """
         found = self._ask(_THERE)
         nodes = found["repositoriesOrError"].get("nodes")
         if not nodes:
@@ -99,6 +102,9 @@ class Backfills:
         known = set(found["assetNodeOrError"].get("partitionKeys", ()))
         selector = {"repositoryName": nodes[0]["name"], "repositoryLocationName": nodes[0]["location"]["name"]}
         new = [key for key in keys if key not in known]
+        if len(new) == len(keys):
+            reason = f"is not known to the Dagster at {self.root}"
+            raise BadInput(f"batch {keys[0]}", reason, "set ORIMONO_DAGSTER_URL to this home's, or say --here")
         for key in new:
             done = self._ask(_ADD, name=PARTITIONS, key=key, selector=selector)["addDynamicPartition"]
             if done["__typename"] not in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.intake import batches, scan
+from pipelines.storage import items, jobs
 from pipelines.studio import Studio
 
 RATE = 22050
@@ -70,7 +71,7 @@ def _song(path: Path, number: int, seconds: float) -> None:
         file.writeframes((sound * 20_000).astype("<i2").tobytes())
 
 
-def _clip(path: Path, number: int, frames: int = 50) -> None:
+def _clip(path: Path, number: int, frames: int = 100) -> None:
     """A cut in the middle, and a block that moves."""
     import av
 
@@ -83,3 +84,20 @@ def _clip(path: Path, number: int, frames: int = 50) -> None:
             picture[number // 100 * 4 :, frame : frame + 40, 1] = 200
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
+
+
+def left_by_older_code(studio: Studio, keys: Sequence[str], step: str, version: str = "an earlier one") -> None:
+    """What an earlier release had written down of a step of one item a job: of its words, say, or of the whole job."""
+    kind = {"music_features": "music", "video_features": "clip", "lyrics_features": "lyrics"}.get(step)
+    with studio.database.session() as session:
+        for key in keys:
+            for job in jobs.of_batch(session, key):
+                upload = next((u for u in job.uploads if u.kind == kind), None)
+                items.record(
+                    session,
+                    job_id=job.id,
+                    upload_id=upload.id if upload else None,
+                    kind=step,
+                    content_hash=upload.content_hash if upload else job.content_hash,
+                    code_version=version,
+                )
