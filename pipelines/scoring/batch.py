@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import clock, outcomes
+from pipelines.compute.address import cluster_of
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.governance import vault
 from pipelines.intake.job_file import ScoreWish
@@ -113,8 +114,7 @@ def run(studio: Studio, partitions: Sequence[str], fate: Fate | None = None) -> 
     finished: dict[str, dict[str, float | int | str]] = {}
     failed: dict[str, str] = {}
     tally, seconds = Tally(), 0.0
-    for score_job_id, theirs in by_sheet.items():
-        outcome = _run(studio, score_job_id, theirs, fate or Fate())
+    for outcome in _outcomes(studio, by_sheet, fate or Fate()):
         tally.add(outcome.tally)
         seconds += outcome.seconds
         failed |= outcome.failed
@@ -124,7 +124,18 @@ def run(studio: Studio, partitions: Sequence[str], fate: Fate | None = None) -> 
     return Ran(finished, failed, told(tally, seconds, chunks=len(partitions)))
 
 
-def _run(studio: Studio, score_job_id: int, theirs: Sequence[Chunk], fate: Fate) -> Outcome:
+def _outcomes(studio: Studio, by_sheet: Mapping[int, Sequence[Chunk]], fate: Fate) -> Iterator[Outcome]:
+    if cluster_of(studio.settings, database=True) is not None:
+        from pipelines.scoring import parts
+
+        yield from parts.outcomes(studio, by_sheet, fate)
+        return
+    for score_job_id, theirs in by_sheet.items():
+        yield run_chunks(studio, score_job_id, theirs, fate)
+
+
+def run_chunks(studio: Studio, score_job_id: int, theirs: Sequence[Chunk], fate: Fate) -> Outcome:
+    """These chunks of one sheet, in this process."""
     from pipelines.scoring import pipeline
 
     mine: Sequence[Chunk] = ()
