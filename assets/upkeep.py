@@ -17,8 +17,8 @@ OWNERS = ["team:studio"]
     kinds={"dagster"},
     code_version="1",
     description="Deletes Dagster's runs with their events and logs after ORIMONO_RUN_DAYS, ticks and backfills with "
-    "them, and partitions older than 90 days. The run that made what an asset or a partition is now stays, and each that "
-    "something still asks for.",
+    "them, and partitions older than 90 days. The run that made what an asset or a partition is now stays, and each "
+    "that something still asks for.",
 )
 def run_history(context: dg.AssetExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from assets import run_history as history

@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, Column, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import text
 from sqlalchemy.orm import Session
-
-from pipelines.storage.tables import Base
 
 FAMILIES = ("media", "features", "training", "styles")
 _KEY = r"(?:media|features|training|styles)/[A-Za-z0-9_./+@=-]+"
@@ -26,6 +23,13 @@ _WITHOUT = frozenset(
     }
 )
 _ENDED = ("deleted_at", "erased_at")  # a row that says so names its object no more
+# As the database has them, whichever migration it is at.
+_COLUMNS = """
+    select c.table_name, c.column_name, c.data_type <> 'timestamp with time zone'
+    from information_schema.columns c join pg_class t on t.oid = format('public.%I', c.table_name)::regclass
+    where c.table_schema = 'public' and t.relkind in ('r', 'p') and not t.relispartition
+      and (c.data_type in ('text', 'jsonb') or c.udt_name = '_text' or c.column_name = any(:ended))
+    order by c.table_name, c.ordinal_position"""
 # Of what several versions of the code made of the same, the newest counts.
 _NEWEST_ITEMS = """(
     select distinct on (job_id, upload_id, kind, content_hash, params_hash) * from item_results
@@ -42,11 +46,11 @@ def read(session: Session) -> References:
     """All keys and content hashes that rows name at this moment."""
     keys: set[str] = set()
     hashes: set[str] = set()
-    for table, columns in _tables():
-        source = _NEWEST_ITEMS if table.name == "item_results" else table.name
-        ended = " and ".join(f"{name} is null" for name in _ENDED if name in table.c) or "true"
+    for table, (columns, endings) in _columns(session).items():
+        source = _NEWEST_ITEMS if table == "item_results" else table
+        living = " and ".join(f"{name} is null" for name in endings) or "true"
         for column in columns:
-            found = f'select {table.name}."{column.name}"::text as said from {source} where {ended}'  # noqa: S608 - our own names
+            found = f'select {table}."{column}"::text as said from {source} where {living}'  # noqa: S608 - names of ours
             keys.update(_matches(session, found, _KEY))
             hashes.update(_matches(session, found, _HASH))
     return References(frozenset(keys), frozenset(hashes))
@@ -57,15 +61,10 @@ def _matches(session: Session, found: str, pattern: str) -> Iterator[str]:
     yield from session.execute(text(query), {"pattern": f"({pattern})"}).scalars()
 
 
-def _tables() -> Iterator[tuple[Table, list[Column[object]]]]:
-    for table in Base.metadata.sorted_tables:
-        if table.name in _WITHOUT:
-            continue
-        columns = [c for c in table.columns if _may_name(c)]
-        if columns:
-            yield table, columns
-
-
-def _may_name(column: Column[object]) -> bool:
-    kind = column.type
-    return isinstance(kind, Text | JSONB) or (isinstance(kind, ARRAY) and isinstance(kind.item_type, Text))
+def _columns(session: Session) -> dict[str, tuple[list[str], list[str]]]:
+    """By table the columns that may name something, and those that say that a row has ended."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for table, column, may_name in session.execute(text(_COLUMNS), {"ended": list(_ENDED)}):
+        if table not in _WITHOUT:
+            found.setdefault(table, ([], []))[0 if may_name else 1].append(column)
+    return found
