@@ -3,7 +3,6 @@ what it failed of, ends it when it is ended itself, and leaves cadences alone th
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from dags.cadences import CADENCES, LOOKOUTS
-from pipelines.settings import PROJECT
 from tests.airflow.airflow_process import PROGRAMS, Airflow, driven, environment
 from tests.dags.house import House, opened
 from tests.dags.test_scoring_daemon import ROWS, job, sheets
@@ -170,37 +168,16 @@ def test_failed_chunks_run_again_by_airflow_alone(airflow: Airflow, house: House
     assert {t["orimono/airflow_run"].split("/")[0] for t in tags} == {"orimono_chunk_retries"}
 
 
-def test_dags_leave_cadences_alone_that_dagster_owns(airflow: Airflow, tmp_path: Path) -> None:
-    from tests.dags.house import free_ports
-
-    (port,) = free_ports(1)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ORIMONO_", "DAGSTER_"))}
-    command = [str(PROJECT / ".venv/bin/dagster-webserver"), "-m", "definitions", "-d", str(PROJECT), "-p", str(port)]
-    (tmp_path / "dagster").mkdir()
-    homes = {"ORIMONO_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
-    with (tmp_path / "log").open("w") as log:
-        webserver = subprocess.Popen(command, env=kept | homes, stdout=log, stderr=log, cwd=PROJECT)
-    with webserver:
-        try:
-            own = House(tmp_path, port, 0, {})
-
-            def answers() -> bool:
-                try:
-                    return bool(own.ask("{version}"))
-                except OSError:
-                    return False
-
-            until(answers, House(tmp_path, port, 0, {}))
-            names = "{repositoriesOrError{... on RepositoryConnection{nodes{schedules{name}}}}}"
-            (node,) = own.ask(names)["repositoriesOrError"]["nodes"]
-            assert {s["name"] for s in node["schedules"]} == {c.name for c in CADENCES}
-            for cadence in (*CADENCES, *LOOKOUTS):
-                done = airflow.test(cadence.name, 99, environ={"ORIMONO_DAGSTER_URL": f"http://127.0.0.1:{port}"})
-                assert {t["state"] for t in done["tasks"]} == {"skipped"}, cadence.name
-            assert own.runs() == []
-        finally:
-            webserver.terminate()
-            webserver.wait(60)
+def test_dags_leave_cadences_alone_that_dagster_owns(airflow: Airflow, webserver: House) -> None:
+    names = "{repositoriesOrError{... on RepositoryConnection{nodes{schedules{name}}}}}"
+    (node,) = webserver.ask(names)["repositoriesOrError"]["nodes"]
+    assert {s["name"] for s in node["schedules"]} == {c.name for c in CADENCES}
+    before = webserver.runs()
+    environ = {"ORIMONO_DAGSTER_URL": f"http://127.0.0.1:{webserver.port}"}
+    for cadence in (*CADENCES, *LOOKOUTS):
+        done = airflow.test(cadence.name, 99, environ=environ)
+        assert {t["state"] for t in done["tasks"]} == {"skipped"}, cadence.name
+    assert webserver.runs() == before
 
 
 def test_the_command_itself(house: House, airflow: Airflow, airflow_home: Path) -> None:

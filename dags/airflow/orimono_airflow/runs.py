@@ -105,16 +105,14 @@ def launch(dagster: Dagster, place: Place, job: str, tags: Mapping[str, str]) ->
 
 
 def answering(dagster: Dagster, request: str, cadence: str, slot: str | None) -> Run | None:
-    """The run that a request of this tag needs not start: that of an earlier try, unless it failed; else one that was
-    started for the same slot by somebody else, so that nothing fires twice when a cadence changes hands."""
-    mine = find(dagster, {RUN_TAG: request}, limit=1)
-    if mine:
-        return mine[0] if will_go_on(mine[0]) or mine[0].status == "SUCCESS" else None
-    if slot is None:
-        return None
-    others = find(dagster, {CADENCE_TAG: cadence, SLOT_TAG: slot})
-    others = [run for run in others if run.tags.get(RUN_TAG, request).split("/")[:2] != request.split("/")[:2]]
-    return next((run for run in others if will_go_on(run) or run.status == "SUCCESS"), None)
+    """The run that a request of this tag needs not start: that of an earlier try, unless it failed; else one that
+    somebody else started for the same slot, so that nothing fires twice when a cadence changes hands. What a person
+    has cleared is started anew, whatever there was before."""
+    found = find(dagster, {RUN_TAG: request}, limit=1)
+    if not found and slot is not None and request.endswith("/0"):
+        found = find(dagster, {CADENCE_TAG: cadence, SLOT_TAG: slot})
+    newest = next(iter(found), None)
+    return newest if newest and (will_go_on(newest) or newest.status == "SUCCESS") else None
 
 
 def will_go_on(run: Run) -> bool:
