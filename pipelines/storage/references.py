@@ -56,6 +56,23 @@ def read(session: Session) -> References:
     return References(frozenset(keys), frozenset(hashes))
 
 
+# Columns whose objects must be in the store. What can be made again (renders, caches) may go when room is short.
+_PROMISED = (
+    "select object_key from uploads where status = 'ok'",
+    "select uri from model_registry",
+    "select uri from training_snapshots where erased_at is null",
+    "select object_key from vault_items where deleted_at is null",
+    "select plan_key from edits",
+    "select object_key from arrangements",
+    "select object_key from composer_styles",
+)
+
+
+def promised(session: Session) -> set[str]:
+    """Keys of objects that nothing could make again from what else there is."""
+    return {key for query in _PROMISED for key in session.execute(text(query)).scalars() if key is not None}
+
+
 def _matches(session: Session, found: str, pattern: str) -> Iterator[str]:
     query = f"select distinct (regexp_matches(said, :pattern, 'g'))[1] from ({found}) as texts"  # noqa: S608
     yield from session.execute(text(query), {"pattern": f"({pattern})"}).scalars()

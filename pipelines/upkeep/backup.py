@@ -130,12 +130,12 @@ def _write(studio: Studio, folder: Path, part: Path, name: str, moment: datetime
     finally:
         engine.dispose()
     with database.session() as session:
-        named = references.read(session).keys
+        promised = references.promised(session)
     copied = _Copied(folder, _before(folder))
     entries = sorted(_entries(studio, copied), key=lambda e: (e.place, e.key))
     manifests.write_entries(part / manifests.ENTRIES, entries)
     here = {e.key for e in entries if e.place == OBJECTS}
-    missing = tuple(sorted(named - here)[:100])
+    missing = tuple(sorted(promised - here)[:100])
     size = sum(e.size for e in entries)
     hashed = content_hash(part / manifests.ENTRIES)
     Manifest(

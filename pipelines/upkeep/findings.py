@@ -9,7 +9,6 @@ from pathlib import Path
 from pipelines import clock
 from pipelines.errors import BadInput
 from pipelines.storage import dumps, references, storage_use
-from pipelines.storage.storage_use import HASH
 from pipelines.studio import Studio
 from pipelines.upkeep import manifests, pool, tables
 
@@ -20,8 +19,8 @@ def missing_objects(studio: Studio) -> Sequence[str]:
     """How many objects are named by rows and not in the store. No key is told, which would be a hash of somebody's
     content in records that outlive them; ``orimono gc --dry-run`` names them."""
     with studio.database.session() as session:
-        named = {key for key in references.read(session).keys if HASH.search(key)}
-    missing = named - {item.key for item in storage_use.stored(studio.objects) if not item.copy}
+        promised = references.promised(session)
+    missing = promised - {item.key for item in storage_use.stored(studio.objects) if not item.copy}
     remedy = "`orimono gc --dry-run` names them; restore them or compute their jobs again"
     return [f"{len(missing)} objects that tables name are not in the store; {remedy}"] if missing else []
 

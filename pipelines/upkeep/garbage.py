@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pipelines import clock
 from pipelines.storage import audit, claims, references, storage_use, unreferenced, upkeep_locks
 from pipelines.storage.references import References
-from pipelines.storage.storage_use import HASH, Stored
+from pipelines.storage.storage_use import Stored
 from pipelines.studio import Studio
 
 UNNAMED, SUPERSEDED = "unnamed", "superseded"
@@ -40,7 +40,7 @@ class Collected:
     waiting_size: int
     by_reason: dict[str, int]
     parts: int  # remains of puts that were cut off
-    missing: tuple[str, ...]  # keys that tables name and the store does not have
+    missing: tuple[str, ...]  # keys that are promised (see references.py) and that the store does not have
     dry_run: bool
 
     def lines(self) -> list[str]:
@@ -68,7 +68,7 @@ def collect(studio: Studio, now: datetime | None = None, *, dry_run: bool = Fals
         items = list(storage_use.stored(studio.objects))  # before the tables are asked: what comes later is not in it
         whole = [item for item in items if not item.copy]
         with studio.database.session() as session:
-            named = references.read(session)
+            named, promised = references.read(session), references.promised(session)
         found = unreferenced_among(whole, named)
         with studio.database.session() as session:
             trial = session.begin_nested() if dry_run else None
@@ -90,7 +90,7 @@ def collect(studio: Studio, now: datetime | None = None, *, dry_run: bool = Fals
         waiting_size=_size(found.values()) - _size(doomed),
         by_reason={why: sum(w == why for _, w in found.values()) for why in (UNNAMED, SUPERSEDED)},
         parts=len(parts),
-        missing=tuple(sorted(key for key in named.keys - here if HASH.search(key))),
+        missing=tuple(sorted(promised - here)),
         dry_run=dry_run,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from pipelines import status
 from pipelines.governance import audit, retention
+from pipelines.media.hashing import content_hash
 from pipelines.settings import Settings
 from pipelines.storage import audit as trail
 from pipelines.storage import dumps, migrations_known, references
@@ -25,7 +26,8 @@ from pipelines.storage.database import Database, alembic_config
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import Base
 from pipelines.studio import Studio
-from pipelines.upkeep import backup, garbage, restoring
+from pipelines.upkeep import backup, garbage, manifests, restoring
+from pipelines.upkeep.manifests import Dump
 
 RELEASES = Path(__file__).parent / "releases"
 EARLIER = migrations_known.revisions()[:-1]
@@ -127,5 +129,16 @@ def test_a_backup_of_an_earlier_release_is_brought_up_to_date(old: Studio, tmp_p
 
 
 def _backup_of(old: Studio, folder: Path) -> str:
-    """As that release would have made it, had it had the command: with the tables as they are."""
-    return backup.make(old, folder, now=datetime.now(UTC) - timedelta(days=1)).name
+    """As that release would have made it, had it had the command: its tables were dumped as they were."""
+    file = folder.parent / "orimono.dump"
+    with dumps.moment(old.database.engine) as now, Session(now.connection) as session:
+        dumps.dump(old.database.url, now.snapshot, file)
+        dump = Dump(file.name, content_hash(file), file.stat().st_size, now.revision, now.tables)
+        head = str(audit.head(session))
+    old.database.migrate()
+    name = backup.make(old, folder).name
+    file.replace(folder / name / file.name)
+    manifest = manifests.read(folder / name)
+    databases = {**manifest.databases, backup.PRODUCT: dump}
+    replace(manifest, databases=databases, audit_head=head).write(folder / name)
+    return name
