@@ -33,6 +33,14 @@ class Died:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """``processors`` of all machines that live; how many were ``lost`` since the cluster began."""
+
+    processors: float
+    lost: int
+
+
 class Cluster:
     """One process has one connection, which it keeps: to connect costs more than a small step."""
 
@@ -81,21 +89,19 @@ class Cluster:
             with contextlib.suppress(Exception):  # the cluster may be what failed
                 ray.cancel(flight, force=force)
 
-    def processors(self) -> float:
-        """Of all machines that live."""
-        import ray
-
-        with self._reached():
-            resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-            return float(resources.get("CPU", 0.0))
-
-    def lost(self) -> int:
-        """How many machines have died since the cluster began."""
+    def state(self) -> State:
+        """How the machines are. Unavailable when this one's own part of the cluster died: nothing would ever end."""
         import ray
 
         with self._reached():
             nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-            return sum(not node["Alive"] for node in nodes)
+            here = ray.get_runtime_context().get_node_id()
+        if any(node["NodeID"] == here and not node["Alive"] for node in nodes):
+            disconnect()
+            raise Unavailable("the Ray cluster", f"at {self.address} lost the node on this machine", 30)
+        living = [node for node in nodes if node["Alive"]]
+        processors = sum(float(node["Resources"].get("CPU", 0.0)) for node in living)
+        return State(processors, len(nodes) - len(living))
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[None]:

@@ -157,7 +157,8 @@ class _Run:
         if now - self.looked < LOOK:
             return
         self.looked = now
-        self.processors, self.machines_lost = self.cluster.processors(), self.cluster.lost()
+        state = self.cluster.state()
+        self.processors, self.machines_lost = state.processors, state.lost
         if self.processors > 0:
             self.worked = now
         elif now - self.worked > NOBODY:

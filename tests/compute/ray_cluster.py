@@ -74,29 +74,30 @@ class RayCluster:
         self.nodes: list[Node] = []
         client = f"--ray-client-server-port={_free_port()}"
         head = ("--head", f"--port={self.port}", client, "--include-dashboard=false", "--no-monitor", "--num-cpus=0")
-        self.head = self._start("head", *head, f"--temp-dir={folder / 'ray'}")
+        self.head = self._start("head", "127.0.0.1", *head, f"--temp-dir={folder / 'ray'}")
 
     @property
     def address(self) -> str:
         return f"ray://127.0.0.1:{self.port}"
 
     def add(self) -> Node:
-        """One more machine with one processor."""
-        name = f"node{len(self.nodes)}"
-        self.nodes.append(self._start(name, f"--address=127.0.0.1:{self.port}", "--num-cpus=1"))
+        """One more machine with one processor, at an address of its own: this process belongs to the head's."""
+        number = len(self.nodes)
+        place = f"127.0.0.{number + 2}"
+        self.nodes.append(self._start(f"node{number}", place, f"--address=127.0.0.1:{self.port}", "--num-cpus=1"))
         return self.nodes[-1]
 
     def stop(self) -> None:
         for node in [*self.nodes, self.head]:
             node.kill()
 
-    def _start(self, name: str, *options: str) -> Node:
+    def _start(self, name: str, place: str, *options: str) -> Node:
         home = self.folder / name
         home.mkdir()
         ports = {kind: _free_port() for kind in _AGENT_PORTS}
         command = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *options),
-            *("--node-ip-address=127.0.0.1", "--disable-usage-stats", f"--object-store-memory={100 << 20}"),
+            *(f"--node-ip-address={place}", "--disable-usage-stats", f"--object-store-memory={100 << 20}"),
             f"--dashboard-agent-grpc-port={ports['metrics_agent']}",
             f"--dashboard-agent-listen-port={ports['dashboard_agent_listen']}",
             f"--runtime-env-agent-port={ports['runtime_env_agent']}",
