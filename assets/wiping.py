@@ -17,8 +17,9 @@ from dagster._core.storage.runs.schema import RunTagsTable
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
 from assets.partitions import FIRST, LAST, PARTITION, SHEET_TAG, chunks
+from assets.runs import CADENCE_TAG, SCHEDULE_TAG
 
-# What tells of single items, and the schedules that run it.
+# What tells of single items, and the cadences that run it.
 LOOKS = ("withdrawals", "retention", "batch_health")
 BATCH = re.compile(r"\d{8}-\d{4,}")  # a partition of batches, and none of a sheet's chunks: those have a smaller number
 LOOKING = ("daily_health", "hourly_retention")
@@ -37,7 +38,8 @@ def wipe(
     for sheet, moment in sheets.items():
         if theirs := _of_sheet(instance, sheet):
             doomed.append(dg.RunsFilter(run_ids=theirs, created_before=moment))
-    doomed.append(dg.RunsFilter(tags={"dagster/schedule_name": list(LOOKING)}, created_before=until))
+    for tag in (SCHEDULE_TAG, CADENCE_TAG):  # Airflow's runs have no schedule
+        doomed.append(dg.RunsFilter(tags={tag: list(LOOKING)}, created_before=until))
     by_hand = _runs_of(instance, LOOKS, until)
     if by_hand:
         doomed.append(dg.RunsFilter(run_ids=by_hand, created_before=until))
