@@ -11,9 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+if TYPE_CHECKING:
+    from pipelines.studio import Studio
 
 PROJECT = Path(__file__).resolve().parents[1]
 ENDING_SECONDS = 60.0
@@ -29,11 +32,26 @@ def definitions() -> dg.Definitions:
 
 
 @contextlib.contextmanager
+def instance(studio: "Studio") -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance of a home, in this process."""
+    from resources import instance as dagster_home
+
+    environment = dagster_home.prepare(studio.settings, studio.database)
+    os.environ.update(environment)
+    try:
+        with dg.DagsterInstance.get() as found:
+            yield found
+    finally:
+        for name in environment:
+            del os.environ[name]
+
+
+@contextlib.contextmanager
 def opened(home: Path, program: str, *arguments: str, module: str = __name__) -> Iterator[subprocess.Popen[bytes]]:
     """``program`` (dagster-daemon, dagster-webserver) over that module as the code location; ended at the end."""
     from pipelines.settings import Settings
     from pipelines.studio import Studio
-    from resources import instance
+    from resources import instance as dagster_home
 
     settings = Settings(home=str(home))
     studio = Studio.open(settings)
@@ -44,7 +62,7 @@ def opened(home: Path, program: str, *arguments: str, module: str = __name__) ->
     )
     environment: dict[str, Any] = {k: v for k, v in os.environ.items() if not k.startswith(("ORIMONO_", "DAGSTER_"))}
     environment |= {"ORIMONO_HOME": str(home), "ORIMONO_SETTLE_SECONDS": "0.5"}
-    environment |= instance.prepare(settings, studio.database)
+    environment |= dagster_home.prepare(settings, studio.database)
     command = [str(Path(sys.executable).with_name(program)), *arguments, "-w", str(workspace)]
     log = home / f"{program}.log"
     with log.open("wb") as file:
