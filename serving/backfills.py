@@ -70,7 +70,8 @@ class Backfills:
     def __init__(self, settings: Settings) -> None:
         import httpx  # half a second, which other commands have no time for
 
-        self.root = settings.dagster_address
+        self.root = settings.dagster_address  # for people
+        self._endpoint = f"{settings.dagster_endpoint}/graphql"
         self._errors = (httpx.HTTPError, ValueError)
         self._client = httpx.Client(timeout=httpx.Timeout(TIMEOUT, connect=3.0), trust_env=False)
 
@@ -155,7 +156,7 @@ class Backfills:
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
         try:
-            answer = self._client.post(f"{self.root}/graphql", json={"query": query, "variables": variables})
+            answer = self._client.post(self._endpoint, json={"query": query, "variables": variables})
             answer.raise_for_status()
             found: dict[str, Any] = answer.json()
         except self._errors as error:
