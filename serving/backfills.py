@@ -72,6 +72,7 @@ class Backfills:
 
         self.root = settings.dagster_address  # for people
         self._endpoint = f"{settings.dagster_endpoint}/graphql"
+        self._nobody = (httpx.ConnectError, httpx.ConnectTimeout)
         self._errors = (httpx.HTTPError, ValueError)
         self._client = httpx.Client(timeout=httpx.Timeout(TIMEOUT, connect=3.0), trust_env=False)
 
@@ -84,11 +85,14 @@ class Backfills:
         self._client.close()
 
     def running(self) -> bool:
-        """Whether there is a Dagster to ask."""
+        """Whether there is a Dagster to ask; what may be wrong with one that answers is told later."""
         try:
-            return "version" in self._ask("{version}")
-        except Unavailable:
+            self._client.post(self._endpoint, json={"query": "{version}"})
+        except self._nobody:
             return False
+        except self._errors:
+            return True
+        return True
 
     def add_partitions(self, keys: Sequence[str]) -> list[str]:
         """Those of the batches that Dagster did not know; it does now.
@@ -160,7 +164,8 @@ class Backfills:
             answer.raise_for_status()
             found: dict[str, Any] = answer.json()
         except self._errors as error:
-            raise Unavailable(f"Dagster at {self.root}", f"does not answer ({type(error).__name__})") from error
+            reason = f"does not answer as it should ({error or type(error).__name__})"
+            raise Unavailable(f"Dagster at {self.root}", reason) from error
         if found.get("errors"):
             raise OrimonoError(f"Dagster at {self.root} refused: {found['errors'][0].get('message')}")
         data: dict[str, Any] = found["data"]
