@@ -32,7 +32,7 @@ def check_of(
 
     @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking)
     def check(context: dg.AssetCheckExecutionContext, studio: dg.ResourceParam[Studio]) -> dg.AssetCheckResult:
-        keys = batches_of(context)
+        keys = partitions_of(context)
         with failures_told_apart():
             problems = [_of(key, problem, keys) for key in keys or ("",) for problem in find(studio, key)]
         metadata: dict[str, dg.MetadataValue] = {
@@ -51,7 +51,7 @@ def check_of(
     return check
 
 
-def batches_of(context: dg.AssetCheckExecutionContext) -> Sequence[str]:
+def partitions_of(context: dg.AssetCheckExecutionContext) -> Sequence[str]:
     """The partitions of the run, one or several; none of an asset without."""
     return context.partition_keys if context.has_partition_key or context.has_partition_key_range else ()
 

@@ -5,7 +5,7 @@ What must hold is said in pipelines/scoring.
 
 import dagster as dg
 
-from assets.checks import Find, check_of
+from assets.checks import Find, check_of, partitions_of
 from assets.presentation import cell
 from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
@@ -29,8 +29,7 @@ def every_row_recorded(context: dg.AssetCheckExecutionContext, studio: dg.Resour
     from pipelines.scoring import findings
 
     with failures_told_apart():
-        partitioned = context.has_partition_key or context.has_partition_key_range
-        problems = findings.unrecorded(studio, context.partition_keys if partitioned else ())
+        problems = findings.unrecorded(studio, partitions_of(context))
     listed = "\n".join(f"- {cell(problem)}" for problem in problems[:100]) or "none"
     return dg.AssetCheckResult(
         passed=not problems,
