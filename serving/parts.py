@@ -23,6 +23,7 @@ LAUNCH_SECONDS = "180"  # a run's process gets so long to begin: on a busy machi
 DAEMON_SILENCE = 300.0  # s without a heartbeat, which Dagster writes every 30 s
 MOST_ANSWER = 1 << 20  # bytes
 SOCKET_LIMIT = 100  # bytes that a socket's path may have (107 on Linux, 103 on macOS)
+_RUNS = "/api.DagsterApi/GetCurrentRuns"
 _HEARTBEATS = "{instance{daemonHealth{allDaemonStatuses{required lastHeartbeatTime}}}}"
 
 
@@ -108,14 +109,16 @@ def _daemon_beats(ui: str) -> bool:
 
 
 def _serves(socket: Path) -> bool:
-    """Whether the code server says so, by gRPC's own protocol of health."""
-    import grpc
+    """Whether the code server says so, by gRPC's own protocol of health, and which runs it has, which it could not
+    while the part of it that starts runs hangs."""
+    import grpc  # and nothing of Dagster's: a hundred megabytes
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     with grpc.insecure_channel(f"unix:{socket}") as channel:
         question = health_pb2.HealthCheckRequest(service="DagsterApi")
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(question, timeout=ASK_TIMEOUT)
+            channel.unary_unary(_RUNS)(b"", timeout=ASK_TIMEOUT)
         except grpc.RpcError:
             return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.faults import rounds, world
+from tests.faults import kinds, rounds, world
 
 
 def main() -> int:
@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the first round; the next one has the next")
     parser.add_argument("--recovery-seconds", type=float, default=rounds.RECOVERY_SECONDS, help="for a busy machine")
+    parser.add_argument("--fault", type=kinds.parse, action="append", help="KIND:AT:SECONDS, in place of the seed's")
     parser.add_argument("--keep-on", action="store_true", help="go on after a round that did not hold")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="orimono-faults-"))
@@ -25,7 +26,9 @@ def main() -> int:
     with world.opened(folder) as house:
         say(f"the house is up after {time.monotonic() - start:.0f} s; logs in {folder}")
         for number in range(arguments.rounds):
-            outcome = rounds.play(house, arguments.seed + number, recovery_seconds=arguments.recovery_seconds)
+            outcome = rounds.play(
+                house, arguments.seed + number, arguments.fault, recovery_seconds=arguments.recovery_seconds
+            )
             rounds.material_gone(folder)
             recoveries.append(outcome.recovery)
             say(f"{number + 1:3}/{arguments.rounds} {outcome}")

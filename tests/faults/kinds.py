@@ -73,6 +73,14 @@ def drawn(rng: random.Random, count: int | None = None) -> list[Fault]:
     return sorted(found, key=lambda fault: fault.at)
 
 
+def parse(text: str) -> Fault:
+    """From ``KIND:AT:SECONDS``; ValueError for another."""
+    kind, at, seconds = text.split(":")
+    if kind not in KINDS:
+        raise ValueError(kind)
+    return Fault(kind, float(at), float(seconds))
+
+
 def befall(world: World, fault: Fault, start: float, rng: random.Random) -> Fault:
     """Waits for its moment, does it, undoes what can be undone; with the moment when it began."""
     time.sleep(max(0.0, start + fault.at - time.monotonic()))

@@ -50,14 +50,15 @@ def _describe(where: Path, files: str, wish: str = "") -> None:
 def _edit(where: Path, name: str, rng: random.Random) -> Material:
     song = _song(where / "song.wav", rng, 6.0)
     numbers = np.random.default_rng(rng.getrandbits(32))
-    pictures = []
-    for scene in range(8):  # each of another colour: neighbouring shots must look different
-        colour = np.array(colorsys.hsv_to_rgb(scene / 8, 0.9, 0.4 + 0.5 * (scene % 2))) * 255
-        grain = numbers.integers(-40, 40, (12, 16, 3))
-        wide = np.kron(np.clip(colour + grain, 0, 255).astype(np.uint8), np.ones((8, 8, 1), np.uint8))
-        pictures += [np.roll(wide, 2 * k, axis=1) for k in range(40)]
-    write_clip(where / "clip.mp4", pictures, FPS)
-    files = "{file: song.wav, kind: music}, {file: clip.mp4, kind: clip}"
+    for clip in range(2):  # two, so that processes work side by side
+        pictures = []
+        for scene in range(clip, 10, 2):  # each of another colour: neighbouring shots must look different
+            colour = np.array(colorsys.hsv_to_rgb(scene / 10, 0.9, 0.4 + 0.5 * (scene // 2 % 2))) * 255
+            grain = numbers.integers(-40, 40, (12, 16, 3))
+            wide = np.kron(np.clip(colour + grain, 0, 255).astype(np.uint8), np.ones((8, 8, 1), np.uint8))
+            pictures += [np.roll(wide, 2 * k, axis=1) for k in range(32)]
+        write_clip(where / f"clip{clip}.mp4", pictures, FPS)
+    files = "{file: song.wav, kind: music}, {file: clip0.mp4, kind: clip}, {file: clip1.mp4, kind: clip}"
     _describe(where, files, f"edit: {{duration: {SECONDS}, fps: {FPS}, patterns: [dynamic]}}")
     return Material("edit", where, song, "music")
 
