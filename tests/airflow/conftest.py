@@ -35,7 +35,7 @@ def webserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     found = House(home, port, 0, {})
     with process:
         try:
-            end = time.monotonic() + 180
+            end = time.monotonic() + 300
             while True:
                 try:
                     found.ask("{version}")

@@ -123,7 +123,7 @@ def test_partitions_are_added_many_at_a_time_and_twice_is_no_matter(dagster: Any
 
 
 def test_what_may_work_later_is_told_from_what_never_will(dagster: Any) -> None:
-    with pytest.raises(graphql.Away, match="no code location of Dagster at .* has the job nobody"):
+    with pytest.raises(graphql.Away, match=r"no code location of Dagster at .* has the job nobody"):
         runs.place_of(dagster, job="nobody")
     with pytest.raises(graphql.Refused, match="Cannot query field"):
         dagster.ask("{nonsense}")
