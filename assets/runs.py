@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from pipelines.service_levels import Training
+if TYPE_CHECKING:
+    from pipelines.service_levels import Training
 
 SCHEDULE_TAG = "dagster/schedule_name"
 CADENCE_TAG = "orimono/cadence"  # of the runs of a cadence's job, whichever scheduler or person started it
@@ -24,6 +26,8 @@ def kind_of(run: dg.DagsterRun) -> str | None:
 
 def last_training(instance: dg.DagsterInstance) -> Training | None:
     """The run that ended last, by schedule or by hand; one that will be tried again does not count."""
+    from pipelines.service_levels import Training
+
     found: list[Training] = []
     for wanted in (
         dg.RunsFilter(tags={CADENCE_TAG: TRAINING}, statuses=list(_ENDED)),
