@@ -6,7 +6,7 @@ referred to is upkeep/garbage.py's to judge.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -49,10 +49,16 @@ def read(session: Session) -> References:
     for table, (columns, endings) in _columns(session).items():
         source = _NEWEST_ITEMS if table == "item_results" else table
         living = " and ".join(f"{name} is null" for name in endings) or "true"
-        for column in columns:
-            found = f'select {table}."{column}"::text as said from {source} where {living}'  # noqa: S608 - names of ours
-            keys.update(_matches(session, found, _KEY))
-            hashes.update(_matches(session, found, _HASH))
+        said = ", ".join(f'{table}."{column}"::text' for column in columns)
+        query = f"""
+            select distinct found[1], found[2] from {source},
+            lateral regexp_matches(concat_ws(e'\\n', {said}), :pattern, 'g') as found where {living}"""  # noqa: S608
+        for key, content in session.execute(text(query), {"pattern": f"({_KEY})|({_HASH})"}):
+            if key is not None:
+                keys.add(key)
+                hashes.update(re.findall(_HASH, key))
+            if content is not None:
+                hashes.add(content)
     return References(frozenset(keys), frozenset(hashes))
 
 
@@ -71,11 +77,6 @@ _PROMISED = (
 def promised(session: Session) -> set[str]:
     """Keys of objects that nothing could make again from what else there is."""
     return {key for query in _PROMISED for key in session.execute(text(query)).scalars() if key is not None}
-
-
-def _matches(session: Session, found: str, pattern: str) -> Iterator[str]:
-    query = f"select distinct (regexp_matches(said, :pattern, 'g'))[1] from ({found}) as texts"  # noqa: S608
-    yield from session.execute(text(query), {"pattern": f"({pattern})"}).scalars()
 
 
 def _columns(session: Session) -> dict[str, tuple[list[str], list[str]]]:
