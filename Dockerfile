@@ -21,7 +21,8 @@ COPY dags/airflow/pyproject.toml dags/airflow/uv.lock ./
 RUN uv sync --frozen --no-dev --no-install-project
 
 FROM base AS airflow
-RUN useradd --uid 10001 --create-home --home-dir /var/lib/airflow --shell /usr/sbin/nologin airflow
+RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/airflow --shell /usr/sbin/nologin airflow \
+    && install --directory --owner=10001 --group=10001 --mode=0750 /var/lib/airflow /var/lib/airflow/logs
 COPY --from=airflow-dependencies /opt/airflow/.venv /opt/airflow/.venv
 COPY dags/cadences.py /opt/airflow/app/dags/cadences.py
 COPY dags/airflow /opt/airflow/app/dags/airflow

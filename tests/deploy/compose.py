@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +58,20 @@ class Stage:
     environment: dict[str, str]
     entrypoint: list[str]
     user: str
+    folder: str
 
 
 def stages() -> dict[str, Stage]:
     """By name, in order. ENV and the like are inherited from the stage that one begins from."""
     text = re.sub(r"\\\n", " ", DOCKERFILE.read_text())
     found: dict[str, Stage] = {}
-    now = Stage([], [], {}, [], "")
+    now = Stage([], [], {}, [], "", "/")
     for line in text.splitlines():
         word, _, rest = line.strip().partition(" ")
         if word == "FROM":
             base, _, name = rest.partition(" AS ")
-            before = found.get(base, Stage([], [], {}, [], ""))
-            now = found[name] = Stage([], [], dict(before.environment), [], "")
+            before = found.get(base, Stage([], [], {}, [], "", "/"))
+            now = found[name] = Stage([], [], dict(before.environment), [], "", before.folder)
             stage = name
         elif word == "ENV":
             now.environment.update(part.split("=", 1) for part in shlex.split(rest))
@@ -80,10 +81,12 @@ def stages() -> dict[str, Stage]:
                 now.taken.append((f"{parts[0].removeprefix('--from=')}:{parts[1]}", parts[2]))
             else:
                 now.copies.extend((source, parts[-1]) for source in parts[:-1])
-        elif word in ("ENTRYPOINT", "USER"):
-            entry = json.loads(rest) if word == "ENTRYPOINT" else now.entrypoint
-            user = rest if word == "USER" else now.user
-            now = found[stage] = Stage(now.copies, now.taken, now.environment, entry, user)
+        elif word == "ENTRYPOINT":
+            now = found[stage] = replace(now, entrypoint=json.loads(rest))
+        elif word == "USER":
+            now = found[stage] = replace(now, user=rest)
+        elif word == "WORKDIR":
+            now = found[stage] = replace(now, folder=rest)
     return found
 
 
@@ -103,11 +106,17 @@ class Stack:
     def log(self, service: str) -> str:
         return (self.folder / f"{service}.log").read_text(errors="replace")
 
+    def stage(self, service: str) -> Stage:
+        """Of its image."""
+        return stages()[self.compose["services"][service]["build"]["target"]]
+
     def translated(self, service: str, text: str) -> str:
         """``text`` as it must read here: the container's paths and the names of its neighbours."""
         home = self.folder / ("home" if self._shares_home(service) else f"tmpfs-{service}")
         paths = {
             "/opt/orimono/.venv": str(Path(sys.executable).parents[1]),
+            "/opt/airflow/.venv": str(PROJECT / ".venv-airflow"),
+            "/var/lib/airflow": str(self.folder / f"tmpfs-{service}"),
             "/opt/": f"{self.folder}/image/opt/",
             "/var/lib/orimono": str(home),
             "/run/secrets": str(self.folder / "secrets"),
@@ -122,15 +131,15 @@ class Stack:
         return "home:/var/lib/orimono" in self.compose["services"][service].get("volumes", [])
 
     def environment(self, service: str) -> dict[str, str]:
-        image = stages()["orimono"].environment | self.compose["services"][service].get("environment", {})
+        image = self.stage(service).environment | self.compose["services"][service].get("environment", {})
         return {name: self.translated(service, str(value)) for name, value in image.items()}
 
     def run(self, service: str, command: Sequence[str], *, entry: bool = False, **more: Any) -> subprocess.Popen[Any]:
         """In the service's container; ``entry``: by its entry point, as its own command is."""
-        words = [*(stages()["orimono"].entrypoint if entry else []), *command]
+        words = [*(self.stage(service).entrypoint if entry else []), *command]
         return subprocess.Popen(
             [self.translated(service, word) for word in words],
-            cwd=self.app,
+            cwd=self.translated(service, self.stage(service).folder),
             env=self.environment(service),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -201,10 +210,12 @@ class Stack:
 
 
 @contextlib.contextmanager
-def stack(folder: Path, addresses: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Iterator[Stack]:
-    """Nothing runs yet: files as the image has them, empty volumes, secrets made as a person makes them. What was
-    started is ended."""
-    found = Stack(folder, document(environment), dict(addresses))
+def stack(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Nothing runs yet: files as the image has them, empty volumes, secrets made as a person makes them, an address for
+    each service in a network that is this process's own. What was started is ended."""
+    compose, process = document(environment), os.getpid()
+    network = f"127.{1 + process % 200}.{process // 200 % 250}"
+    found = Stack(folder, compose, {name: f"{network}.{10 + n}" for n, name in enumerate(compose["services"])})
     _build(found)
     subprocess.run(["sh", str(PROJECT / "deploy/secrets.sh"), str(folder / "secrets")], check=True, timeout=30)
     (folder / "secrets").chmod(0o755)  # as the container sees it, where each file is mounted
@@ -223,8 +234,7 @@ def stack(folder: Path, addresses: Mapping[str, str], environment: Mapping[str, 
 
 
 def _build(found: Stack) -> None:
-    image = stages()["orimono"]
-    for source, target in image.copies:
+    for source, target in (*stages()["orimono"].copies, *stages()["airflow"].copies):
         place = found.folder / "image" / target.lstrip("/")
         if (PROJECT / source).is_dir():
             shutil.copytree(PROJECT / source, place, ignore=shutil.ignore_patterns("__pycache__", "secrets"))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import shutil
 import socket
 import tempfile
@@ -37,10 +36,8 @@ def house() -> Iterator[Stack]:
     short."""
     folder = Path(tempfile.mkdtemp(prefix="orimono-compose-"))
     folder.chmod(0o755)
-    network = f"127.{1 + os.getpid() % 200}.{os.getpid() // 200 % 250}"
-    names = ("postgres", "minio", *OURS)
     try:
-        with stack(folder, {name: f"{network}.{10 + n}" for n, name in enumerate(names)}) as found:
+        with stack(folder) as found:
             services, address = found.compose["services"], found.addresses["postgres"]
             scripts = PROJECT / "deploy" / "postgres"
             assert "./deploy/postgres:/docker-entrypoint-initdb.d:ro" in services["postgres"]["volumes"]

@@ -89,7 +89,7 @@ def test_what_is_not_about_places_is_the_same_in_all(name: str) -> None:
 def test_a_run_is_a_pod_that_may_do_little(loaded: dg.DagsterInstance) -> None:
     """The Job that Dagster would send to the cluster."""
     launcher: Any = loaded.run_launcher
-    context = launcher.get_container_context(_run())
+    context = launcher.get_container_context_for_run(_run())
     config = context.get_k8s_job_config(job_image=None, run_launcher=launcher)
     job = construct_dagster_k8s_job(
         config, ["dagster", "api", "execute_run", "{}"], "dagster-run", user_defined_k8s_config=context.run_k8s_config
