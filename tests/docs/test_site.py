@@ -67,7 +67,9 @@ def asked(site: Path) -> Iterator[tuple[list[str], list[str]]]:
         page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.goto((site / "index.html").as_uri())
-        page.locator("input.md-search__input").fill("audit trail is broken")
+        field = page.locator("input.md-search__input")
+        field.click()
+        field.press_sequentially("audit trail is broken")
         found = page.locator(".md-search-result__link").first
         found.wait_for(timeout=60_000)
         assert "runbook" in (found.get_attribute("href") or "")
@@ -86,7 +88,7 @@ def test_it_is_searched_without_a_server(asked: tuple[list[str], list[str]]) -> 
 def test_the_reference_has_every_setting_command_and_asset(site: Path) -> None:
     reference = site / "reference"
     assert "ORIMONO_OBJECT_GRACE_DAYS" in (reference / "settings.html").read_text(encoding="utf-8")
-    assert 'id="key-new"' in (reference / "commands.html").read_text(encoding="utf-8")
+    assert 'id="backfill"' in (reference / "commands.html").read_text(encoding="utf-8")
     assert 'id="edit_renders"' in (reference / "assets.html").read_text(encoding="utf-8")
     assert 'id="weekly_retraining"' not in (reference / "assets.html").read_text(encoding="utf-8")
     assert "weekly_retraining" in (reference / "cadences.html").read_text(encoding="utf-8")
