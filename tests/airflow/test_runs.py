@@ -127,7 +127,7 @@ def test_what_may_work_later_is_told_from_what_never_will(dagster: Any) -> None:
         runs.place_of(dagster, job="nobody")
     with pytest.raises(graphql.Refused, match="Cannot query field"):
         dagster.ask("{nonsense}")
-    with pytest.raises(graphql.Refused, match="HTTP 404"):
+    with pytest.raises(graphql.Refused, match="HTTP 4"):
         graphql.Dagster(f"{dagster.url}/nowhere", "").ask("{version}")
     with pytest.raises(graphql.Refused, match="could not be found"):
         runs.follow(dagster, "00000000-0000-0000-0000-000000000000", 60)

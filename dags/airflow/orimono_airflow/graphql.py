@@ -18,6 +18,7 @@ Answer: TypeAlias = dict[str, Any]
 
 TIMEOUT = 60.0  # s; a sensor that is asked to look has as long
 MOST_BYTES = 64 << 20
+MOST_TOLD = 64 << 10  # bytes of an answer that is an error
 
 
 class DagsterError(Exception):
@@ -65,7 +66,7 @@ class Dagster:
             found = json.loads(read)
         except urllib.error.HTTPError as error:
             with error:
-                said = f"Dagster at {self.url}: HTTP {error.code} {error.reason}"
+                said = f"Dagster at {self.url}: HTTP {error.code} {_said(error.read(MOST_TOLD)) or error.reason}"
             raise (Away if error.code >= 500 or error.code == 429 else Refused)(said) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Away(f"Dagster at {self.url} does not answer: {error}") from error
@@ -73,6 +74,14 @@ class Dagster:
             raise Refused(f"Dagster at {self.url}: {found['errors'][0].get('message')}")
         data: Answer = found["data"]
         return data
+
+
+def _said(body: bytes) -> str:
+    """What is wrong with a question, where the answer says so."""
+    try:
+        return str(json.loads(body)["errors"][0]["message"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def unwrapped(answer: Answer, wanted: str, otherwise: type[DagsterError] = Refused) -> Answer:
