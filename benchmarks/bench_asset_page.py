@@ -59,9 +59,9 @@ def _fill(instance: dg.DagsterInstance, studio: Studio, partitions: int) -> None
     keys = [f"20261121-{number:04d}" for number in range(1, partitions + 1)]
     instance.add_dynamic_partitions(batches.name, keys)
     results = list(_analysed(studio))
+    told = [describe(results[shift:] + results[:shift]) for shift in range(len(results))]
     for number, key in enumerate(keys):
-        shift = number % len(results)
-        metadata = describe(results[shift:] + results[:shift])
+        metadata = told[number % len(told)]
         for asset in ASSETS:
             instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key, metadata=metadata))
         if number % 100 == 0:

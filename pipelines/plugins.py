@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -28,5 +31,11 @@ def signature(group: str) -> str:
     return ",".join(f"{p.name}-{p.dist.version if p.dist else ''}" for p in _points(group))
 
 
-def _points(group: str) -> list[EntryPoint]:
-    return sorted(entry_points(group=group), key=lambda p: (p.name, p.value))
+def _points(group: str) -> tuple[EntryPoint, ...]:
+    return _read(entry_points, group, tuple(sys.path))
+
+
+@cache
+def _read(ask: Callable[..., Iterable[EntryPoint]], group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Once a process and path: three hundred packages' files take 12 ms, and every clip's key asks."""
+    return tuple(sorted(ask(group=group), key=lambda p: (p.name, p.value)))
