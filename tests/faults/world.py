@@ -174,6 +174,7 @@ def opened(folder: Path) -> Iterator[World]:
         stack.callback(model.close)
         port, api_port = free_ports(2)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORIMONO_", "DAGSTER_", "AWS_"))}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else whoever starts anew compiles every library
         environment |= {
             "ORIMONO_HOME": str(home),
             "ORIMONO_SETTLE_SECONDS": "0.3",
