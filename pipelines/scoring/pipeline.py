@@ -128,7 +128,9 @@ class _Runner:
 
     def _main(self) -> None:
         try:
-            asyncio.run(self._run())
+            # Not the loop of whoever runs us: a Ray worker brings uvloop, whose timers do not tell when they are due.
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._run())
         except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
             self.error = error
         finally:

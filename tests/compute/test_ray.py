@@ -112,23 +112,6 @@ def test_an_item_that_kills_its_worker_fails_alone(far: Settings, monkeypatch: p
     assert "process died" in (results[1].error or "")
 
 
-def test_a_node_that_dies_costs_nothing_but_tries(far: Settings, ray_cluster: RayCluster) -> None:
-    victim = ray_cluster.nodes[-1]
-    asked = work(*(f"sleep 1 {n}" for n in range(12)))
-    found: list[items.Result[str]] = []
-    running = threading.Thread(target=lambda: found.extend(items.run(far, asked, step)))
-    running.start()
-    objects = Objects.open(far)
-    until(lambda: sum(name.startswith("features/test") for name in _listed(objects)) >= 4)
-    victim.kill()
-    running.join(300)
-    assert not running.is_alive()
-    assert [r.error for r in found] == [None] * 12
-    homes = {str(r.produced.summary["home"]) for r in found if r.produced}
-    assert any(str(ray_cluster.nodes[0].home) in home for home in homes)
-    ray_cluster.add()
-
-
 def test_what_is_cancelled_ends(far: Settings, ray_cluster: RayCluster) -> None:
     answers = spread(far, items._on_a_node, ((step, item) for item in work("quick", "sleep 600", "sleep 601")))
     assert next(answers)[0] == 0
@@ -183,3 +166,19 @@ def test_the_cache_of_a_node_is_the_house_s(far: Settings) -> None:
     items.run(far, work("kept"), step)
     cache = Cache(Objects.open(far))
     assert cache.get_or_put("test", "1", "kept", {}, lambda: b"anew", ".txt") == b"kept"
+
+
+def test_a_node_that_dies_costs_nothing_but_tries(far: Settings, ray_cluster: RayCluster) -> None:
+    victim = ray_cluster.nodes[-1]
+    asked = work(*(f"sleep 1 {n}" for n in range(12)))
+    found: list[items.Result[str]] = []
+    running = threading.Thread(target=lambda: found.extend(items.run(far, asked, step)))
+    running.start()
+    objects = Objects.open(far)
+    until(lambda: sum(name.startswith("features/test") for name in _listed(objects)) >= 4)
+    victim.kill()
+    running.join(300)
+    assert not running.is_alive()
+    assert [r.error for r in found] == [None] * 12
+    homes = {str(r.produced.summary["home"]) for r in found if r.produced}
+    assert any(str(ray_cluster.nodes[0].home) in home for home in homes)
