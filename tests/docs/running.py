@@ -204,7 +204,9 @@ def reader(folder: Path, *, settle: str = "0.5") -> Iterator[Reader]:
         "COLUMNS": "120",
     }
     ports = {"127.0.0.1:3000": f"127.0.0.1:{port}", "127.0.0.1:3001": f"127.0.0.1:{api_port}"}
-    ports |= {"127.0.0.1:9000": f"127.0.0.1:{other}", '"127.0.0.1", 9000': f'"127.0.0.1", {other}'}
+    # An address stands in a page as a URL has it, as Python does, and as options do.
+    for between in (":", '", ', " --port "):
+        ports[f"127.0.0.1{between}9000"] = f"127.0.0.1{between}{other}"
     found = Reader(folder, environment, ports)
     try:
         yield found
