@@ -103,7 +103,8 @@ def through(uploads: int) -> Cost:
         try:
             with feature_house.opened(home, "dagster-daemon", "run"):
                 small_uploads.put_jobs(settings.inbox, range(1_000_000, 1_000_001))  # the house is awake
-                list(_until(studio, 1, 1800))
+                for state in _until(studio, 1, 1800):
+                    told(f"the house wakes: {state}")
                 aside = home / "aside"
                 small_uploads.put_jobs(aside, range(jobs))
                 meter = Meter(folder)
