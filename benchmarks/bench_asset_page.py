@@ -113,7 +113,7 @@ def _in_chromium(address: str) -> dict[str, Figure]:
 
 
 def _note(request: Any, asked: dict[str, list[float]]) -> None:
-    if request.url.endswith("/graphql") and request.post_data:
+    if "/graphql" in request.url and request.post_data:
         name = json.loads(request.post_data).get("operationName", "?")
         asked.setdefault(name, []).append(request.timing["responseEnd"])
 
