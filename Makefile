@@ -18,11 +18,11 @@ $(BIN)/uv:
 
 AIRFLOW := .venv-airflow
 $(AIRFLOW)/.installed: dags/airflow/pyproject.toml dags/airflow/uv.lock | $(BIN)/uv
-	UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(AIRFLOW) $(BIN)/uv sync --quiet --frozen --project dags/airflow
+	UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(AIRFLOW) $(BIN)/uv sync --quiet --frozen --compile-bytecode --project dags/airflow
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml uv.lock | $(BIN)/uv
-	$(BIN)/uv sync --quiet --frozen
+	$(BIN)/uv sync --quiet --frozen --compile-bytecode
 	@touch $@
 
 install: $(VENV)/.installed  ## the environment, as uv.lock pins it
@@ -38,9 +38,11 @@ dev: install  ## Dagster UI and daemon, API and admin pages on loopback
 # A defect fails twice. A time-out on a machine that was busy with three servers and two trainings does not, and is
 # worth a look in the log, not a red build: what failed is run once more, alone, and must pass then.
 test: install airflow  ## all tests, as CI runs them
+	@$(BIN)/python -m compileall -q pipelines assets resources dags serving tests definitions.py  # some thousand processes start
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup || { [ $$? -eq 1 ] && echo "Again, alone:" && $(BIN)/pytest -v --last-failed --last-failed-no-failures none; }
 
-faults: install  ## fifty rounds of kills, full disks and cut networks under work; half an hour to an hour
+faults: install  ## fifty rounds of kills, full disks and cut networks under work; two minutes each
+	$(BIN)/pytest -m rounds tests/faults
 	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),50) --seed $(or $(SEED),0)
 
 bench: install  ## every measured figure, written to benchmarks/results/
