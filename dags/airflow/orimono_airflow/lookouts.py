@@ -14,6 +14,7 @@ ASKER = "airflow"  # the cursor by which the sensor knows who asks: dags/sensors
 MOST_RUNS = 10_000  # of one look
 ADD_AT_ONCE = 200  # partitions a question
 KEY_TAG = "orimono/run_key"  # which of the sensor's requests a run answers
+SENSOR_TAG = "dagster/sensor_name"  # of runs that Dagster's daemon started, which these are not
 
 _LOOK = """mutation($selector: SensorSelector!, $cursor: String) {
   sensorDryRun(selectorData: $selector, cursor: $cursor) { __typename
@@ -46,7 +47,7 @@ def start_due(
             _add(dagster, place, change["partitionsDefName"], change["partitionKeys"])
     started = [run.run_id for run in earlier]
     for wanted in found["runRequests"] or ():
-        tags = {tag["key"]: tag["value"] for tag in wanted["tags"]}
+        tags = {tag["key"]: tag["value"] for tag in wanted["tags"] if tag["key"] != SENSOR_TAG}
         tags |= {RUN_TAG: request, KEY_TAG: wanted["runKey"]}
         started.append(launch(dagster, place, wanted["jobName"], tags))
         say(f"{wanted['runKey']}: {dagster.link(started[-1])}")
