@@ -60,11 +60,11 @@ def test_what_still_waits_after_a_run_is_asked_for_again_ever_later(
 ) -> None:
     run(instance, status)
     assert asked(instance) is None
-    again = asked(instance, 6 * MINUTE)
+    again = asked(instance, 1.2 * run_requests.AGAIN_AFTER)
     assert again is not None and again.run_key == f"partial_fit {DUE} 2"
     run(instance, status)
-    assert asked(instance, 6 * MINUTE) is None
-    assert asked(instance, 11 * MINUTE) is not None
+    assert asked(instance, 1.2 * run_requests.AGAIN_AFTER) is None
+    assert asked(instance, 2.2 * run_requests.AGAIN_AFTER) is not None
 
 
 def test_dagsters_own_retry_is_waited_for(instance: dg.DagsterInstance) -> None:
@@ -75,6 +75,8 @@ def test_dagsters_own_retry_is_waited_for(instance: dg.DagsterInstance) -> None:
 def test_a_run_that_was_never_launched_is_asked_for_again(instance: dg.DagsterInstance) -> None:
     run(instance, dg.DagsterRunStatus.NOT_STARTED)
     assert asked(instance) is None
-    again = asked(instance, 2 * MINUTE)
+    lost = timedelta(seconds=run_requests.LOST_AFTER_SECONDS + 1)
+    again = asked(instance, lost)
     assert again is not None and again.run_key == f"partial_fit {DUE} 2"
-    assert run_requests.AGAIN_AFTER > 2 * MINUTE
+    run(instance, dg.DagsterRunStatus.FAILURE)  # such a second run has to wait longer
+    assert asked(instance, lost) is None
