@@ -18,6 +18,7 @@ from pipelines.settings import PROJECT, Settings
 from serving.dagster_ui import LOCATION
 from serving.supervisor import Part
 
+CODE = "the code server"
 ASK_TIMEOUT = 10.0  # s
 LAUNCH_SECONDS = "180"  # a run's process gets so long to begin: on a busy machine Dagster's 60 s are too few
 DAEMON_SILENCE = 300.0  # s without a heartbeat, which Dagster writes every 30 s
@@ -53,9 +54,10 @@ def parts(settings: Settings, ours: Mapping[str, str], dagster: Mapping[str, str
             lambda: _answers(f"{api}/health/live"),
             quiet=True,
         ),
-        Part("Dagster's daemon", daemon, dagster, PROJECT, lambda: _daemon_beats(ui)),
-        Part("Dagster's webserver", webserver, dagster, PROJECT, lambda: _answers(f"{ui}/server_info")),
-        Part("the code server", code, dagster, PROJECT, lambda: _serves(socket)),
+        # Without the code these two would print a page of errors, and the daemon look for schedules a minute later.
+        Part("Dagster's daemon", daemon, dagster, PROJECT, lambda: _daemon_beats(ui), after=CODE),
+        Part("Dagster's webserver", webserver, dagster, PROJECT, lambda: _answers(f"{ui}/server_info"), after=CODE),
+        Part(CODE, code, dagster, PROJECT, lambda: _serves(socket)),
     ]
 
 

@@ -43,6 +43,7 @@ class Part:
     silence_seconds: float = 90.0  # without a good answer, before it counts as hung
     start_seconds: float = 300.0  # the same from its start to its first good answer
     quiet: bool = False  # what it prints is nothing to be shown
+    after: str = ""  # the part that must have been well once before this one is started first
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ class Supervisor:
     def _look(self, kept: _Kept) -> None:
         now = time.monotonic()
         if kept.process is None:
-            if now >= kept.next_start:
+            if now >= kept.next_start and all(k.was_well for k in self._kept if k.part.name == kept.part.after):
                 self._start(kept)
             return
         code = kept.process.poll()

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -163,6 +164,25 @@ def test_all_end_in_the_order_given(folder: Path) -> None:
 
     assert run(folder, parts, wait) == 0
     assert [Path(line).name for line in (folder / "ends").read_text().split()] == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("signals")
+def test_who_needs_another_waits_until_that_one_is_well(folder: Path) -> None:
+    asked: list[bool] = []
+
+    def well() -> bool:
+        asked.append((folder / "well").exists())
+        return asked[-1]
+
+    parts = [replace(part(folder, "b", "wait"), after="a"), part(folder, "a", "wait", well)]
+
+    def wait() -> None:
+        until(lambda: pids(folder, "a") and len(asked) > 3)
+        assert pids(folder, "b") == []
+        (folder / "well").touch()
+        until(lambda: pids(folder, "b"))
+
+    assert run(folder, parts, wait) == 0
 
 
 @pytest.mark.usefixtures("signals")
