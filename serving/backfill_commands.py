@@ -6,12 +6,13 @@ import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipelines import staleness
 from pipelines.errors import BadInput
 from pipelines.settings import Settings
-from pipelines.studio import Studio
+
+if TYPE_CHECKING:
+    from pipelines.studio import Studio
 
 Answer = tuple[dict[str, Any], str]
 # Work that fills all cores: such runs wait for each other (see resources/instance.py).
@@ -20,6 +21,9 @@ MOST_LISTED = 12  # keys in a sentence
 
 
 def stale(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines import staleness
+    from pipelines.studio import Studio
+
     studio = Studio.open(settings)
     try:
         found = staleness.find(studio, arguments.step)
@@ -36,6 +40,9 @@ def stale(arguments: Namespace, settings: Settings) -> Answer:
 
 
 def backfill(arguments: Namespace, settings: Settings) -> Answer:
+    from pipelines import staleness
+    from pipelines.studio import Studio
+
     steps = staleness.downstream(arguments.step) if arguments.downstream else (staleness.named(arguments.step).name,)
     studio = Studio.open(settings)
     try:
@@ -54,6 +61,8 @@ def backfill(arguments: Namespace, settings: Settings) -> Answer:
 
 
 def _chosen(studio: Studio, steps: Sequence[str], arguments: Namespace) -> tuple[str, ...]:
+    from pipelines import staleness
+
     if arguments.batches:
         return staleness.chosen(studio, arguments.batches)
     if arguments.all:
@@ -115,6 +124,7 @@ def _run_all(dagster: Any, steps: Sequence[str], keys: Sequence[str]) -> tuple[M
 
     from assets.partitions import BACKFILL_OF, FIRST, LAST, batches
     from definitions import build_defs
+    from pipelines import staleness
 
     name = batches.name
     assert name is not None
