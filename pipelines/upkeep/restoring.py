@@ -7,6 +7,7 @@ counts; who is cut off between the renamings goes on with the same command.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -35,6 +36,7 @@ from pipelines.upkeep.manifests import Manifest
 READY = "restored.json"  # in the prepared house: all is verified, and only the renaming is left
 _RESTORING = "_restoring"  # of a server's databases, until they are whole
 PATIENCE = 90.0  # s, for the end of a server
+CHILDREN_SECONDS = 30.0  # for the end of what a killed process began
 log = logging.getLogger(__name__)
 
 
@@ -203,11 +205,27 @@ def _put_in_place(settings: Settings, staging: Path, home: Path) -> None:
     (home / READY).unlink()
 
 
+def _remove(folder: Path) -> None:
+    """What a killed process had begun (making a server's data folder, say) may go on writing there for a moment."""
+    deadline = time.monotonic() + CHILDREN_SECONDS
+    while True:
+        try:
+            shutil.rmtree(folder)
+            return
+        except FileNotFoundError:
+            if not folder.exists():
+                return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
 def _clear(settings: Settings, staging: Path) -> None:
     """What a restoring that was cut off has left."""
     if staging.is_dir():
         _end_server(staging)
-        shutil.rmtree(staging)
+        _remove(staging)
     if settings.database_url:
         with _maintenance(settings) as (maintenance, urls):
             for url in urls:

@@ -65,8 +65,7 @@ def test_tables_with_dead_rows_are_vacuumed_and_parents_counted(studio: Studio) 
         session.execute(text("insert into tags (name) select 'tag-' || n from generate_series(1, 4000) n"))
     with studio.database.session() as session:
         session.execute(text("delete from tags where id % 2 = 0"))
-    with studio.database.connection() as connection:
-        connection.execute(text("select pg_stat_force_next_flush()"))
+        session.execute(text("select pg_stat_force_next_flush()"))  # of this connection, when its transaction ends
     kept = tables.keep(studio, NOON)
     assert "tags" in kept.product.vacuumed
     assert {"user_embeddings", "video_embeddings"} <= set(kept.product.analysed)
