@@ -57,7 +57,6 @@ def build_defs(**overrides: Any) -> dg.Definitions:
         ],
         "jobs": [
             jobs.batch,
-            jobs.weekly_training,
             jobs.partial_fit,
             jobs.recommending,
             jobs.composing,

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 SCHEDULE_TAG = "dagster/schedule_name"
 CADENCE_TAG = "orimono/cadence"  # of the runs of a cadence's job, whichever scheduler or person started it
-TRAINING = "weekly_retraining"  # the cadence; by hand it may be the job below
-JOBS = ("weekly_training", "partial_fit", "recommending", "composing")
+TRAINING = "weekly_retraining"  # the cadence and its job
+JOBS = (TRAINING, "partial_fit", "recommending", "composing")
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
 
@@ -30,9 +30,8 @@ def last_training(instance: dg.DagsterInstance) -> Training | None:
 
     found: list[Training] = []
     for wanted in (
-        dg.RunsFilter(tags={CADENCE_TAG: TRAINING}, statuses=list(_ENDED)),
         dg.RunsFilter(tags={SCHEDULE_TAG: TRAINING}, statuses=list(_ENDED)),
-        dg.RunsFilter(job_name="weekly_training", statuses=list(_ENDED)),
+        dg.RunsFilter(job_name=TRAINING, statuses=list(_ENDED)),
     ):
         for record in instance.get_run_records(wanted, limit=1):
             ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)

@@ -21,14 +21,6 @@ partial_fit = dg.define_asset_job(
     tags=HEAVY,
     description="Models that learn on from the newest labels, between two weekly trainings.",
 )
-weekly_training = dg.define_asset_job(
-    "weekly_training",
-    selection=dg.AssetSelection.assets("mastering_corpus", "interactions").downstream()
-    | dg.AssetSelection.assets("harmonizer_release").upstream(),
-    tags=HEAVY,
-    description="What the schedule does on Sundays, to be run by hand: corpus, training sets, candidates, releases, "
-    "embeddings.",
-)
 recommending = dg.define_asset_job(
     "recommending",
     selection=dg.AssetSelection.groups("recommending"),

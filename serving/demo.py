@@ -110,7 +110,7 @@ def _train() -> None:
     import dagster as dg
 
     with dg.DagsterInstance.get() as dagster:
-        run_id, success = _execute(dagster, "weekly_training")
+        run_id, success = _execute(dagster, "weekly_retraining")
     if not success:
         raise OrimonoError(f"the training's run {run_id} failed; {_WHERE}")
 

@@ -25,7 +25,7 @@ def models(arguments: Namespace, settings: Settings) -> Answer:
     if not found:
         return {
             "models": []
-        }, "No model is registered. `make dev` trains on Sundays; its job weekly_training does so now."
+        }, "No model is registered. `make dev` trains on Sundays; its job weekly_retraining does so now."
     lines = []
     for v in found:
         stage = f"{v.stage:3d} %" if v.stage is not None else "     "

@@ -180,7 +180,7 @@ def test_the_asset_tells_and_its_check_warns(studio: Studio, database: Database,
 
 
 def run(
-    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, job: str = "weekly_training", **tags: str
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, job: str = "weekly_retraining", **tags: str
 ) -> dg.DagsterRun:
     return create_run_for_test(instance, job_name=job, status=status, tags=tags)
 
@@ -222,13 +222,13 @@ def test_a_run_that_failed_is_told_once_with_its_page(
     failed(instance, studio, run(instance, status, "__ASSET_JOB", **schedule))
     failed(instance, studio, run(instance, status, "scoring_chunks"))
     failed(instance, studio, run(instance, status, "recommending", **{"dagster/will_retry": "true"}))
-    failed(instance, studio, run(instance, status, "weekly_training"))
+    failed(instance, studio, run(instance, status, "weekly_retraining"))
     told = [record.message for record in caplog.records if record.name == "pipelines.notifier"]
     assert told == [
         f"A run failed: hourly_retention: http://127.0.0.1:3000/runs/{first.run_id}",
         told[1],
     ]
-    assert told[1].startswith("A run failed: weekly_training: ")
+    assert told[1].startswith("A run failed: weekly_retraining: ")
 
 
 def test_batches_and_sheets_tell_their_own_people(instance: dg.DagsterInstance) -> None:
