@@ -35,8 +35,9 @@ def run(
     results = items.run(studio.settings, work, step, ahead=ahead)
     failed = sum(1 for r in results if r.failure)
     stored = sum(1 for r in results if r.produced and r.produced.stored)
-    counts = f"{len(results)} items, {stored} stored before, {failed} failed"
-    log.info("%s: %s, %.1f s", kind, counts, time.monotonic() - began)
+    if results:
+        counts = f"{len(results)} items, {stored} stored before, {failed} failed"
+        log.info("%s: %s, %.1f s", kind, counts, time.monotonic() - began)
     with studio.database.session() as session:
         item_table.record_all(session, [_outcome(kind, version, result) for result in results])
     return results

@@ -62,7 +62,7 @@ class Report:
         return [
             *(f"batch {b.key} {_STATES[b.status]}" for b in self.open_batches),
             *(sheet.line() for sheet in self.sheets),
-            *(f"job {j.job} is left alone: {j.reason}" for j in self.waiting_jobs),
+            *(f"job {j.job} is not taken in: {j.reason}" for j in self.waiting_jobs),
             *(f"job {f.job} goes on without a file: {f.error}" for f in self.refused_files),
             *(f"job {j.job} was refused: {j.error}" for j in self.bad_jobs),
             *(f"job {f.job}, {f.step}: {f.error}" for f in self.failed_items),

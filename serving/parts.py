@@ -43,7 +43,9 @@ def parts(settings: Settings, ours: Mapping[str, str], dagster: Mapping[str, str
         *(python, "-m", "serving.ui_guard", "--host", "127.0.0.1", "--port", settings.port, "-w", str(workspace)),
         *("--dagster-log-level", level),
     ]
-    daemon = [python, "-m", "dagster._daemon", "run", "-w", str(workspace), "--log-level", level]
+    # At "info" it says every few seconds that there was nothing to do.
+    beats = "warning" if level == "info" else level
+    daemon = [python, "-m", "dagster._daemon", "run", "-w", str(workspace), "--log-level", beats]
     return [
         # Its own greeting would be ours again.
         Part(

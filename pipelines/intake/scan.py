@@ -34,6 +34,7 @@ from pipelines.studio import Studio
 SECONDS = 7.0
 READERS = 8  # folders that are read side by side: an object store far away answers each in its own time
 TOGETHER = 64  # folders that one transaction writes
+COMPLETE = "it is complete; the sensor inbox takes it in while the house runs"
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ def scan(
 
 
 def waiting(inbox: Path, session: Session) -> list[tuple[str, str]]:
-    """Folders that a scan would leave alone now, each with the reason. Looks, and changes nothing."""
+    """Folders that are no job as they lie there, each with the reason. Looks, and changes nothing."""
     if not inbox.is_dir():
         return []
     names = sorted(e.name for e in os.scandir(inbox) if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
@@ -89,9 +90,8 @@ def waiting(inbox: Path, session: Session) -> list[tuple[str, str]]:
             seen = folders.read(inbox / name)
         except (BadInput, FileNotFoundError):
             continue  # recorded by the scan, or gone
-        reason = None if seen.fingerprint == known.get(name) else folders.waiting_for(seen, time.time(), 0.0)
-        if reason:
-            found.append((_shown(name), reason))
+        if seen.fingerprint != known.get(name):
+            found.append((_shown(name), folders.waiting_for(seen, time.time(), 0.0) or COMPLETE))
     return found
 
 
