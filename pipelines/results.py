@@ -1,10 +1,12 @@
 """What lies in a job's results folder: which files, whose work each is, and opening one without being led elsewhere.
 
-Who may read it is left to the caller; who writes it, to each system.
+The folder is one of the home or, where the object store is a bucket, the objects below ``results/``: whoever reads may
+be on another machine than who wrote. Who may read is left to the caller; how a folder is written, to result_folders.py.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -12,10 +14,13 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from pipelines.errors import NotFound
+from pipelines.errors import BadInput, NotFound
 from pipelines.settings import Settings
+
+if TYPE_CHECKING:  # the API's wire names what is here, and starts without the stores' libraries
+    from pipelines.storage.objects import Objects
 
 System = Literal["editing", "mastering", "composing", "scoring"]
 Kind = Literal[
@@ -35,6 +40,8 @@ Kind = Literal[
 ]
 
 MOST = 5000  # files that are listed
+PLACE = "results"  # of the home, and of a bucket
+SEGMENT = 240  # characters of a key between two slashes; stores that keep files take 255
 
 MEDIA_TYPES = {
     "mp4": "video/mp4",
@@ -94,13 +101,61 @@ class Found:
 
 
 def folder_of(settings: Settings, job: str) -> Path:
-    return settings.home_path / "results" / job
+    return settings.home_path / PLACE / job
+
+
+def place_of(settings: Settings, objects: Objects, job: str, path: str | None = None) -> str:
+    """Where a job's results lie, or one of them, for people."""
+    if objects.remote:
+        return f"{objects.name.rstrip('/')}/{prefix_of(job) if path is None else key_of(job, path)}"
+    folder = folder_of(settings, job)
+    return str(folder if path is None else folder / path)
+
+
+def prefix_of(job: str) -> str:
+    """The folder of a bucket that holds the job's results."""
+    return f"{PLACE}/{_said(job)}"
+
+
+def key_of(job: str, path: str) -> str:
+    """Of the object that is the file ``path`` of the job's results."""
+    return "/".join((prefix_of(job), *map(_said, path.split("/"))))
+
+
+def path_of(job: str, key: str) -> str:
+    """``key_of`` backwards."""
+    rest = key.removeprefix(f"{prefix_of(job)}/").replace("=/", "")
+    return "/".join(map(_heard, rest.split("/")))
+
+
+def listed_of(settings: Settings, objects: Objects, job: str) -> list[Found]:
+    """``listed``, wherever the job's results lie. Unavailable when the store is away."""
+    if not objects.remote:
+        return listed(folder_of(settings, job))
+    return sorted(in_bucket(objects, job), key=lambda found: found.path)[:MOST]
+
+
+def in_bucket(objects: Objects, job: str) -> Iterator[Found]:
+    for key, size in objects.below(prefix_of(job)):
+        yield described(path_of(job, key), size)
+
+
+def opened_of(settings: Settings, objects: Objects, job: str, path: str) -> BinaryIO:
+    """``opened``, wherever the job's results lie. Unavailable when the store is away."""
+    if not objects.remote:
+        return opened(folder_of(settings, job), path)
+    if not _sound(path):
+        raise _none(path)
+    try:
+        return objects.opened(key_of(job, path))
+    except BadInput as error:
+        raise _none(path) from error
 
 
 def listed(folder: Path) -> list[Found]:
     """Its files by path, at most ``MOST``. Links, and what is hidden or half written, are none: a job's ``media`` are
     links to originals, which are not to be had this way."""
-    return sorted(_walk(folder, ""), key=lambda found: found.path)[:MOST]
+    return written(folder)[:MOST]
 
 
 def described(path: str, size: int) -> Found:
@@ -118,10 +173,9 @@ def media_type_of(name: str) -> str:
 def opened(folder: Path, path: str) -> BinaryIO:
     """The file ``path`` of the folder, to be closed by the caller. Every step of the way is opened as what it is, so
     that neither ``..`` nor a link that somebody puts there meanwhile leads out. NotFound for all but a plain file."""
-    missing = NotFound(path[:200], "is none of the results", "list them for those that there are")
+    if not _sound(path):
+        raise _none(path)
     parts = path.split("/")
-    if any(not part or part.startswith(".") or "\\" in part or "\0" in part for part in parts):
-        raise missing
     with contextlib.ExitStack() as stack:
         try:
             at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -133,11 +187,40 @@ def opened(folder: Path, path: str) -> BinaryIO:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(parts[-1], flags, dir_fd=at)
         except OSError as error:
-            raise missing from error
+            raise _none(path) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise missing
+        raise _none(path)
     return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def written(folder: Path) -> list[Found]:
+    """``listed`` without an end."""
+    return sorted(_walk(folder, ""), key=lambda found: found.path)
+
+
+def _sound(path: str) -> bool:
+    return not any(not p or p.startswith(".") or "\\" in p or "\0" in p for p in path.split("/"))
+
+
+def _none(path: str) -> NotFound:
+    return NotFound(path[:200], "is none of the results", "list them for those that there are")
+
+
+def _said(name: str) -> str:
+    """A name of any script as a part of a key: as it is where keys may be so, with + for a space; else = and Base64
+    (RFC 4648, 5) of its UTF-8. What is too long goes on behind =/, as lines of quoted-printable do."""
+    plain = name.replace(" ", "+")
+    if "+" not in name and len(plain) <= SEGMENT and re.fullmatch(r"[\w@+-][\w.@+-]*", plain, re.ASCII):
+        return plain
+    coded = "=" + base64.urlsafe_b64encode(name.encode("utf-8", "surrogateescape")).decode().rstrip("=")
+    return "=/".join(coded[first : first + SEGMENT] for first in range(0, len(coded), SEGMENT))
+
+
+def _heard(said: str) -> str:
+    if not said.startswith("="):
+        return said.replace("+", " ")
+    return base64.urlsafe_b64decode(said[1:] + "=" * (-(len(said) - 1) % 4)).decode("utf-8", "surrogateescape")
 
 
 def _walk(folder: Path, before: str, depth: int = 0) -> Iterator[Found]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipelines import outcomes
-from pipelines.composing import commissions, delivering, lead_sheet, melody
+from pipelines import outcomes, result_folders, results
+from pipelines.composing import commissions, delivering, lead_sheet, manifest, melody
 from pipelines.composing.melody import Melody
 from pipelines.composing.piece import key_named
 from pipelines.composing.wishes import Style, Wishes, wish_hash
@@ -31,11 +32,13 @@ VERSION = "1"
 
 @dataclass(frozen=True, slots=True)
 class Commission:
-    """One melody in one style. ``out``: the first candidate's file; None for a job that was replaced in the inbox."""
+    """One melody in one style. ``folder``: the job whose results folder it goes to; None for one that was replaced in
+    the inbox. ``stem``: what its files there are called by."""
 
     upload_id: int
     style: Style
-    out: Path | None
+    folder: str | None
+    stem: str
     heard: bool  # whether there is room for something to listen to
 
 
@@ -49,18 +52,34 @@ def _work(studio: Studio, key: str) -> Iterator[Item[Commission]]:
         heard = budget.level(session) < budget.NO_PREVIEWS
         for row in jobs.of_batch(session, key):
             melodies = [u for u in row.uploads if u.kind == "melody" and u.object_key]
-            folder = studio.settings.home_path / "results" / row.name
-            out = folder if jobs.presented(session, row.name) == row.id else None
+            folder = row.name if jobs.presented(session, row.name) == row.id else None
             for upload, stem in zip(melodies, stems([u.name for u in melodies]), strict=True):
                 for style in ComposeWish(**row.compose).styles:
                     # The same tune of two jobs is arranged for each: arrangements go with their owner.
                     mark = params_hash({"job": row.id, "style": style})
-                    asked = Commission(upload.id, style, out and out / f"{stem}.{style}.mid", heard)
+                    asked = Commission(upload.id, style, folder, stem, heard)
                     name = f"{row.name}/{upload.name} ({style})"
                     yield Item(name, upload.content_hash, asked, mark, row.id, upload.id)
 
 
 def _arrange(settings: Settings, cache: Cache, asked: Commission) -> Produced:
+    if asked.folder is None:
+        return _arranged(settings, cache, asked, None)
+    name = f"{asked.stem}.{asked.style}"
+    with result_folders.opened(
+        settings,
+        cache.objects,
+        asked.folder,
+        f"composing {name}",
+        bring=partial(manifest.belongs, name),
+        own=partial(manifest.belongs, name),
+        last=name + manifest.ENDING,
+    ) as folder:
+        return _arranged(settings, cache, asked, folder / f"{name}.mid")
+
+
+def _arranged(settings: Settings, cache: Cache, asked: Commission, out: Path | None) -> Produced:
+    """``out``: the first candidate's file."""
     with beside(settings, cache) as studio:
         with studio.database.session() as session:
             upload = uploads.get(session, asked.upload_id)
@@ -69,20 +88,21 @@ def _arrange(settings: Settings, cache: Cache, asked: Commission) -> Produced:
             file = studio.objects.local(upload.object_key or "")
         found = melody.of_file(file.read_bytes(), source.name, _track(wish))
         wishes = wishes_of(wish, asked.style, found, key)
-        if (before := _before(studio, source, asked, wishes)) is not None:
+        if (before := _before(studio, source, out, wishes)) is not None:
             return before
-        if asked.out is not None:
-            asked.out.parent.mkdir(parents=True, exist_ok=True)
-            delivering.check(asked.out, wishes.candidates, listening=asked.heard)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            delivering.check(out, wishes.candidates, listening=asked.heard)
         made, _ = commissions.arrange(studio, source, found.piece, wishes)
         with studio.database.session() as session:
             suggested = commissions.suggestions(session, made, asked.style, owner)
-    picture = None
-    if asked.out is not None:
+    picture, report = None, "none: the job was replaced in the inbox"
+    if out is not None:
         delivered = delivering.deliver(
-            made, asked.out, settings, style=asked.style, suggestions=suggested, listening=asked.heard
+            made, out, settings, style=asked.style, suggestions=suggested, listening=asked.heard
         )
         picture = delivered.candidates[0].piano_roll.read_bytes()
+        report = results.place_of(settings, cache.objects, asked.folder or "", delivered.report.name)
     best = made.candidates[0]
     summary: dict[str, float | int | str] = {
         "style": asked.style,
@@ -91,12 +111,12 @@ def _arrange(settings: Settings, cache: Cache, asked: Commission) -> Produced:
         "candidates": len(made.candidates),
         "best because": "; ".join(best.reasons[:3]),
         "made by": best.made_by,
-        "report": str(delivered.report) if asked.out is not None else "none: the job was replaced in the inbox",
+        "report": report,
     }
     return Produced(False, summary, picture)
 
 
-def _before(studio: Studio, source: commissions.Source, asked: Commission, wishes: Wishes) -> Produced | None:
+def _before(studio: Studio, source: commissions.Source, out: Path | None, wishes: Wishes) -> Produced | None:
     """What was made of the same wish and, as it was delivered the last time, still lies where its owner looks for it. A
     choice among earlier ones is kept beside them."""
     wish = wish_hash(wishes)
@@ -109,13 +129,13 @@ def _before(studio: Studio, source: commissions.Source, asked: Commission, wishe
     if not recorded:
         return None
     picture = None
-    if asked.out is not None:
-        files = delivering.delivered(asked.out)
-        if not files or {*delivering.hashes(asked.out)} != {*recorded}:
+    if out is not None:
+        files = delivering.delivered(out)
+        if not files or {*delivering.hashes(out)} != {*recorded}:
             return None
         picture = files[0].piano_roll.read_bytes()
     made_by = next(iter(recorded.values()))
-    return Produced(True, {"style": asked.style, "candidates": len(recorded), "made by": made_by}, picture)
+    return Produced(True, {"style": wishes.style, "candidates": len(recorded), "made by": made_by}, picture)
 
 
 def wishes_of(wish: ComposeWish, style: Style, found: Melody, key: str | None = None) -> Wishes:

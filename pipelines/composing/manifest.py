@@ -36,6 +36,11 @@ def path_of(out: Path) -> Path:
     return out.with_suffix(ENDING)
 
 
+def belongs(stem: str, name: str) -> bool:
+    """Whether a file of this name may have been delivered with a first candidate of that stem, or lists those."""
+    return name == stem + ENDING or _files_of(stem).fullmatch(name) is not None
+
+
 def read(out: Path) -> Manifest | None:
     """What was delivered as ``out`` the last time. BadInput when a file of the list's name is none."""
     path = path_of(out)
@@ -96,11 +101,14 @@ def _write(out: Path, listed: Manifest) -> None:
     replace_bytes(path_of(out), (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode())
 
 
+def _files_of(stem: str) -> re.Pattern[str]:
+    return re.compile(rf"{re.escape(stem)}(-\d+)?\.(midi?|rpp|png|m4a|wav|html)", re.IGNORECASE)
+
+
 def _parsed(told: Any, stem: str) -> Manifest:
     """Raises ValueError, TypeError or KeyError for anything else than `_write` writes; names stay within the folder."""
     files = {str(name): tuple(map(str, hashes)) for name, hashes in told["files"].items()}
     candidates = tuple(map(str, told["candidates"]))
-    name = re.compile(rf"{re.escape(stem)}(-\d+)?\.(midi?|rpp|png|m4a|wav|html)", re.IGNORECASE)
-    if told["format"] != _FORMAT or not {*candidates} <= {*files} or not all(map(name.fullmatch, files)):
+    if told["format"] != _FORMAT or not {*candidates} <= {*files} or not all(map(_files_of(stem).fullmatch, files)):
         raise ValueError("no list of an arrangement's files")
     return Manifest(candidates, files)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines import items, outcomes
@@ -145,20 +144,16 @@ def judge(studio: Studio, key: str) -> list[Result[Any]]:
     for item in list(usable_jobs(studio, key, "edit_renders")):
         with studio.database.session() as session:
             replaced = job_table.presented(session, item.name) != item.job_id
-        payload = steps.Publication(item.payload, None if replaced else results_folder(studio, item.name))
+        payload = steps.Publication(item.payload, None if replaced else item.name)
         # Each job has a folder to itself, however alike their contents are.
         params = params_hash({"job": item.job_id})
         work.append(Item(item.name, item.content_hash, payload, params, item.job_id))
-    results = _run(studio, "edit_quality", work, steps.publish, ahead=lambda one: replace(one, out=None))
+    results = _run(studio, "edit_quality", work, steps.publish, ahead=lambda one: replace(one, folder=None))
     with studio.database.session() as session:
         for result in results:
             for pattern, quality in (result.produced.detail if result.produced else {}).items():
                 edit_table.save_quality(session, job_id(result), pattern, quality)
     return results
-
-
-def results_folder(studio: Studio, slug: str) -> Path:
-    return studio.settings.home_path / "results" / slug
 
 
 def usable_jobs(studio: Studio, key: str, after: str | None = None) -> Iterator[Item[EditJob]]:

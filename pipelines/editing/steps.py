@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines import result_folders, results
 from pipelines.editing import job as stages
 from pipelines.editing import publishing, quality
 from pipelines.editing.job import EditJob
@@ -33,10 +34,10 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """``out`` is None for a job that is only to be measured."""
+    """``folder``: the job whose results folder it goes to; None for one that is only to be measured."""
 
     job: EditJob
-    out: Path | None
+    folder: str | None
 
 
 def analyse_music(settings: Settings, cache: Cache, song: Song) -> Produced:
@@ -172,11 +173,17 @@ def publish(settings: Settings, cache: Cache, wanted: Publication) -> Produced:
     if len(job.patterns) > 1:
         summary["difference"] = quality.difference([stages.plan(job, pattern, cache) for pattern in job.patterns])
     summary["failed gates"] = sum(g["passed"] is False for q in judged.values() for g in q["gates"].values())
-    if wanted.out is not None:
-        publishing.drop_former(wanted.out, job.patterns)
-        publishing.publish(publishing.beside(job, wanted.out), wanted.out, cache, segments)
-    summary["folder"] = str(wanted.out) if wanted.out is not None else "none: the job was replaced in the inbox"
+    summary["folder"] = "none: the job was replaced in the inbox"
+    if wanted.folder is not None:
+        with result_folders.opened(settings, cache.objects, wanted.folder, "editing", own=_of_an_edit) as out:
+            publishing.drop_former(out, job.patterns)
+            publishing.publish(publishing.beside(job, out), out, cache, segments)
+        summary["folder"] = results.place_of(settings, cache.objects, wanted.folder)
     return Produced(stored, summary, detail=judged)
+
+
+def _of_an_edit(path: str) -> bool:
+    return "/" not in path and results.described(path, 0).system == "editing"
 
 
 def segments_folder(settings: Settings) -> Path:

@@ -9,7 +9,6 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines import clock, items, outcomes
@@ -225,7 +224,7 @@ def mastered(studio: Studio, key: str) -> tuple[list[Work], list[Chosen]]:
     """The pieces that were mastered, with what was chosen for them then."""
     work, chosen = [], []
     for w in usable(studio, key, "masters"):
-        before = _chosen_before(studio, w, Chosen(w.piece, "", "", 1.0, "", out=_folder(studio, w)))
+        before = _chosen_before(studio, w, Chosen(w.piece, "", "", 1.0, "", folder=_folder(studio, w)))
         if before is not None:
             work.append(w)
             chosen.append(before)
@@ -255,10 +254,10 @@ def _items(work: Sequence[Work], chosen: Sequence[Chosen]) -> list[Item[Chosen]]
     return [w.item(c) for w, c in zip(work, chosen, strict=True)]
 
 
-def _folder(studio: Studio, work: Work) -> Path | None:
+def _folder(studio: Studio, work: Work) -> str | None:
     with studio.database.session() as session:
         replaced = jobs.presented(session, work.slug) != work.job_id
-    return None if replaced else studio.settings.home_path / "results" / work.slug
+    return None if replaced else work.slug
 
 
 def _choice_key(studio: Studio, work: Work) -> str:
@@ -267,7 +266,7 @@ def _choice_key(studio: Studio, work: Work) -> str:
 
 def _without_folder(chosen: Chosen) -> Chosen:
     """For a machine that does not have it."""
-    return replace(chosen, out=None)
+    return replace(chosen, folder=None)
 
 
 def _run(

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines import result_folders, results
 from pipelines.errors import BadInput
 from pipelines.items import Produced
 from pipelines.mastering import alignment, job, labelling, pictures
@@ -23,8 +25,8 @@ from pipelines.storage.cache import Cache
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A piece with the preset it is mastered with, who chose it and why. ``out``: where the person finds the files;
-    None for a job that was replaced in the inbox."""
+    """A piece with the preset it is mastered with, who chose it and why. ``folder``: the job in whose results folder
+    the person finds the files; None for one that was replaced in the inbox."""
 
     piece: Piece
     preset: str
@@ -32,7 +34,7 @@ class Chosen:
     confidence: float
     reason: str
     predicted: tuple[float, ...] = ()  # what master_reg expects of the chain, as labelling.TARGETS
-    out: Path | None = None
+    folder: str | None = None
     alignment_confidence: float | None = None
     alignment_says: str = ""  # the version of align_conf, or rule
     pictured: bool = True
@@ -75,15 +77,18 @@ def master(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
     path, facts = job.master(piece, chosen.preset, cache)
     stored = cache.misses == 0
     picture = _before_after(cache, chosen, path, facts) if chosen.pictured else None
-    if chosen.out is not None:
-        _copy(path, chosen.out / f"{piece.name}.master.wav")
-        if picture is not None:
-            replace_bytes(chosen.out / f"{piece.name}.before-after.png", picture)
-        aligned = job.align(piece, cache)
-        if aligned is not None and chosen.pictured:
-            replace_bytes(chosen.out / f"{piece.name}.alignment.png", alignment.picture(aligned))
-        text = json.dumps(told(chosen, facts, aligned), ensure_ascii=False, indent=2)
-        replace_bytes(chosen.out / f"{piece.name}.master.json", text.encode())
+    folder = "none: the job was replaced in the inbox"
+    if chosen.folder is not None:
+        folder = results.place_of(settings, cache.objects, chosen.folder)
+        with _folder(settings, cache, chosen) as out:
+            _copy(path, out / f"{piece.name}.master.wav")
+            if picture is not None:
+                replace_bytes(out / f"{piece.name}.before-after.png", picture)
+            aligned = job.align(piece, cache)
+            if aligned is not None and chosen.pictured:
+                replace_bytes(out / f"{piece.name}.alignment.png", alignment.picture(aligned))
+            text = json.dumps(told(chosen, facts, aligned), ensure_ascii=False, indent=2)
+            replace_bytes(out / f"{piece.name}.master.json", text.encode())
     summary: dict[str, float | int | str] = {
         "preset": chosen.preset,
         "chosen by": chosen.by,
@@ -96,7 +101,7 @@ def master(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
         "high shelf dB": facts.settings.high_shelf_db,
         "compression dB": facts.settings.comp_db,
         "warnings": "; ".join(facts.warnings),
-        "folder": str(chosen.out or "none: the job was replaced in the inbox"),
+        "folder": folder,
     }
     key = path.relative_to(cache.objects.folder).as_posix()
     return Produced(stored, summary, picture, key, {"size": path.stat().st_size})
@@ -151,8 +156,9 @@ def told(chosen: Chosen, facts: Master, aligned: alignment.Alignment | None) -> 
 def preview(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
     path = job.preview(chosen.piece, chosen.preset, cache)
     stored = cache.misses == 0
-    if chosen.out is not None:
-        _copy(path, chosen.out / f"{chosen.piece.name}.preview.m4a")
+    if chosen.folder is not None:
+        with _folder(settings, cache, chosen) as out:
+            _copy(path, out / f"{chosen.piece.name}.preview.m4a")
     key = path.relative_to(cache.objects.folder).as_posix()
     size = path.stat().st_size
     return Produced(stored, {"preset": chosen.preset, "KB": size / 1e3}, None, key, {"size": size})
@@ -162,9 +168,10 @@ def draw(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
     peaks = job.peaks(chosen.piece, chosen.preset, cache)
     picture = job.waveform_picture(chosen.piece, chosen.preset, cache)
     stored = cache.misses == 0
-    if chosen.out is not None:
-        replace_bytes(chosen.out / f"{chosen.piece.name}.peaks.json", peaks)
-        replace_bytes(chosen.out / f"{chosen.piece.name}.waveform.png", picture)
+    if chosen.folder is not None:
+        with _folder(settings, cache, chosen) as out:
+            replace_bytes(out / f"{chosen.piece.name}.peaks.json", peaks)
+            replace_bytes(out / f"{chosen.piece.name}.waveform.png", picture)
     return Produced(stored, {"preset": chosen.preset, "points": json.loads(peaks)["length"]}, picture)
 
 
@@ -182,6 +189,12 @@ def label(settings: Settings, cache: Cache, chosen: Chosen) -> Produced:
     detail = {"y_reg": [float(v) for v in targets], "preset": preset, "quality": quality}
     summary = {name: float(v) for name, v in zip(labelling.TARGETS, targets, strict=True)}
     return Produced(cache.misses == 0, {**summary, "preset": preset, "quality": quality}, detail=detail)
+
+
+def _folder(settings: Settings, cache: Cache, chosen: Chosen) -> AbstractContextManager[Path]:
+    """Each piece's own: a job may have several, which are written side by side."""
+    assert chosen.folder is not None
+    return result_folders.opened(settings, cache.objects, chosen.folder, f"mastering {chosen.piece.name}")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import clock, outcomes
+from pipelines import clock, outcomes, result_folders, results
 from pipelines.compute.address import cluster_of
 from pipelines.errors import BadInput, OrimonoError, Unavailable
 from pipelines.governance import vault
@@ -236,19 +236,34 @@ def _publish(settings: Settings, cache: Cache, score_job_id: int) -> Produced:
         with studio.database.session() as session:
             row = score_jobs.get(session, score_job_id)
         wish = wish_of(studio, row)
+        spread = Spread(wish.rubric)
         # Held, so that who withdraws meanwhile is waited for with the last look.
-        with (
-            recording.held(studio.database, score_job_id),
-            jobs.opened_sheet(studio, wish, name=row.name) as sheet,
-        ):
-            jobs.gone_on_with(studio, score_job_id, sheet)
-            spread = Spread(wish.rubric)
-            written = jobs.write(studio, score_job_id, sheet, spread)
-            key = _keep(studio, row, wish.out) if wish.out is not None else None
+        with recording.held(studio.database, score_job_id):
+            with _written_to(studio, row, wish) as there:
+                with jobs.opened_sheet(studio, there, name=row.name) as sheet:
+                    jobs.gone_on_with(studio, score_job_id, sheet)
+                    written = jobs.fill(studio, score_job_id, sheet, spread)
+                key = _keep(studio, row, there.out) if there.out is not None else None
+                agreed = _agreement(settings, there, written)
+            if wish.out is not None:
+                place = results.place_of(settings, cache.objects, _job_of(studio, row), wish.out.name)
+                written = replace(written, place=place)
+            # Now that it lies where its owner looks for it: nobody writes it again.
+            jobs.note_written(studio, score_job_id, written)
         with studio.database.session() as session:
             summary = _figures(session, score_jobs.get(session, score_job_id))
-    summary |= _agreement(settings, wish, written)
-    return Produced(False, summary, pictures.spread(spread), key)
+    return Produced(False, summary | agreed, pictures.spread(spread), key)
+
+
+@contextlib.contextmanager
+def _written_to(studio: Studio, row: ScoreJob, wish: Wish) -> Iterator[Wish]:
+    """The wish with the place of its result in the folder that is written to; a Google Sheet is scored in itself."""
+    if wish.out is None:
+        yield wish
+        return
+    name = wish.out.name
+    with result_folders.opened(studio.settings, studio.objects, _job_of(studio, row), f"scoring {name}") as folder:
+        yield replace(wish, out=folder / name)
 
 
 def _figures(session: Session, row: ScoreJob) -> dict[str, float | int | str]:
@@ -307,14 +322,32 @@ def _wish(studio: Studio, row: Job, upload: Upload) -> Wish:
     asking = Asking.of(studio, provider=said.provider, model=said.model, column=said.column, video=said.video)
     place = studio.objects.local(upload.object_key or "")
     kind = opening.kind_of(place, f"{row.name}/{upload.name}")
-    out = studio.settings.home_path / "results" / row.name / scored_name(upload.name, kind)
+    out = results.folder_of(studio.settings, row.name) / scored_name(upload.name, kind)
     return Wish(str(place), said.rubric(), asking, None if kind == "google" else out)
 
 
 def wish_of(studio: Studio, row: ScoreJob) -> Wish:
-    """What was wished when the sheet was registered."""
-    out = Path(row.out) if row.out else None
+    """What was wished when the sheet was registered, perhaps on a machine whose home is another place."""
+    out = results.folder_of(studio.settings, _job_of(studio, row)) / Path(row.out).name if row.out else None
     return Wish(str(studio.objects.local(row.place)), Rubric.from_dict(row.rubric), Asking(**row.asking), out)
+
+
+@contextlib.contextmanager
+def lying(studio: Studio, row: ScoreJob) -> Iterator[Path | None]:
+    """The scored sheet as it lies in the results folder, to read only; None when it does not, or not any more."""
+    if row.out is None:
+        yield None
+        return
+    job, name = _job_of(studio, row), Path(row.out).name
+    with result_folders.opened(studio.settings, studio.objects, job, f"read {name}", bring=name.__eq__) as folder:
+        yield folder / name if (folder / name).is_file() else None
+
+
+def _job_of(studio: Studio, row: ScoreJob) -> str:
+    with studio.database.session() as session:
+        name = score_jobs.inbox_name(session, row)
+    assert name is not None  # those of the command line are not in batches
+    return name
 
 
 def _keep(studio: Studio, row: ScoreJob, out: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pipelines.scoring import batch, chunks, jobs
 from pipelines.scoring.jobs import Wish
@@ -61,9 +60,9 @@ def _missing(studio: Studio, row: ScoreJob) -> int:
     if row.kind == "google":
         return 0  # it was compared with what is known, and mended, when it was written
     before = batch.wish_of(studio, row)
-    place = str(row.written.get("place") or before.place)
-    if not Path(place).exists():
-        return 0  # its period is over, or a person took it away
-    with jobs.opened_sheet(studio, Wish(place, before.rubric, before.asking), name=row.name) as sheet:
-        lines = (line for span in sheet.spans() for line in sheet.rows(span))
-        return sum(1 for line in lines if line.text and not line.complete)
+    with batch.lying(studio, row) as place:
+        if place is None:
+            return 0  # its period is over, or a person took it away
+        with jobs.opened_sheet(studio, Wish(str(place), before.rubric, before.asking), name=row.name) as sheet:
+            lines = (line for span in sheet.spans() for line in sheet.rows(span))
+            return sum(1 for line in lines if line.text and not line.complete)

@@ -150,18 +150,29 @@ def options(studio: Studio) -> Options:
     )
 
 
-def write(studio: Studio, score_job_id: int, sheet: Sheet, spread: Spread | None = None) -> Written:
-    """Writes all that is done into the sheet; with every chunk ended, the job is finished by that. ``spread``: counts
-    what passes."""
-    from pipelines.storage import score_jobs, score_rows
+def write(studio: Studio, score_job_id: int, sheet: Sheet) -> Written:
+    """Writes all that is done into the sheet; with every chunk ended, the job is finished by that."""
+    written = fill(studio, score_job_id, sheet)
+    note_written(studio, score_job_id, written)
+    return written
+
+
+def fill(studio: Studio, score_job_id: int, sheet: Sheet, spread: Spread | None = None) -> Written:
+    """Writes all that is done into the sheet, and nothing down. ``spread``: counts what passes."""
+    from pipelines.storage import score_rows
 
     # Closed, since a sheet asks for no more rows than it has.
     with studio.database.session() as session, contextlib.closing(score_rows.answers(session, score_job_id)) as found:
-        written = sheet.finish(found if spread is None else spread.counted(found))
+        return sheet.finish(found if spread is None else spread.counted(found))
+
+
+def note_written(studio: Studio, score_job_id: int, written: Written) -> None:
+    """What lies where its owner looks for it; with every chunk ended, the job is finished by that."""
+    from pipelines.storage import score_jobs
+
     with studio.database.session() as session:
         note = score_jobs.finish if chunks.state(session, score_job_id).ended else score_jobs.wrote
         note(session, score_job_id, asdict(written))
-    return written
 
 
 def provider_of(studio: Studio, wish: Wish, sheet: Sheet, spans: Sequence[Span], score_job_id: int | None) -> Provider:

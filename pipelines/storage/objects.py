@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import obstore
@@ -22,6 +22,7 @@ from obstore.exceptions import (
     BaseError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionError,
     UnauthenticatedError,
 )
 from obstore.store import LocalStore, S3Store
@@ -29,6 +30,7 @@ from obstore.store import LocalStore, S3Store
 from pipelines.errors import BadInput, Unavailable
 from pipelines.media.hashing import content_hash
 from pipelines.settings import Settings
+from pipelines.storage.object_file import ObjectFile, buffered
 
 _CHUNK = 16 << 20  # bytes of one part of an upload
 
@@ -118,6 +120,30 @@ class Objects:
                 part.unlink(missing_ok=True)
         return path
 
+    def opened(self, key: str) -> BinaryIO:
+        """The object to be read from anywhere in it, in place: no copy of it is made. BadInput when there is none."""
+        if not self.remote:
+            return self.local(key).open("rb", buffering=0)
+        with _worded(key, self.name):
+            head = obstore.head(self.store, _checked(key))
+        tag = head["e_tag"]
+
+        def read(first: int, last: int) -> bytes | None:
+            try:
+                with _worded(key, self.name):
+                    found = obstore.get(self.store, key, options={"range": (first, last), "if_match": tag})
+                    return bytes(found.bytes())
+            except (_Missing, _Replaced):
+                return None
+
+        return buffered(ObjectFile(head["size"], (tag or "").strip('"'), read))
+
+    def below(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Keys and sizes of the objects below this one of the store's folders, in no order."""
+        with _worded(folder, self.name):
+            for found in obstore.list(self.store, _checked(folder), chunk_size=1000):
+                yield from ((item["path"], item["size"]) for item in found)
+
     def exists(self, key: str) -> bool:
         return self.size(key) is not None
 
@@ -166,6 +192,10 @@ class _Missing(BadInput):
     """An object that is not there, told apart here from other bad input."""
 
 
+class _Replaced(Unavailable):
+    """An object that is another than it was when it was opened."""
+
+
 def _missing(key: str) -> _Missing:
     return _Missing(key, "is not in the object store", "compute or upload it again")
 
@@ -208,6 +238,8 @@ def _worded(what: str, where: object, *, writing: bool = False) -> Iterator[None
         if writing:
             raise BadInput(where, "does not exist", "create the bucket or mend ORIMONO_OBJECTS_URL") from error
         raise _missing(what) from error
+    except PreconditionError as error:
+        raise _Replaced(what, "was replaced meanwhile", 1) from error
     except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
         remedy = "check the credentials (AWS_*) or the folder's permissions"
         raise BadInput(where, "refuses access", remedy) from error

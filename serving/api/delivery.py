@@ -5,7 +5,6 @@ Whether who asks may have it is decided before.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator
 from typing import BinaryIO
@@ -15,6 +14,7 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from pipelines.storage.object_file import facts_of
 from serving.api.problems import Refused
 
 PIECE = 256 * 1024  # bytes read at a time
@@ -30,8 +30,8 @@ def deliver(request: Request, file: BinaryIO, name: str, media_type: str, *, kee
     """The answer to a GET or HEAD; takes over ``file`` and closes it. ``keep``: to be saved under ``name``, and not to
     lie in any cache. Raises Refused (416) for a range beyond the end."""
     try:
-        facts = os.fstat(file.fileno())
-        size, tag = facts.st_size, f'"{facts.st_ino:x}-{facts.st_size:x}-{facts.st_mtime_ns:x}"'
+        size, state = facts_of(file)
+        tag = f'"{state}"'
         headers = _headers(name, media_type, tag, keep=keep)
         if not keep and tag in _tags(request.headers.get("if-none-match", "")):
             file.close()
@@ -92,9 +92,9 @@ async def _pieces(file: BinaryIO, first: int, last: int) -> AsyncIterator[bytes]
     """Bytes from ``first`` to ``last``; fewer when the file was cut meanwhile. It is closed at the end, also when
     nobody reads on."""
     try:
-        at = first
+        at = await anyio.to_thread.run_sync(file.seek, first)
         while at < last:
-            piece = await anyio.to_thread.run_sync(os.pread, file.fileno(), min(PIECE, last - at), at)
+            piece = await anyio.to_thread.run_sync(file.read, min(PIECE, last - at))
             if not piece:
                 return
             at += len(piece)

@@ -10,13 +10,16 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from pipelines.errors import Unavailable
 from pipelines.settings import Settings
 from pipelines.studio import Studio
+
+if TYPE_CHECKING:
+    from pipelines.storage.objects import Objects
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -34,6 +37,7 @@ class House:
         self._lock = threading.RLock()
         self._opening = threading.RLock()
         self._studio: Studio | None = None
+        self._objects: Objects | None = None
         self._failed: tuple[float, Unavailable] | None = None  # when, and why it could not be opened
         self._parts: dict[type, Any] = {}
         self._locks: dict[type, threading.RLock] = {}
@@ -60,6 +64,15 @@ class House:
             finally:
                 self._opening.release()
         return self._studio
+
+    @property
+    def objects(self) -> Objects:
+        """The object store, also while the database is away."""
+        if self._objects is None:
+            from pipelines.storage.objects import Objects
+
+            self._objects = Objects.open(self.settings)
+        return self._objects
 
     @property
     def opened(self) -> bool:

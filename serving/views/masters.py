@@ -50,11 +50,10 @@ def _pieces(house: House, caller: Caller, job: str) -> Iterator[tuple[str, dict[
     with house.session() as session:
         results.may_read(session, caller, job)
     files = {one.path: one for one in results.files_of(house, caller, job)}
-    place = folder.folder_of(house.settings, job)
     for path in files:
         if path.endswith(_ENDING) and "/" not in path:
             try:
-                with folder.opened(place, path) as file:
+                with folder.opened_of(house.settings, house.objects, job, path) as file:
                     facts = json.loads(file.read(_MOST_BYTES))
             except (NotFound, ValueError):  # it went since, or a person wrote over it
                 continue

@@ -45,7 +45,7 @@ def may_read(session: Session, caller: Caller, name: str) -> None:
 
 def files_of(house: House, caller: Caller, name: str) -> tuple[Result, ...]:
     """Of a job that the caller may read."""
-    found = results.listed(results.folder_of(house.settings, name))
+    found = results.listed_of(house.settings, house.objects, name)
     return tuple(told(house, caller, name, one) for one in found)
 
 
@@ -66,7 +66,7 @@ def told(house: House, caller: Caller, job: str, found: Found) -> Result:
 def one_of(house: House, caller: Caller, job: str, path: str) -> Result | None:
     """This file of a job that the caller may read; None when it is not there."""
     try:
-        with results.opened(results.folder_of(house.settings, job), path) as file:
+        with results.opened_of(house.settings, house.objects, job, path) as file:
             size = file.seek(0, 2)
     except NotFound:
         return None
