@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -17,6 +17,7 @@ from pipelines.governance import audit
 from pipelines.storage.objects import Objects
 from pipelines.storage.scoring_tables import ScoreChunk, ScoreJob, ScoreRow
 from pipelines.storage.tables import BatchRow, ItemResult, Job, Upload
+from pipelines.studio import Studio
 from tests.faults import material
 from tests.faults.material import Material
 from tests.faults.whole import fault_of
@@ -84,13 +85,12 @@ def violations(world: World, jobs: Mapping[str, Material], disturbances: int) ->
             *_twice(session),
             *_states(session),
             *_objects(session, studio.objects),
-            *_sheets(world, session, jobs, disturbances),
+            *_sheets(world, studio, jobs, disturbances),
             *(str(verdict) for verdict in [audit.verify(session)] if not verdict.ok),
         ]
         for name, made in jobs.items():
             found += _job(session, name, made)
-    for name, made in jobs.items():
-        found += _folder(world.home / "results" / name, made)
+            found += _folder(studio, name, made)
     return [*found, *_runs(world)]
 
 
@@ -149,31 +149,37 @@ def _job(session: Session, name: str, made: Material) -> Iterator[str]:
         yield f"{name}: nothing was computed"
 
 
-def _folder(folder: Path, made: Material) -> Iterator[str]:
-    files = [found.path for found in results.listed(folder)]
+def _folder(studio: Studio, name: str, made: Material) -> Iterator[str]:
+    files = [found.path for found in results.listed_of(studio.settings, studio.objects, name)]
     for end in LEAVES[made.system]:
         if not any(path.endswith(end) for path in files):
-            yield f"{folder.name}: no {end} among {files}"
+            yield f"{name}: no {end} among {files}"
     for path in files:
-        if (fault := fault_of(folder / path, (folder / path).read_bytes())) is not None:
-            yield f"{folder.name}/{path} {fault}"
+        if (fault := fault_of(path, _read(studio, name, path))) is not None:
+            yield f"{name}/{path} {fault}"
 
 
-def _sheets(world: World, session: Session, jobs: Mapping[str, Material], disturbances: int) -> Iterator[str]:
+def _read(studio: Studio, name: str, path: str) -> bytes:
+    with results.opened_of(studio.settings, studio.objects, name, path) as file:
+        return file.read()
+
+
+def _sheets(world: World, studio: Studio, jobs: Mapping[str, Material], disturbances: int) -> Iterator[str]:
     for name, made in jobs.items():
         if made.system != "sheet":
             continue
         with made.file.open(encoding="utf-8", newline="") as file:
             given = [row["utterance"] for row in csv.DictReader(file)]
-        for out in (world.home / "results" / name).glob("*.scored.csv"):
-            with out.open(encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.DictReader(file))
+        for out in results.listed_of(studio.settings, studio.objects, name):
+            if not out.path.endswith(".scored.csv"):
+                continue
+            rows = list(csv.DictReader(io.StringIO(_read(studio, name, out.path).decode("utf-8-sig"), newline="")))
             if [row["utterance"] for row in rows] != given:
-                yield f"{out.name}: holds {len(rows)} rows of {len(given)}, or others"
+                yield f"{out.path}: holds {len(rows)} rows of {len(given)}, or others"
             for row in rows:
                 wanted = expected(row["utterance"], material.CATEGORIES)
                 if {category: row[category] for category in wanted} != {c: str(v) for c, v in wanted.items()}:
-                    yield f"{out.name}: row {row['id']} has {row}"
+                    yield f"{out.path}: row {row['id']} has {row}"
         asked = Counter({t: n for t, n in world.llm.asked.items() if t in set(given)})
         if len(asked) != len(given):
             yield f"{name}: {len(given) - len(asked)} rows were never asked"

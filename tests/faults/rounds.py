@@ -14,6 +14,7 @@ import httpx
 
 from pipelines.errors import OrimonoError
 from pipelines.intake.ingest import ingest
+from pipelines.storage.objects import Objects
 from serving.client import ApiError, Orimono, Unreachable
 from serving.wire.submissions import ArrangementWanted, MasterWanted, ScoringWanted
 from tests.faults import invariants, kinds, material
@@ -66,10 +67,10 @@ def play(
             errors.append(f"{fault.kind} could not be done ({type(error).__name__}: {error})")
 
     threads = [threading.Thread(target=strike, args=(fault, n)) for n, fault in enumerate(planned)]
-    with Watcher(world.home / "results") as watcher:
+    jobs: dict[str, Material] = {}
+    with Watcher(world.settings, Objects.open(world.settings), jobs) as watcher:
         for thread in threads:
             thread.start()
-        jobs: dict[str, Material] = {}
         for name in order:
             try:
                 jobs[_send(world, ready[name])] = ready[name]

@@ -7,10 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipelines import results
+from pipelines.settings import Settings
+from pipelines.storage.objects import Objects
 from tests.faults import kinds, rounds, world
 from tests.faults.kinds import Fault
 from tests.faults.proxy import Proxy
@@ -75,22 +79,41 @@ def test_a_seed_names_its_faults() -> None:
         ("a.txt", b""),
     ],
 )
-def test_half_a_file_is_seen(tmp_path: Path, name: str, data: bytes) -> None:
-    assert fault_of(tmp_path / name, data) is not None
+def test_half_a_file_is_seen(name: str, data: bytes) -> None:
+    assert fault_of(name, data) is not None
 
 
-def test_the_watcher_sees_what_was_there_only_for_a_moment(tmp_path: Path) -> None:
-    job = tmp_path / "job"
-    job.mkdir()
-    with Watcher(tmp_path) as watcher:
-        (job / "good.json").write_text("{}")
-        (job / ".hidden.json").write_text("{")
-        (job / "half.json").write_text("{")
+@pytest.fixture(params=["a folder", "a bucket"])
+def where(
+    request: pytest.FixtureRequest, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    if request.param == "a folder":
+        return settings
+    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    endpoint = request.getfixturevalue("s3_endpoint")
+    return replace(settings, objects_url=f"s3://studio/{tmp_path.name}", s3_endpoint=endpoint)
+
+
+def test_the_watcher_sees_what_was_there_only_for_a_moment(where: Settings) -> None:
+    objects = Objects.open(where)
+
+    def put(name: str, text: str) -> None:
+        if objects.remote:
+            objects.put_named(results.key_of("job", name), text.encode())
+        else:
+            folder = results.folder_of(where, "job")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+
+    with Watcher(where, objects, ["job"]) as watcher:
+        put("good.json", "{}")
+        put("half.json", "{")
         end = time.monotonic() + 60
         while watcher.read < 2:
             assert time.monotonic() < end
             time.sleep(0.05)
-        (job / "half.json").write_text("{}")
+        put("half.json", "{}")
     (seen,) = watcher.seen
     assert seen.startswith("job/half.json was to be seen but")
 

@@ -9,21 +9,26 @@ import json
 import threading
 import wave
 import xml.etree.ElementTree as ET
-from pathlib import Path
+from collections.abc import Collection
+from pathlib import PurePosixPath
 
 import av
 import mido
 from PIL import Image
 
 from pipelines import results
+from pipelines.errors import NotFound
+from pipelines.settings import Settings
+from pipelines.storage.object_file import facts_of
+from pipelines.storage.objects import Objects
 
 
-def fault_of(path: Path, data: bytes) -> str | None:
+def fault_of(path: str, data: bytes) -> str | None:
     """Why it is not whole; None when it is."""
     if not data:
         return "is empty"
     try:
-        _read(path.suffix.lower(), data)
+        _read(PurePosixPath(path).suffix.lower(), data)
     except Exception as error:  # noqa: BLE001 every reader has errors of its own
         return f"cannot be read to its end ({type(error).__name__}: {error})"
     return None
@@ -62,11 +67,11 @@ def _sound(data: bytes) -> None:
 
 
 class Watcher:
-    """Reads every visible result as soon as it is there, the whole time. ``seen``: what was not whole."""
+    """Reads every visible result of these jobs as soon as it is there, the whole time. ``seen``: what was not whole."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: set[tuple[str, int, int, int]] = set()
+    def __init__(self, settings: Settings, objects: Objects, jobs: Collection[str]) -> None:
+        self._settings, self._objects, self._jobs = settings, objects, jobs
+        self._known: set[tuple[str, str, str]] = set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.seen: list[str] = []
@@ -82,25 +87,23 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._ended.wait(0.3):
-            if not self._folder.is_dir():
-                continue
-            for job in sorted(self._folder.iterdir()):
-                if not job.name.startswith(".") and job.is_dir():
-                    for found in results.listed(job):
-                        self._look(job, found.path)
+            for job in tuple(self._jobs):
+                for found in results.listed_of(self._settings, self._objects, job):
+                    self._look(job, found.path)
 
-    def _look(self, job: Path, path: str) -> None:
-        file = job / path
+    def _look(self, job: str, path: str) -> None:
         try:
-            before = file.stat()
-            stamp = (str(file), before.st_ino, before.st_mtime_ns, before.st_size)
-            if stamp in self._known:
-                return
-            with file.open("rb") as opened:  # one file, whatever is put in its place meanwhile
-                data = opened.read()
-        except OSError:
+            file = results.opened_of(self._settings, self._objects, job, path)
+        except NotFound:
             return
-        self._known.add(stamp)
+        with file:  # one state of it, whatever is put in its place meanwhile
+            size, state = facts_of(file)
+            if (job, path, state) in self._known:
+                return
+            data = file.read()
+            if len(data) < size:
+                return  # it was exchanged while it was read, and will be seen again
+        self._known.add((job, path, state))
         self.read += 1
-        if (fault := fault_of(file, data)) is not None:
-            self.seen.append(f"{job.name}/{path} was to be seen but {fault}")
+        if (fault := fault_of(path, data)) is not None:
+            self.seen.append(f"{job}/{path} was to be seen but {fault}")
