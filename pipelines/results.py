@@ -124,8 +124,12 @@ def key_of(job: str, path: str) -> str:
 
 def path_of(job: str, key: str) -> str:
     """``key_of`` backwards."""
-    rest = key.removeprefix(f"{prefix_of(job)}/").replace("=/", "")
-    return "/".join(map(_heard, rest.split("/")))
+    return heard(key.removeprefix(f"{prefix_of(job)}/"))
+
+
+def heard(said: str) -> str:
+    """The names that a part of a key, cut between any two of them, stands for."""
+    return "/".join(map(_heard, said.replace("=/", "").split("/")))
 
 
 def listed_of(settings: Settings, objects: Objects, job: str) -> list[Found]:

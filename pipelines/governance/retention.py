@@ -6,6 +6,7 @@ What a person takes back goes at once and elsewhere: withdrawal.py. Features tha
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from pipelines import clock
+from pipelines import clock, results
 from pipelines.errors import BadInput
 from pipelines.governance import budget
 from pipelines.intake import folder as folders
@@ -222,9 +223,12 @@ def _drop_copies(studio: Studio, session: Session, item: Expired, job_id: int) -
             path = studio.settings.inbox / row.name if row is not None else None
             if row is not None and path is not None and path.is_dir() and _fingerprint(path) == row.fingerprint:
                 shutil.rmtree(path)
-    results = studio.settings.home_path / "results" / table.name_of_job(session, job_id)
-    for path in list(_same(studio, results, item)):
+    name = table.name_of_job(session, job_id)
+    for path in list(_same(studio, results.folder_of(studio.settings, name), item)):
         path.unlink(missing_ok=True)
+    if studio.objects.remote:
+        for key in list(_same_in_bucket(studio, name, item)):
+            studio.objects.delete(key)
 
 
 def _fingerprint(path: Path) -> str | None:
@@ -234,11 +238,11 @@ def _fingerprint(path: Path) -> str | None:
         return None
 
 
-def _same(studio: Studio, results: Path, item: Expired) -> Iterator[Path]:
+def _same(studio: Studio, folder: Path, item: Expired) -> Iterator[Path]:
     """Links to the object and files of its bytes."""
     place = studio.objects.folder / item.object_key
     digest: str | None = None
-    for path in results.rglob("*") if results.is_dir() else ():
+    for path in folder.rglob("*") if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):
             if path.is_symlink():
                 if path.readlink() == place:
@@ -247,6 +251,19 @@ def _same(studio: Studio, results: Path, item: Expired) -> Iterator[Path]:
                 digest = digest or _digest(studio, item)
                 if content_hash(path) == digest:
                     yield path
+
+
+def _same_in_bucket(studio: Studio, job: str, item: Expired) -> Iterator[str]:
+    """Keys of the job's results with the object's bytes."""
+    alike = [key for key, size in studio.objects.below(results.prefix_of(job)) if size == item.size]
+    digest = _digest(studio, item) if alike else ""
+    for key in alike:
+        found = hashlib.sha256()
+        with contextlib.suppress(FileNotFoundError):
+            for block in storage_use.read(studio.objects, key):
+                found.update(block)
+        if found.hexdigest() == digest:
+            yield key
 
 
 def _digest(studio: Studio, item: Expired) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from pipelines import result_folders, results
 from pipelines.errors import BadInput
 from pipelines.governance.people import pseudonym
 from pipelines.intake import folder as folders
@@ -135,7 +136,12 @@ def look(studio: Studio, trace: Trace) -> Places:
     gone = own - living
     doomed, orphans = [], []
     styles = tuple(f"{composer_styles.FOLDER}/{person}/" for person in trace.persons)  # a killed learning's, too
+    published = published_below(trace)
     for item in everything:
+        if item.key.startswith(f"{results.PLACE}/"):  # by its job alone: names of files there may be anything
+            if item.key.startswith(tuple(published.values())):
+                doomed.append(item)
+            continue
         if item.key in named or (item.key in kept and not item.copy):
             continue
         if item.key.startswith(styles) or item.hashes & gone or (item.key in trace.keys and not item.hashes & living):
@@ -144,7 +150,7 @@ def look(studio: Studio, trace: Trace) -> Places:
             orphans.append(item)
         elif item.key.startswith("media/") and item.key.endswith(".json") and _tells(studio, item, gone):
             doomed.append(item)
-    mine = {item.key for item in everything if item.hashes & own}
+    mine = {item.key for item in everything if item.hashes & own and not item.key.startswith(f"{results.PLACE}/")}
     return Places(
         tuple(doomed),
         tuple(orphans),
@@ -152,6 +158,23 @@ def look(studio: Studio, trace: Trace) -> Places:
         shared=tuple(sorted(mine & named)),
         kept=tuple(sorted((mine | set(trace.keys)) & kept)),
     )
+
+
+def published_below(trace: Trace) -> dict[str, str]:
+    """Job's name -> how the keys of its results begin in a bucket, but for those that are others' again."""
+    names = [name for name in trace.names if f"{results.PLACE}/{name}" not in trace.cleared]
+    return {name: f"{results.prefix_of(name)}/" for name in names}
+
+
+def published(studio: Studio, trace: Trace, places: Places) -> set[str]:
+    """Names of the jobs whose results are among what is to go."""
+    below = published_below(trace)
+    return {
+        name
+        for name, start in below.items()
+        if results.folder_of(studio.settings, name) in places.folders
+        or any(item.key.startswith(start) for item in places.objects)
+    }
 
 
 def clear(studio: Studio, places: Places, *, orphans: bool) -> None:
@@ -162,6 +185,7 @@ def clear(studio: Studio, places: Places, *, orphans: bool) -> None:
                 shutil.rmtree(place)
             else:
                 place.unlink(missing_ok=True)
+    result_folders.sweep(studio.settings)  # what a killed run was about to share
     storage_use.remove(studio.objects, [*places.objects, *(places.orphans if orphans else ())])
 
 
@@ -201,8 +225,8 @@ def _folders(studio: Studio, session: Session, trace: Trace) -> Iterator[Path]:
     home = studio.settings.home_path
     yield from _inbox(studio.settings.inbox, session, trace)
     for name in trace.names:
-        place = home / "results" / name
-        if f"results/{name}" not in trace.cleared and place.is_dir():
+        place = results.folder_of(studio.settings, name)
+        if f"{results.PLACE}/{name}" not in trace.cleared and place.is_dir():
             yield place
     for upload in trace.uploads:
         if (place := pieces.folder(studio.settings, upload)).is_dir():

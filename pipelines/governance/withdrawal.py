@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from pipelines import clock
+from pipelines import clock, results
 from pipelines.errors import Conflict, NotFound, OrimonoError, Unavailable
 from pipelines.governance import exports, retention, traces
 from pipelines.governance.people import Actor, needs, pseudonym
@@ -197,11 +197,12 @@ def _delete(studio: Studio, row: Withdrawal, trace: Trace, places: Places, now: 
     for person in trace.persons:
         training.erase(studio, person, "withdrawn", now)
     exports.drop(studio, trace, now)
+    published = traces.published(studio, trace, places)
     with studio.database.session() as session:
         for name, job_id in traces.claimants(session, trace).items():
-            if studio.settings.home_path / "results" / name in places.folders:
+            if name in published:
                 intake.bring_back(session, job_id)  # their results lay beside the person's: publish them again
-                trace = replace(trace, cleared=(*trace.cleared, f"results/{name}"))
+                trace = replace(trace, cleared=(*trace.cleared, f"{results.PLACE}/{name}"))
     if calm and trace.edited and "segments" not in trace.cleared:
         places = replace(places, folders=(*places.folders, *traces.segments(studio)))
         trace = replace(trace, cleared=(*trace.cleared, "segments"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipelines import clock
+from pipelines import clock, result_folders
 from pipelines.storage import partitions
 from pipelines.studio import Studio
 
@@ -48,6 +48,8 @@ def clear(studio: Studio, now: datetime | None = None, *, dry_run: bool = False)
             for path in _files(folder)
         ],
     }
+    if not dry_run:
+        result_folders.sweep(studio.settings)
     freed: dict[str, int] = {}
     for what, paths in doomed.items():
         freed[what] = sum(_remove(path, dry_run=dry_run) for path in paths)

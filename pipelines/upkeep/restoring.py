@@ -14,13 +14,14 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine
 
+from pipelines import results
 from pipelines.errors import BadInput, Unavailable
 from pipelines.governance import audit
 from pipelines.settings import Settings
@@ -31,7 +32,7 @@ from pipelines.storage.engines import engine_of
 from pipelines.storage.objects import Objects
 from pipelines.studio import Studio
 from pipelines.upkeep import backup, ledger, manifests, pool
-from pipelines.upkeep.manifests import Manifest
+from pipelines.upkeep.manifests import Entry, Manifest
 
 READY = "restored.json"  # in the prepared house: all is verified, and only the renaming is left
 _RESTORING = "_restoring"  # of a server's databases, until they are whole
@@ -182,15 +183,30 @@ def _verify_trail(database: Database, manifest: Manifest) -> None:
 def _put_back(prepared: Settings, folder: Path, manifest: Manifest, staging: Path) -> None:
     objects = Objects.open(prepared)
     sizes = {item.key: item.size for item in storage_use.stored(objects) if not item.copy} if objects.remote else {}
-    for entry in manifests.read_entries(folder / manifest.name / manifests.ENTRIES):
+    for entry in _placed(manifests.read_entries(folder / manifest.name / manifests.ENTRIES), objects):
         place = (objects.folder if entry.place == backup.OBJECTS else staging / entry.place) / entry.key
         if not place.resolve().is_relative_to(staging.resolve()):
             raise BadInput(folder, f"names a file outside of the house ({entry.key!r})", "use another backup")
         if entry.place == backup.OBJECTS and objects.remote:
-            if sizes.get(entry.key) != entry.size:
+            if sizes.get(entry.key) != entry.size or entry.key.startswith(f"{results.PLACE}/"):  # no content's name
                 objects.put_named(entry.key, pool.verified(folder, entry))
         else:
             pool.put_back(folder, entry, place)
+
+
+def _placed(entries: Iterable[Entry], objects: Objects) -> Iterator[Entry]:
+    """Results lie in a bucket or in the home, as the house that is made has it, whichever that of the backup had. Links
+    to what an edit was made of, which is in the store anyway, are shared by nobody."""
+    below = f"{results.PLACE}/"
+    for entry in entries:
+        if entry.place == results.PLACE and objects.remote:
+            job, _, path = entry.key.partition("/")
+            if not path.startswith("media/"):
+                yield replace(entry, place=backup.OBJECTS, key=results.key_of(job, path))
+        elif entry.place == backup.OBJECTS and entry.key.startswith(below) and not objects.remote:
+            yield replace(entry, place=results.PLACE, key=results.heard(entry.key.removeprefix(below)))
+        else:
+            yield entry
 
 
 def _put_in_place(settings: Settings, staging: Path, home: Path) -> None:

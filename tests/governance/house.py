@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import select, text
 
+from pipelines import result_folders
 from pipelines.governance import vault
 from pipelines.governance.people import Actor, pseudonym
 from pipelines.intake import batches
@@ -147,12 +148,12 @@ def _work(studio: Studio, given: Given, hashes: dict[str, str], derived: str) ->
             digest = hashlib.sha256(content).hexdigest()
             given.words.add(digest)
             vault.keep(session, job_id, given.owner, kind, made[kind], digest, len(content), NOW)
-    results = studio.settings.home_path / "results" / given.name
-    (results / "media").mkdir(parents=True)
-    (results / "report.html").write_text(f"{given.name} {list(hashes)}")
-    (results / "master.wav").write_bytes(studio.objects.get(made["master"]))
-    for file in hashes:
-        (results / "media" / file).symlink_to(studio.objects.local(given.keys[file]))
+    with result_folders.opened(studio.settings, studio.objects, given.name, "a test") as results:
+        (results / "media").mkdir(parents=True)
+        (results / "report.html").write_text(f"{given.name} {list(hashes)}")
+        (results / "master.wav").write_bytes(studio.objects.get(made["master"]))
+        for file in hashes:
+            (results / "media" / file).symlink_to(studio.objects.local(given.keys[file]))
     segments = studio.settings.home_path / "segments" / identity[:2]
     segments.mkdir(parents=True, exist_ok=True)
     (segments / f"{sha(identity)}.mp4").write_bytes(b"segment of " + identity.encode())

@@ -10,7 +10,7 @@ import time_machine
 from sqlalchemy import select
 
 from assets.governance import retention as retention_asset
-from pipelines import clock
+from pipelines import clock, results
 from pipelines.errors import BadInput, Unavailable
 from pipelines.governance import audit, retention, vault, withdrawal
 from pipelines.governance.people import Actor
@@ -33,7 +33,7 @@ def kinds(report: retention.Report) -> list[str]:
 def test_each_kind_has_its_time(any_studio: Studio) -> None:
     studio = any_studio
     given = give(studio, "hers", "aoi", STEMS)
-    folder, results = studio.settings.inbox / "hers", studio.settings.home_path / "results" / "hers"
+    folder, links = studio.settings.inbox / "hers", studio.settings.home_path / "results" / "hers" / "media"
     derived = given.keys["master"].split("/")[-1][:64]
     studio.cache.get_or_put("mixdown", "1", derived, {}, lambda: b"both stems", ".wav")
     (mixdown,) = (i.key for i in storage_use.stored(studio.objects, retention.MIXDOWNS) if not i.copy)
@@ -55,7 +55,7 @@ def test_each_kind_has_its_time(any_studio: Studio) -> None:
     assert not (studio.objects.folder / given.keys["inst-band.wav"]).exists(), "nor the copy of what S3 held"
     assert not folder.exists(), "the same bytes lay in the inbox"
     assert not studio.objects.exists(mixdown), "the stems in another form"
-    assert {p.name for p in (results / "media").iterdir()} == {"mix-both.wav"}
+    assert studio.objects.remote or {p.name for p in links.iterdir()} == {"mix-both.wav"}
     with studio.database.session() as session:
         uploads = {u.name: (u.status, u.object_key) for u in session.execute(select(Upload)).scalars()}
         assert uploads["inst-band.wav"] == ("expired", None) and uploads["mix-both.wav"][0] == "ok"
@@ -66,7 +66,7 @@ def test_each_kind_has_its_time(any_studio: Studio) -> None:
     assert len(cached) == len(STEMS)
 
     assert kinds(retention.expire(studio, NOW + 16 * DAY)) == ["master"]
-    assert not (results / "master.wav").exists() and (results / "report.html").exists()
+    assert [one.path for one in results.listed_of(studio.settings, studio.objects, "hers")] == ["report.html"]
     assert kinds(retention.expire(studio, NOW + 31 * DAY)) == ["preview"]
     assert kinds(retention.expire(studio, NOW + 9999 * DAY)) == []
     with studio.database.session() as session:

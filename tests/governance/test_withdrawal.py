@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from pipelines import results
 from pipelines.errors import BadInput, Unavailable
 from pipelines.governance import audit, retention, traces, vault, withdrawal
 from pipelines.governance.people import Actor, pseudonym
@@ -345,20 +346,25 @@ def test_a_store_that_is_away_is_said_and_tried_again(studio: Studio, monkeypatc
     assert mentions(studio, hers.words | HERS) == []
 
 
-def test_a_folder_that_is_anothers_now_stays(studio: Studio) -> None:
+def test_a_folder_that_is_anothers_now_stays(any_studio: Studio) -> None:
+    studio = any_studio
     hers = give(studio, "song", AOI, SONG)
     (studio.settings.inbox / "song").rename(studio.settings.home_path / "aside")
-    (studio.settings.home_path / "results" / "song").rename(studio.settings.home_path / "aside-results")
+    folder = results.folder_of(studio.settings, "song")
+    if not studio.objects.remote:
+        folder.rename(studio.settings.home_path / "aside-results")
     his = give(studio, "song", REN, {"mix-ren.wav": b"another song" * 70})
-    results = studio.settings.home_path / "results" / "song"
-    (results / "media" / "vocal-aoi.wav").symlink_to(studio.objects.local(hers.keys["vocal-aoi.wav"]))
+    if not studio.objects.remote:
+        (folder / "media" / "vocal-aoi.wav").symlink_to(studio.objects.local(hers.keys["vocal-aoi.wav"]))
+    assert results.listed_of(studio.settings, studio.objects, "song")
     withdrawal.request(studio, AOI, OPERATOR, now=NOW)
     for left in ("aside", "aside-results"):
-        shutil.rmtree(studio.settings.home_path / left)
+        shutil.rmtree(studio.settings.home_path / left, ignore_errors=True)
     assert [r.done for r in withdrawal.carry_out(studio, NOW)] == [True]
     assert (studio.settings.inbox / "song" / "mix-ren.wav").is_file()
     assert inbox_row(studio, "song") is not None
-    assert not results.exists(), "hers lay in it"
+    assert not folder.exists(), "hers lay in it"
+    assert results.listed_of(studio.settings, studio.objects, "song") == []
     with studio.database.session() as session:
         (again,) = batches.listed(session, "planned")
         assert again.job_ids == (his.job_id,), "it is published again"
