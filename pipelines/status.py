@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
 from typing import Any
 
+from sqlalchemy.orm import Session
+
+from pipelines import clock
 from pipelines.intake import batches as intake
 from pipelines.intake import scan
 from pipelines.scoring import state as scoring
 from pipelines.scoring.state import ScoringState
-from pipelines.storage import batches, items, jobs, uploads
+from pipelines.storage import batches, items, jobs, submissions, uploads
+from pipelines.storage.tables import Job
 from pipelines.studio import Studio
 
 
@@ -70,6 +76,7 @@ class Report:
         ]
 
 
+HANDED_OVER = timedelta(days=7)  # how long a refusal is told of what is in no inbox
 _STATES = {"planned": "waits for its run", "requested": "is under way"}
 
 
@@ -78,20 +85,27 @@ def report(studio: Studio) -> Report:
     with studio.database.session() as session:
         unfinished = batches.by_status(session, "planned", "requested")
         failed = batches.by_status(session, "failed")
+        refused, without = jobs.bad(session), uploads.refused(session)
+        there = _to_be_told(studio, session, [*refused, *(job for _, job in without)])
         return Report(
             tuple(BatchState(b.key, b.status, b.attempts, b.error) for b in unfinished),
             tuple(BatchState(b.key, b.status, b.attempts, b.error) for b in failed),
             tuple(Failure(job.name, row.kind, row.error or "") for row, job, _ in items.open_failures(session)),
-            # A folder that its owner took out of the inbox is no trouble any more.
-            tuple(Refusal(j.name, j.error or "") for j in jobs.bad(session) if (inbox / j.name).is_dir()),
-            tuple(
-                Refusal(job.name, upload.error or "")
-                for upload, job in uploads.refused(session)
-                if (inbox / job.name).is_dir()
-            ),
+            tuple(Refusal(j.name, j.error or "") for j in refused if j.name in there),
+            tuple(Refusal(job.name, upload.error or "") for upload, job in without if job.name in there),
             tuple(WaitingJob(name, reason) for name, reason in scan.waiting(inbox, session)),
             tuple(scoring.open_jobs(session)),
         )
+
+
+def _to_be_told(studio: Studio, session: Session, refused: Sequence[Job]) -> set[str]:
+    """Names of these: a folder that its owner took out of the inbox is no trouble any more. Nobody takes out one that
+    was handed over, so those are told for a week."""
+    here = {job.name for job in refused if (studio.settings.inbox / job.name).is_dir()}
+    if not studio.objects.remote:
+        return here
+    recent = {job.name for job in refused if clock.now() - job.created_at < HANDED_OVER}
+    return here | submissions.known(session, recent)
 
 
 @dataclass(frozen=True, slots=True)

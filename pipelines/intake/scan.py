@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,12 +61,18 @@ class ScanReport:
 
 
 def scan(
-    inbox: Path, database: Database, objects: Objects, settings: Settings, *, seconds: float = SECONDS
+    inbox: Path,
+    database: Database,
+    objects: Objects,
+    settings: Settings,
+    *,
+    seconds: float = SECONDS,
+    only: Collection[str] | None = None,
 ) -> ScanReport:
-    """Records every complete folder that is new or changed. Begins no file after ``seconds``; what was read until then
-    is remembered. Raises Unavailable when the database is away."""
+    """Records every complete folder that is new or changed; of ``only`` these names, when they are given. Begins no
+    file after ``seconds``; what was read until then is remembered. Raises Unavailable when the database is away."""
     with folders.housekeeping(inbox):
-        names = _names(inbox)
+        names = [name for name in _names(inbox) if only is None or name in only]
     with database.session() as session:
         known = jobs.fingerprints(session, [name for name in names if _sayable(name)])
         full = budget.level(session) >= budget.NO_NEW_JOB

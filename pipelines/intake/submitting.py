@@ -37,6 +37,7 @@ from pipelines.storage.serving_tables import PendingUpload
 from pipelines.studio import Studio
 
 STAGED = ".submitted-"  # a job's folder in the making, beside the others of the inbox
+SENT = ".sent"  # in a folder that is to be handed over: it came this way, and nobody put it there by hand
 _REMEDY = "mend the request; the API's documentation shows each field"
 _TITLE_BYTES = 100
 log = logging.getLogger(__name__)
@@ -217,6 +218,8 @@ def _staged(
         (job / NAME).write_bytes(description)
         manifest[NAME] = {"size": len(description), "sha256": content_hash(job / NAME)}
         (job / MARKER).write_text(json.dumps({"files": manifest}, ensure_ascii=False, indent=1), encoding="utf-8")
+        if studio.objects.remote:
+            (job / SENT).touch()
         (stage / "uploads").write_text(json.dumps([row.id for _, row in files]))
         for path in (job / NAME, job / MARKER, stage / "uploads", job, stage, stage.parent):
             pieces.sync(path)

@@ -3,6 +3,8 @@ intake/submitting.py's."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -20,6 +22,12 @@ def add(session: Session, name: str, owner: str, request_id: str) -> Submission:
 
 def get(session: Session, name: str) -> Submission | None:
     return session.get(Submission, name)
+
+
+def known(session: Session, names: Collection[str]) -> set[str]:
+    """Those of these that came by the API."""
+    query = select(Submission.job_name).where(among(Submission.job_name, names))
+    return set(session.execute(query).scalars())
 
 
 def spellings(session: Session, owner: str) -> list[str]:

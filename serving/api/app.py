@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from pipelines.settings import Settings
 from serving.api import description, documentation, health, metrics, predictors, problems
+from serving.api.handing_over import HandingOver
 from serving.api.house import House
 from serving.api.surroundings import Surroundings
 from serving.api.watching import Watching
@@ -34,6 +35,7 @@ def create_app(settings: Settings, house: House | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         house.one(Watching).start()
+        house.one(HandingOver).start()
         # What loads models takes the interpreter for a second or two, which the first answers would wait for.
         warming = threading.Timer(WARM_AFTER_SECONDS, predictors.warm, (house,))
         warming.daemon = True

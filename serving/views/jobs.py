@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.orm import Session
 
 from pipelines import job_state
+from pipelines.errors import Conflict
 from pipelines.governance.people import pseudonym
 from pipelines.identity.callers import Caller
 from pipelines.intake import arrivals
@@ -66,7 +67,9 @@ def get_job(house: House, caller: Caller, name: str) -> Job:
 def retry_job(house: House, caller: Caller, name: str) -> Job:
     """Has what failed in it run again. Conflict while it runs, or when nothing failed."""
     with house.session() as session:
-        state_of(session, caller, name)
+        state = state_of(session, caller, name)
+        if state.status == "refused" and state.request_id is not None and house.objects.remote:
+            raise Conflict(f"job {name}", "was refused, and its files are not kept", "send it anew")
         job_state.retry(session, name)
     with house.session() as session:
         return told(house.settings, state_of(session, caller, name))

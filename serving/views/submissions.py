@@ -17,6 +17,7 @@ from pipelines.intake import submitting
 from pipelines.intake.job_file import ComposeWish, EditWish, MasterWish, ScoreWish
 from pipelines.intake.submitting import Given, Order
 from serving.api import logs
+from serving.api.handing_over import HandingOver
 from serving.api.house import House
 from serving.views import jobs
 from serving.wire.jobs import Job
@@ -94,6 +95,7 @@ def _sent(
     wishes = {"consents": wish.consents.model_dump(), **{name: part for name, part in said.items() if part != {}}}
     order = Order(tuple(files), wish.title, wish.owner, wishes, request_id, token)
     name = submitting.submit(house.studio, caller, order)
+    house.one(HandingOver).soon()
     logs.note(job=name)
     return jobs.get_job(house, caller, name)
 
