@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from pipelines import result_folders, results
 from pipelines.composing import delivering, manifest
 from pipelines.errors import BadInput, OrimonoError
 from pipelines.intake import batches, ingest, scan
@@ -133,28 +134,50 @@ def _results(studio: Studio, names: Sequence[str]) -> Answer:
     lines: list[str] = []
     missing = []
     for name in names:
-        out = studio.settings.home_path / "results" / name
-        found, told = _edits(out)
-        for master in sorted(out.glob("*.master.json")):
-            facts, said = _master(out, master)
-            found.setdefault("masters", {})[master.name.removesuffix(".master.json")] = facts
-            told += said
-        for listed in sorted(out.glob(f"*{manifest.ENDING}")):
-            facts, said = _arrangements(listed)
-            if facts:
-                found.setdefault("arrangements", {})[listed.name.removesuffix(manifest.ENDING)] = facts
-                told += said
+        place = results.place_of(studio.settings, studio.objects, name)
+        # Of a bucket, what is read to say what came of it; it is gone from here afterwards.
+        with result_folders.opened(studio.settings, studio.objects, name, "demo", bring=_is_read) as out:
+            found, told = _lying(out)
+            found = _put(found, str(out), place)
+            told = [line.replace(str(out), place) for line in told]
         if not found:
             found, told = _sheets(studio, name)
         if not found:
             found, told = _decisions(studio, name)
         if not found:
             missing.append(name)
-        jobs[name] = {"folder": str(out), **found}
+        jobs[name] = {"folder": place, **found}
         lines += [name, *told, ""]
     if missing:
         raise OrimonoError(f"{', '.join(missing)}: nothing came of it; `orimono status` says why")
     return jobs, lines
+
+
+def _lying(out: Path) -> Answer:
+    found, told = _edits(out)
+    for master in sorted(out.glob("*.master.json")):
+        facts, said = _master(out, master)
+        found.setdefault("masters", {})[master.name.removesuffix(".master.json")] = facts
+        told += said
+    for listed in sorted(out.glob(f"*{manifest.ENDING}")):
+        facts, said = _arrangements(listed)
+        if facts:
+            found.setdefault("arrangements", {})[listed.name.removesuffix(manifest.ENDING)] = facts
+            told += said
+    return found, told
+
+
+def _is_read(path: str) -> bool:
+    return results.described(path, 0).kind not in ("video", "master", "preview", "sound", "sheet")
+
+
+def _put(found: Any, here: str, place: str) -> Any:
+    """With the paths of one folder as those of another."""
+    if isinstance(found, dict):
+        return {key: _put(value, here, place) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_put(value, here, place) for value in found]
+    return found.replace(here, place) if isinstance(found, str) else found
 
 
 def _edits(out: Path) -> Answer:
@@ -201,7 +224,7 @@ def _arrangements(listed: Path) -> Answer:
 def _sheets(studio: Studio, name: str) -> Answer:
     """Of the job's newest content: what was scored, how fast, and how far it agrees with people where they scored."""
     from pipelines.scoring import agreement, chunks
-    from pipelines.scoring.batch import wish_of
+    from pipelines.scoring.batch import lying, wish_of
     from pipelines.storage import jobs, score_jobs
 
     found: dict[str, Any] = {}
@@ -214,7 +237,9 @@ def _sheets(studio: Studio, name: str) -> Answer:
         wish, place, state = wish_of(studio, row), row.written["place"], states[row.id]
         lines.append(f"  scored     {place}   {state.rows:,} rows by {', '.join(wish.rubric.categories)}")
         figures = {"place": place, "rows": state.rows, "provider": wish.asking.provider}
-        people = agreement.of_place(place, wish.rubric, studio.settings, wish.asking.column)
+        with lying(studio, row) as file:
+            read = str(file or place)
+            people = agreement.of_place(read, wish.rubric, studio.settings, wish.asking.column)
         if people is not None:
             said = f"{people.accuracy} the very score (the commonest for all: {people.baseline_accuracy:.2f})"
             f1 = f"macro F1 {people.macro_f1} (the highest for all: {people.baseline_macro_f1:.2f})"

@@ -371,3 +371,14 @@ def test_who_withdraws_before_it_is_taken_leaves_nothing_there(
     assert files(here) == []
     with database.session() as session:
         assert jobs.latest(session, name) is None
+
+
+def test_an_api_that_stops_for_good_hands_over_what_came_last(common: Settings, database: Database) -> None:
+    settings = machine(common, "api", database).settings
+    house = House(settings)
+    with running(settings, house, create_app(settings, house)) as api, api.client() as client:
+        melody = sent(client, TUNE.read_bytes(), "tune.mid", "melody")["id"]
+        name = client.post("/v1/arrangements", json={"melody": melody}).json()["name"]
+    with database.session() as session:
+        assert jobs.latest(session, name) is not None
+    assert [path.name for path in settings.inbox.iterdir()] == [".lock"]
