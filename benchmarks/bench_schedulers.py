@@ -33,7 +33,8 @@ from tests.dags.house import House, free_ports, opened
 from tests.dags.test_scoring_daemon import job, sheets
 from tests.scoring.llm_server import LLM, Behaviour, serve
 
-SMALL = {"ORIMONO_CORPUS_ITEMS": "60", "ORIMONO_RECOMMENDER_EPOCHS": "1", "ORIMONO_HARMONIZER_EPOCHS": "1"}
+# The harmonizer is trained as it is shipped: after one epoch its report would rightly stop the release.
+SMALL = {"ORIMONO_CORPUS_ITEMS": "60", "ORIMONO_RECOMMENDER_EPOCHS": "1"}
 TOKYO = ZoneInfo("Asia/Tokyo")
 # What of a Sunday's morning is enough for every cadence to come due.
 NIGHT = ((2, 30), (3, 10), (4, 0), (4, 15), (4, 20), (7, 0))
@@ -62,12 +63,18 @@ def _by_dagster(folder: Path, server: LLM) -> dict[str, Figure]:
 
     move_to(2, 20)
     moved = {"MOVED_CLOCK": str(clock), "PYTHONPATH": str(PROJECT / "tests" / "dags" / "moved_clock")}
+    moved |= {"MOVED_CLOCK_OF": "scheduler"}  # what deletes refuses to while its clock is not the database's
     with _house(home, server, "dagster", moved) as house:
         _score(house, server, folder)
         for hour, minute in NIGHT:
-            move_to(hour, minute)
             due = {c.name for c in CADENCES if _at(c.cron, hour, minute)}
-            _until(lambda due=due: due <= set(_ended(house)), f"runs of {due}", house)
+            before = Counter({name: len(runs) for name, runs in _ended(house).items()})
+            move_to(hour, minute)
+
+            def ran(due: set[str] = due, before: Counter[str] = before) -> bool:
+                return all(len(_ended(house).get(name, ())) > before[name] for name in due)
+
+            _until(ran, f"runs of {due}", house)
         return _figures(house, "dagster")
 
 
@@ -177,8 +184,21 @@ def _ended(house: House) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def _why(house: House, run: dict[str, Any]) -> str:
+    """What a run says of its failure."""
+    query = """query($run: ID!) {logsForRun(runId: $run, limit: 5000) {... on EventConnection {events {
+      ... on ExecutionStepFailureEvent {stepKey error {message errorChain {error {message}}}}
+      ... on RunFailureEvent {message}}}}}"""
+    events = house.ask(query, run=run["runId"])["logsForRun"]["events"]
+    return "\n".join(json.dumps(event)[:800] for event in events if event)
+
+
 def _figures(house: House, scheduler: str) -> dict[str, Figure]:
     ended = _ended(house)
+    for name, runs in ended.items():
+        for run in runs:
+            if run["status"] != "SUCCESS":
+                print(f"{name} {run['status']}\n{_why(house, run)}", file=sys.stderr, flush=True)
     figures = {}
     for cadence in CADENCES:
         good = [run for run in ended.get(cadence.name, ()) if run["status"] == "SUCCESS"]
