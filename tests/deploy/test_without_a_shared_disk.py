@@ -35,7 +35,7 @@ from serving.api.house import House
 from serving.views import jobs as views
 from tests.serving.api.conftest import Running, running
 from tests.serving.api.test_uploads import sent
-from tests.serving.api.work import TUNE, sheet, tone
+from tests.serving.api.work import SAMPLE, TUNE, sheet, tone
 
 ADA = Caller(Actor("ada", "editor"), scopes_of("editor"), "key:ada")
 OPS = Actor("ops", "operator")
@@ -382,3 +382,27 @@ def test_an_api_that_stops_for_good_hands_over_what_came_last(common: Settings, 
     with database.session() as session:
         assert jobs.latest(session, name) is not None
     assert [path.name for path in settings.inbox.iterdir()] == [".lock"]
+
+
+def test_an_edit_takes_the_place_of_the_former_and_of_nothing_else(
+    common: Settings, database: Database, daemon: Studio, run: Studio
+) -> None:
+    from pipelines.editing import batch as editing
+
+    here, media = machine(common, "api", database), SAMPLE / "media"
+    given = ("vibe_ace.ogg", "tune.ogg", "music"), ("big_buck_bunny_5s.mp4", "海.mp4", "clip")
+    files_of_it = tuple(Given(uploaded(here, (media / file).read_bytes(), name, kind)) for file, name, kind in given)
+    wishes = {"edit": {"duration": 2, "patterns": ["dynamic"]}}
+    name = submitting.submit(here, ADA, Order(files_of_it, title=TITLE, wishes=wishes))
+    handed_over(here)
+    key = planned(daemon)
+    for step in (editing.analyse_music, editing.analyse_clips, editing.share, editing.plan, editing.render):
+        assert [result.error for result in step(run, key)] == [None]
+    others = ("mix.master.wav", "tune.pop.mid", "texte.scored.csv")
+    for path in ("former.mp4", "former.otio", *others):
+        here.objects.put_named(results.key_of(name, path), b"of before")
+    for machine_of_now in (run, wiped(common, database)):  # the second finds all of it cached
+        assert [result.error for result in editing.judge(machine_of_now, key)] == [None]
+        ends = ("edl", "fcpxml", "json", "mp4", "otio", "xml")
+        assert set(below(here, name)) == {*(f"dynamic.{end}" for end in ends), "quality.json", "report.html", *others}
+        here.objects.delete(results.key_of(name, "dynamic.mp4"))
