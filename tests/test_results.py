@@ -115,6 +115,18 @@ def test_a_large_file_is_read_from_anywhere_and_ends_when_it_is_replaced(bucket:
     assert on_disk(bucket) == []
 
 
+def test_a_store_that_is_away_is_no_empty_folder(bucket: Settings) -> None:
+    away = replace(bucket, s3_endpoint="http://127.0.0.1:9")
+    objects = Objects.open(away)
+    with pytest.raises(Unavailable):
+        results.listed_of(away, objects, JOB)
+    with pytest.raises(Unavailable):
+        results.opened_of(away, objects, JOB, "a.mid")
+    with pytest.raises(Unavailable), result_folders.opened(away, objects, JOB, "w"):
+        pytest.fail("nothing can be told of what is there")
+    assert on_disk(away) == []
+
+
 def test_what_fails_or_is_killed_shares_nothing_or_is_shared_again(
     bucket: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
