@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from pipelines import results
 from pipelines.errors import BadInput
 from pipelines.intake import batches, scan
 from pipelines.scoring import batch
@@ -61,9 +62,8 @@ def test_every_chunk_is_scored_on_the_cluster(studio: Studio) -> None:
         assert len(session.execute(select(ScoreRow)).scalars().all()) == ROWS
     (published,) = batch.publish(studio, key)
     assert published.error is None
-    out = Path(studio.settings.home) / "results" / "opinions" / "said.scored.csv"
-    with out.open(newline="", encoding="utf-8") as file:
-        written = list(csv.DictReader(file))
+    with results.opened_of(studio.settings, studio.objects, "opinions", "said.scored.csv") as file:
+        written = list(csv.DictReader(io.TextIOWrapper(file, "utf-8", newline="")))
     assert len(written) == ROWS
     assert all(1 <= float(row["joy"]) <= 5 for row in written)
 

@@ -102,8 +102,10 @@ def test_a_job_goes_all_the_way(house: Stack, tmp_path: Path) -> None:
     runs = dagster(house, "{runsOrError{... on Runs{results{status jobName}}}}")["runsOrError"]["results"]
     assert {"status": "SUCCESS", "jobName": "batch"} in runs
     with urllib.request.urlopen(f"http://{house.addresses['minio']}:9000/orimono?list-type=2", timeout=30) as answer:
-        assert "<Key>media/" in answer.read().decode()  # the bucket was made, and used
-    assert not (house.folder / "home" / "objects").exists()
+        keys = answer.read().decode()  # the bucket was made, and used
+    assert "<Key>media/" in keys and f"<Key>results/{job.name}/" in keys
+    assert not [name for name in ("objects", "results") if (house.folder / "home" / name).exists()]
+    assert not (house.folder / "home" / "inbox" / job.name).exists(), "the API has handed it over"
     assert json.loads(house.asked("api", "orimono", "status", "--json"))
 
 
