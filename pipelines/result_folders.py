@@ -26,6 +26,7 @@ Which = Callable[[str], bool]  # of paths in the folder
 
 
 def nothing(path: str) -> bool:
+    """Of ``bring`` and ``own`` where a writer looks at nothing, or only ever adds."""
     return False
 
 
@@ -40,13 +41,14 @@ def opened(
     own: Which = nothing,
     last: str | None = None,
 ) -> Iterator[Path]:
-    """The folder that holds, or is to hold, the job's results; before an outcome is noted, its block has to end.
+    """The folder that holds, or is to hold, the job's results. An outcome is noted after the block, never in it: a run
+    that is killed in between is followed by one that finds the work cached, and has to share it all the same.
 
-    In a bucket's stead it is empty but for what ``bring`` asks for, and goes in the end. When the block ends well, what
-    was written in it is shared (links are not), and of what others see, what ``own`` says to be the writer's and is
-    not in it any more is removed. ``last``: what tells of the others is shared after them, and missing while they are
-    exchanged; nothing is brought without it. ``writer`` tells those apart who write of one job side by side.
-    Unavailable when the store is away or a disk full.
+    With a bucket the folder is empty but for what ``bring`` asks for, and goes in the end. When the block ends well,
+    what was written in it is shared (links are not), and of what lies there, what ``own`` says to be this writer's and
+    is not in the folder any more is removed. ``last``: the file that tells of the others is shared after them, and is
+    missing while they are exchanged; without it nothing is brought. ``writer`` tells those apart who write of one job
+    side by side. Unavailable when the store is away or a disk full.
     """
     if not objects.remote:
         yield results.folder_of(settings, job)
