@@ -7,6 +7,7 @@ In both a sheet is scored of which one chunk fails once. Counted: runs that a ca
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,7 +19,6 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,7 +96,7 @@ def _by_airflow(folder: Path, server: LLM) -> dict[str, Figure]:
         return _figures(house, "airflow")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _house(home: Path, server: LLM, scheduler: str, extra: dict[str, str]) -> Iterator[House]:
     scoring = {"ORIMONO_OPENAI_BASE_URL": server.url, "ORIMONO_SCORE_PROVIDER": "openai", "ORIMONO_SCORE_MODEL": "m"}
     with opened(home, {**SMALL, **scoring, **extra, "ORIMONO_SCHEDULER": scheduler}) as house:
@@ -121,7 +121,7 @@ class _Airflow:
         return Counter(run["state"] for run in runs)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _airflow(folder: Path, house: House) -> Iterator[_Airflow]:
     """All of it, as `airflow standalone` starts it, with every visitor let in on loopback."""
     (port,) = free_ports(1)
@@ -153,11 +153,11 @@ def _airflow(folder: Path, house: House) -> Iterator[_Airflow]:
         yield _Airflow(url, _until(token, "Airflow's API", house))
     finally:
         process.send_signal(signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(60)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):  # it leaves its scheduler behind
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 def _score(house: House, server: LLM, folder: Path) -> None:
