@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from pipelines.storage.objects import Objects, _checked
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=80)
 JOB = "春の歌 k3xq"
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -155,6 +159,43 @@ def test_what_fails_or_is_killed_shares_nothing_or_is_shared_again(
         assert list(folder.iterdir()) == [], "nor is a mixture brought"
     write(bucket, second, last=told)
     assert read(bucket) == second
+
+
+KILLED = """
+import os, signal, sys
+from pipelines import result_folders
+from pipelines.settings import load
+from pipelines.storage.objects import Objects
+
+settings, put, count = load(), Objects.put_named, []
+
+def dying(self, key, data):
+    count.append(key)
+    if len(count) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    put(self, key, data)
+
+Objects.put_named = dying
+with result_folders.opened(settings, Objects.open(settings), sys.argv[1], "w", last="a.json") as folder:
+    for name in ("a.json", "a.mid", "b.mid"):
+        (folder / name).write_text("half of the new")
+"""
+
+
+def test_a_writer_killed_while_it_shares_is_followed_by_one_that_finds_no_mixture(bucket: Settings) -> None:
+    files = {"a.json": b"{}", "a.mid": b"old", "b.mid": b"old"}
+    write(bucket, files, last="a.json")
+    said = {f"ORIMONO_{name.upper()}": getattr(bucket, name) for name in ("home", "objects_url", "s3_endpoint")}
+    done = subprocess.run([sys.executable, "-c", KILLED, JOB], env={**os.environ, **said}, cwd=PROJECT)
+    assert done.returncode == -signal.SIGKILL
+    assert read(bucket) == {"a.mid": b"half of the new", "b.mid": b"old"}
+    assert len(on_disk(bucket)) == 3, "it could not tidy up"
+    with result_folders.opened(bucket, Objects.open(bucket), JOB, "w", bring=bool, own=bool, last="a.json") as folder:
+        assert list(folder.iterdir()) == []
+        for name, data in files.items():
+            (folder / name).write_bytes(data + b" again")
+    assert read(bucket) == {name: data + b" again" for name, data in files.items()}
+    assert on_disk(bucket) == []
 
 
 def test_a_writer_takes_away_its_own_alone(bucket: Settings) -> None:
