@@ -73,15 +73,16 @@ def table(results: Sequence[Result[Any]]) -> str:
 
 
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
-    """Fitted to the page's dialog, in 256 colours: the event log keeps it for ever."""
+    """Fitted to the page's dialog, as WebP, half the size of a PNG in 256 colours: the event log keeps it for ever, and
+    the page of an asset loads those of a hundred events."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
     image.thumbnail((MAX_WIDTH, 4 * MAX_WIDTH), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
+    image.save(stream, "WEBP", quality=80)
     return dg.MetadataValue.md(
-        f"![{cell(title)}](data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()})"
+        f"![{cell(title)}](data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()})"
     )
 
 

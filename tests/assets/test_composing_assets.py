@@ -64,7 +64,7 @@ def test_melodies_of_a_batch_are_arranged_once(studio: Studio, instance: dg.Dags
     assert failed_checks(first) == {}
     told = materialized(first)["accompaniments"]
     assert (told["items"], told["computed"], told["failed"]) == (3, 3, 0)
-    assert "data:image/png;base64," in str(told["picture_1"])
+    assert "data:image/webp;base64," in str(told["picture_1"])
 
     out = studio.settings.home_path / "results" / "hymn"
     names = {f"grace.{style}{n}" for style in ("chorale", "pop") for n in ("", "-2")}

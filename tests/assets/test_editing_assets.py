@@ -105,7 +105,7 @@ def test_a_batch_becomes_plans_and_a_second_run_computes_nothing(
     assert failed_checks(first) == {}
     made = materialized(first)
     assert {n: made[n]["items"] for n in names} == dict(zip(names, [4, 1, 2, 1, 1, 1], strict=True))
-    assert all("data:image/png;base64," in str(made[n]["picture_1"]) for n in (*ANALYSIS[1:], "edit_patterns"))
+    assert all("data:image/webp;base64," in str(made[n]["picture_1"]) for n in (*ANALYSIS[1:], "edit_patterns"))
     assert list((studio.settings.home_path / "data_docs").glob(f"*/{key}/index.html"))
 
     again = materialized(materialize(studio, instance, key, names))

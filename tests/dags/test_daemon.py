@@ -90,7 +90,7 @@ def test_materializations_are_read_back_over_graphql(finished: House) -> None:
         assert metadata["items"] >= 1, name
         assert metadata["failed"] == 0, metadata
         if name not in ("uploads", "shared_features", "edit_quality"):
-            assert "data:image/png;base64," in metadata["picture_1"], name
+            assert "data:image/webp;base64," in metadata["picture_1"], name
 
 
 def test_the_result_can_be_taken_away(finished: House) -> None:
@@ -165,7 +165,7 @@ def test_the_assets_page_shows_the_pictures(finished: House) -> None:
         key = next(t["value"] for t in run["tags"] if t["key"] == "dagster/partition")
         page.goto(f"http://127.0.0.1:{finished.port}/assets/music_features?view=partitions&partition={key}")
         page.get_by_text("[Show Markdown]").first.click(timeout=60_000)
-        page.locator("img[src^='data:image/png']").wait_for(timeout=20_000)
-        width, shown = page.locator("img[src^='data:image/png']").evaluate("i => [i.naturalWidth, i.clientWidth]")
+        page.locator("img[src^='data:image/webp']").wait_for(timeout=20_000)
+        width, shown = page.locator("img[src^='data:image/webp']").evaluate("i => [i.naturalWidth, i.clientWidth]")
         assert width == shown > 800
         browser.close()
