@@ -5,6 +5,10 @@ What is expected of which data set stands in suites.py; when a verdict blocks is
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+STATIC = "static"  # of a site
+SHARED = ".static"  # beside the sites
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,9 @@ def validate(frame: pd.DataFrame, suite: str, expectations: Sequence[Any], docs:
     )
     result = context.validation_definitions.add(definition).run(batch_parameters={"dataframe": frame})
     if docs is not None:
+        shutil.rmtree(docs / STATIC, ignore_errors=True)  # written over, the copy of all others would be torn
         context.build_data_docs()
+        _share_static(docs)
     return Verdict(
         suite=suite,
         passed=bool(result.success),
@@ -72,6 +81,25 @@ def _site(folder: Path) -> dict[str, Any]:
         "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
     }
+
+
+def _share_static(site: Path) -> None:
+    """Every site brings the same 4 MB, and there is one for each batch: films that no page shows go, the rest becomes
+    links to one copy. Where links cannot be had, it stays."""
+    for path in [path for path in (site / STATIC).rglob("*") if path.is_file()]:
+        if path.suffix == ".gif":  # they belong to the buttons that are not shown
+            path.unlink()
+            continue
+        one = site.parent / SHARED / path.relative_to(site / STATIC)
+        link = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        with contextlib.suppress(OSError):
+            if one.is_file() and one.stat().st_size == path.stat().st_size:
+                os.link(one, link)
+                link.replace(path)
+            else:
+                one.parent.mkdir(parents=True, exist_ok=True)
+                os.link(path, link)
+                link.replace(one)
 
 
 def _sentence(result: Any) -> str:

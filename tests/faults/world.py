@@ -26,7 +26,7 @@ from tests.dags.house import ORIMONO, House, free_ports
 from tests.faults.proxy import Proxy
 from tests.scoring.llm_server import LLM, Behaviour, serve
 
-DISK_MEGABYTES = 1500
+DISK_MEGABYTES = 3000  # a house takes no upload when less than 1 GB is free
 BUCKET = "studio"
 START_SECONDS = 300.0
 LOST_SECONDS = 900.0

@@ -29,10 +29,20 @@ def shared() -> pd.DataFrame:
 
 
 def test_good_features_pass_and_leave_docs(tmp_path: Path) -> None:
-    verdict = suites.check_feature_store(features(), NAMES, tmp_path)
+    verdict = suites.check_feature_store(features(), NAMES, tmp_path / "docs")
     assert verdict.passed, verdict.failures
     assert verdict.docs is not None
     assert "feature_store" in verdict.docs.read_text()
+
+
+def test_what_is_the_same_on_every_site_is_kept_once(tmp_path: Path) -> None:
+    for site in ("20260101-0001", "20260101-0002", "20260101-0001"):  # one of them anew
+        suites.check_feature_store(features(), NAMES, tmp_path / site)
+    first, second = tmp_path / "20260101-0001" / "static", tmp_path / "20260101-0002" / "static"
+    files = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]
+    assert Path("styles/data_docs_default_styles.css") in files
+    assert all((first / file).samefile(second / file) and (first / file).stat().st_size for file in files)
+    assert sum((first / file).stat().st_size for file in files) < 1_500_000
 
 
 @pytest.mark.parametrize(
