@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -109,3 +110,17 @@ def s3_endpoint() -> Iterator[str]:
         assert answer.status == 200
     yield endpoint
     server.stop()
+
+
+@pytest.fixture
+def s3_keys(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The endpoint of the real S3 API, and what it lets in with."""
+    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    return s3_endpoint
+
+
+@pytest.fixture
+def bucket(settings: Settings, s3_keys: str, tmp_path: Path) -> Settings:
+    """A home whose objects lie in a bucket of its own."""
+    return replace(settings, objects_url=f"s3://studio/{tmp_path.name}", s3_endpoint=s3_keys)

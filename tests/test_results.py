@@ -24,14 +24,6 @@ JOB = "春の歌 k3xq"
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture
-def bucket(settings: Settings, s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A home whose objects lie in a bucket of its own."""
-    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    return replace(settings, objects_url=f"s3://studio/{tmp_path.name}", s3_endpoint=s3_endpoint)
-
-
 def elsewhere(settings: Settings, name: str) -> Settings:
     """Another machine: an empty disk, the same bucket."""
     return replace(settings, home=str(settings.home_path.parent / name))
@@ -147,14 +139,11 @@ def test_what_fails_or_is_killed_shares_nothing_or_is_shared_again(
 
     first = {"a.mid": b"a", "b.mid": b"b", told: b"{}"}
     write(bucket, first, last=told)
-    monkeypatch.setattr(Objects, "put_named", cut_off)
     second = {"a.mid": b"A", "b.mid": b"B", told: b"{ }"}
-    with pytest.raises(Unavailable):
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(Objects, "put_named", cut_off)
         write(bucket, second, last=told)
     assert told not in read(bucket), "what tells of the others does not tell of a mixture"
-    monkeypatch.undo()
-    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
-        monkeypatch.setenv(f"AWS_{name}", value)
     with result_folders.opened(bucket, Objects.open(bucket), JOB, "w", bring=bool, last=told) as folder:
         assert list(folder.iterdir()) == [], "nor is a mixture brought"
     write(bucket, second, last=told)

@@ -3,6 +3,7 @@ that they have in common. The work is real, and small."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import time
@@ -43,19 +44,15 @@ TITLE = "春の歌"
 
 
 @pytest.fixture
-def common(
-    migrated_database: Database, tmp_path: Path, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, database: Database
-) -> Settings:
+def common(migrated_database: Database, tmp_path: Path, s3_keys: str, database: Database) -> Settings:
     """What the machines have in common; ``database`` is emptied afterwards."""
-    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
-        monkeypatch.setenv(f"AWS_{name}", value)
     return Settings(
         home=str(tmp_path / "nowhere"),
         settle_seconds="0.05",
         workers="1",
         database_url=migrated_database.settings.database_url,
         objects_url=f"s3://studio/{tmp_path.name}",
-        s3_endpoint=s3_endpoint,
+        s3_endpoint=s3_keys,
     )
 
 
@@ -238,15 +235,9 @@ def test_from_the_api_to_the_run_and_back(
     assert client.get(f"/v1/jobs/{name}").status_code in (401, 404)
 
 
-def test_killed_between_writing_and_recording_the_next_run_delivers(
-    common: Settings, database: Database, daemon: Studio, run: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = machine(common, "api", database)
-    name = submitted(here, tone(), "mix.wav", "mix", wishes={"master": {"preset": "classical"}})
-    handed_over(here)
-    key = planned(daemon)
-    for step in (mastering.describe,):
-        assert [result.error for result in step(run, key)] == [None]
+@contextlib.contextmanager
+def nothing_shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The bucket is away whenever a result is put there."""
     put = Objects.put_named
 
     def away(self: Objects, key: str, data: bytes | Path) -> None:
@@ -256,8 +247,19 @@ def test_killed_between_writing_and_recording_the_next_run_delivers(
 
     with monkeypatch.context() as patch:
         patch.setattr(Objects, "put_named", away)
-        with pytest.raises(Unavailable):
-            mastering.master(run, key)
+        yield
+
+
+def test_killed_between_writing_and_recording_the_next_run_delivers(
+    common: Settings, database: Database, daemon: Studio, run: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = machine(common, "api", database)
+    name = submitted(here, tone(), "mix.wav", "mix", wishes={"master": {"preset": "classical"}})
+    handed_over(here)
+    key = planned(daemon)
+    assert [result.error for result in mastering.describe(run, key)] == [None]
+    with nothing_shared(monkeypatch), pytest.raises(Unavailable):
+        mastering.master(run, key)
     assert below(here, name) == [] and files(run, "mix.master") == []
     master(wiped(common, database), key)
     assert "mix.master.wav" in below(here, name)
@@ -282,17 +284,8 @@ def test_a_scored_sheet_is_noted_when_it_lies_there(
         chunks.request(session, due, datetime.now(UTC))
     assert scoring.run(wiped(common, database), due).failed == {}
 
-    put = Objects.put_named
-
-    def away(self: Objects, key: str, data: bytes | Path) -> None:
-        if key.startswith(results.PLACE):
-            raise Unavailable("the bucket", "went away", 1)
-        put(self, key, data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Objects, "put_named", away)
-        with pytest.raises(Unavailable):
-            scoring.publish(run, key)
+    with nothing_shared(monkeypatch), pytest.raises(Unavailable):
+        scoring.publish(run, key)
     with database.session() as session:
         assert score_jobs.get(session, row.id).finished_at is None, "else nobody would write it any more"
     last = wiped(common, database)

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,15 +83,9 @@ def test_half_a_file_is_seen(name: str, data: bytes) -> None:
 
 
 @pytest.fixture(params=["a folder", "a bucket"])
-def where(
-    request: pytest.FixtureRequest, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Settings:
-    if request.param == "a folder":
-        return settings
-    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    endpoint = request.getfixturevalue("s3_endpoint")
-    return replace(settings, objects_url=f"s3://studio/{tmp_path.name}", s3_endpoint=endpoint)
+def where(request: pytest.FixtureRequest) -> Settings:
+    found: Settings = request.getfixturevalue("settings" if request.param == "a folder" else "bucket")
+    return found
 
 
 def test_the_watcher_sees_what_was_there_only_for_a_moment(where: Settings) -> None:

@@ -110,19 +110,15 @@ def test_a_house_put_back_is_the_same(any_studio: Studio, tmp_path: Path, new_ho
 
 
 def test_results_come_back_where_the_new_house_has_them(
-    any_studio: Studio, tmp_path: Path, new_home: Path, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+    any_studio: Studio, tmp_path: Path, new_home: Path, s3_keys: str
 ) -> None:
     """Of a local store in the home, of a bucket in it, whichever the backup was made of."""
-    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
-        monkeypatch.setenv(f"AWS_{name}", value)
     give(any_studio, "春の歌 1", "Ada", {"mix-a.wav": b"a mix"})
     before = {f.path: f.size for f in results.listed_of(any_studio.settings, any_studio.objects, "春の歌 1")}
     assert set(before) == {"master.wav", "report.html"}
     backup.make(any_studio, tmp_path / "backups")
     url = "" if any_studio.objects.remote else f"s3://studio/{tmp_path.name}-new"
-    settings = replace(
-        any_studio.settings, home=str(new_home), database_url="", objects_url=url, s3_endpoint=s3_endpoint
-    )
+    settings = replace(any_studio.settings, home=str(new_home), database_url="", objects_url=url, s3_endpoint=s3_keys)
     restoring.restore(settings, tmp_path / "backups")
     objects = Objects.open(settings)
     assert objects.remote != any_studio.objects.remote
