@@ -33,8 +33,7 @@ def run_requests(instance: dg.DagsterInstance, session: Session) -> Iterator[dg.
     failed = [b for b in batches.listed(session, "failed") if b.attempts < MOST_ATTEMPTS and _waited(b)]
     ended = _runs_of(instance, failed)
     for batch in failed:
-        record = ended.get(batch.key)
-        if record is None or record.dagster_run.status is not dg.DagsterRunStatus.CANCELED:  # that was a person
+        if not _cancelled(batch, ended.get(batch.key)):  # that was a person
             batches.ask_again(session, batch.key)
     listed = batches.listed(session, "planned", "requested")
     runs = _runs_of(instance, [batch for batch in listed if batch.status == "requested"])
@@ -49,8 +48,8 @@ def run_requests(instance: dg.DagsterInstance, session: Session) -> Iterator[dg.
         elif record.dagster_run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
             # Dagster itself starts a crashed run again, at most twice, and says beforehand that it will.
             if record.dagster_run.tags.get("dagster/will_retry") != "true":
-                reason = f"its run {record.dagster_run.run_id} ended as {record.dagster_run.status.value}"
-                batches.mark_failed(session, batch.key, f"{reason}; see its log in the Dagster UI")
+                reason = f"its run {record.dagster_run.run_id} {_ended_as(record.dagster_run.status)}"
+                batches.mark_failed(session, batch.key, f"{reason} see its log in the Dagster UI")
         elif _was_lost(record):
             instance.report_run_failed(record.dagster_run, "Created but never launched; asked for again.")
             yield _request(session, batch)
@@ -74,6 +73,16 @@ def next_attempt(instance: dg.DagsterInstance, tag: str, value: str) -> int | No
 
 def _waited(batch: batches.Batch) -> bool:
     return _age(batch.requested_at) >= _wait(batch.attempts).total_seconds()
+
+
+def _cancelled(batch: batches.Batch, record: dg.RunRecord | None) -> bool:
+    """By what was written down as well: Dagster forgets a run with its age, or when somebody in it withdraws."""
+    told = _ended_as(dg.DagsterRunStatus.CANCELED) in (batch.error or "")
+    return told or (record is not None and record.dagster_run.status is dg.DagsterRunStatus.CANCELED)
+
+
+def _ended_as(status: dg.DagsterRunStatus) -> str:
+    return f"ended as {status.value};"
 
 
 def _wait(runs: int) -> timedelta:

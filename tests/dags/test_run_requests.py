@@ -153,6 +153,31 @@ def test_a_batch_that_a_person_cancelled_waits_for_a_person(
     assert status(database) == ("failed", 1)
 
 
+def test_what_a_person_cancelled_stays_so_when_dagster_forgets_the_run(
+    database: Database, instance: dg.DagsterInstance, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pruned with its age, deleted in the UI, or wiped for somebody else in the batch."""
+    ask(database, instance)
+    cancelled = run(instance, key, 1, dg.DagsterRunStatus.CANCELED)
+    assert ask(database, instance) == []
+    instance.delete_run(cancelled.run_id)
+    monkeypatch.setattr(module, "_age", lambda moment: float("inf"))
+    assert ask(database, instance) == []
+    assert status(database) == ("failed", 1)
+
+
+def test_what_failed_is_asked_for_again_although_dagster_forgot_the_run(
+    database: Database, instance: dg.DagsterInstance, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(database, instance)
+    failed = run(instance, key, 1, dg.DagsterRunStatus.FAILURE)
+    assert ask(database, instance) == []
+    instance.delete_run(failed.run_id)
+    monkeypatch.setattr(module, "_age", lambda moment: float("inf"))
+    (request,) = ask(database, instance)
+    assert request.run_key == f"{key}-2"
+
+
 @pytest.mark.parametrize("end", ["FAILURE", "CANCELED"])
 def test_a_final_failure_is_at_once_anew_when_a_person_asks_again(
     database: Database, instance: dg.DagsterInstance, key: str, end: str
