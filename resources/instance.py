@@ -6,8 +6,8 @@ The database's address holds a password where one is used, so it is passed by en
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from pipelines.media.replacing import replace_bytes
 from pipelines.settings import Settings
 from pipelines.storage.database import Database
 
@@ -63,9 +63,7 @@ def prepare(settings: Settings, database: Database) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     file = home / "dagster.yaml"
     if not file.exists() or file.read_text() != DAGSTER_YAML:
-        temporary = Path(f"{file}.new")
-        temporary.write_text(DAGSTER_YAML)
-        temporary.replace(file)
+        replace_bytes(file, DAGSTER_YAML.encode())
     return {HOME_VARIABLE: str(home), URL_VARIABLE: database.dagster_url}
 
 
