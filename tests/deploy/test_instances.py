@@ -4,15 +4,18 @@ same in all that has nothing to do with where runs are placed."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster_k8s.job import construct_dagster_k8s_job
 from kubernetes.config import incluster_config
 
+from assets import run_history
 from pipelines.storage.database import Database
 from resources import instance
 from tests.deploy.compose import PROJECT
@@ -83,6 +86,19 @@ def test_what_is_not_about_places_is_the_same_in_all(name: str) -> None:
         assert found["run_launcher"] == ours["run_launcher"]
     else:
         assert found["compute_logs"]["class"] == "NoOpComputeLogManager"
+
+
+@pytest.mark.parametrize("loaded", ["dagster.yaml"], indirect=True)
+def test_what_runs_printed_lies_where_it_is_let_go_of(loaded: dg.DagsterInstance) -> None:
+    """With its run, which Dagster does not know any more; on one machine its own default is the same folder."""
+    log_key = loaded.compute_log_manager.build_log_key_for_run(_run().run_id, "mastering")
+    with loaded.compute_log_manager.open_log_stream(log_key, ComputeIOType.STDOUT) as log:
+        assert log is not None
+        log.write("said")
+    assert loaded.compute_log_manager.get_log_data(log_key).stdout == b"said"
+    assert run_history._drop_logs(loaded, datetime.now(UTC) + timedelta(days=1)) == 1
+    assert not loaded.compute_log_manager.get_log_data(log_key).stdout
+    assert loaded.compute_log_manager._base_dir == loaded.storage_directory()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("loaded", ["dagster.kubernetes.yaml"], indirect=True)
