@@ -12,6 +12,7 @@ from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
 Find = Callable[[Studio, str], Sequence[str]]
+TOLD_AGAIN_S = 20 * 3600.0
 
 
 def check_of(
@@ -23,10 +24,12 @@ def check_of(
     blocking: bool = False,
     warn: bool = False,
     suite: str | None = None,
+    tell: bool = False,
 ) -> dg.AssetChecksDefinition:
     """A check that passes when ``find`` (studio, partition key or "") finds nothing; its sentences become the check's.
 
-    ``suite`` names the Great Expectations suite whose Data Docs the check links to.
+    ``suite`` names the Great Expectations suite whose Data Docs the check links to. ``tell``: a failure is an alarm,
+    once a night; for what nobody may find out of only when it is needed.
     """
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
 
@@ -35,6 +38,8 @@ def check_of(
         keys = partitions_of(context)
         with failures_told_apart():
             problems = [_of(key, problem, keys) for key in keys or ("",) for problem in find(studio, key)]
+        if tell and problems:
+            _tell(studio, name, problems)
         metadata: dict[str, dg.MetadataValue] = {
             "problems": dg.MetadataValue.int(len(problems)),
             "list": dg.MetadataValue.md("\n".join(f"- {cell(p)}" for p in problems[:100]) or "none"),
@@ -58,6 +63,13 @@ def partitions_of(context: dg.AssetCheckExecutionContext) -> Sequence[str]:
 
 def _of(key: str, problem: str, keys: Sequence[str]) -> str:
     return f"{key}: {problem}" if len(keys) > 1 else problem
+
+
+def _tell(studio: Studio, name: str, problems: Sequence[str]) -> None:
+    from pipelines.notifier import Notifier
+
+    notifier = Notifier(studio.settings, studio.database)
+    notifier.send("alarms", f"A check failed: {name}", problems[:3], f"check/{name}", TOLD_AGAIN_S)
 
 
 def _docs(studio: Studio, suite: str, keys: Sequence[str]) -> dg.MetadataValue:

@@ -98,7 +98,9 @@ def storage_use(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
         usage = budget.measure(studio)
         freed = budget.relieve(studio, usage)
     if usage.level:
-        Notifier(studio.settings).send("alarms", "The object store fills up", [str(usage)], f"storage-{usage.level}")
+        Notifier(studio.settings, studio.database).send(
+            "alarms", "The object store fills up", [str(usage)], f"storage-{usage.level}"
+        )
     return dg.MaterializeResult(
         metadata={
             "page": page(studio.settings, "/"),
@@ -128,7 +130,9 @@ def audit_trail(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     with failures_told_apart(), studio.database.session() as session:
         verdict = audit.verify(session)
     if not verdict.ok:
-        Notifier(studio.settings).send("alarms", "The audit trail is broken", [str(verdict)], f"audit-{verdict.head}")
+        Notifier(studio.settings, studio.database).send(
+            "alarms", "The audit trail is broken", [str(verdict)], f"audit-{verdict.head}"
+        )
     return dg.MaterializeResult(
         metadata={
             "page": page(studio.settings, "/audit"),

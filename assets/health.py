@@ -6,19 +6,29 @@ from assets.presentation import cell
 from assets.retrying import failures_told_apart
 from pipelines.studio import Studio
 
+TOLD = 10  # of what was given up, in one message
+TOLD_AGAIN_S = 7 * 86_400.0  # the same
+
 
 @dg.asset(
     group_name="operation",
     owners=["team:studio"],
     kinds={"postgres"},
     code_version="1",
-    description="Batches and items that are failed or unfinished, with their errors. `orimono retry` runs them again.",
+    description="Batches and items that are failed or unfinished, with their errors; what is not tried again by itself "
+    "is told as an alarm. `orimono retry` runs them again.",
 )
 def batch_health(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[None]:
     from pipelines import status
+    from pipelines.notifier import Notifier
 
     with failures_told_apart():
         report = status.report(studio)
+        if left := report.given_up():
+            key = f"given-up/{'/'.join(left)}"  # told anew when something is added
+            lines = [*left[:TOLD], *([f"and {len(left) - TOLD} more"] if len(left) > TOLD else [])]
+            notifier = Notifier(studio.settings, studio.database)
+            notifier.send("alarms", "Work was given up", lines, key, TOLD_AGAIN_S)
         return dg.MaterializeResult(
             metadata={
                 "failed_batches": len(report.failed_batches),
@@ -47,7 +57,7 @@ def service_levels(context: dg.AssetExecutionContext, studio: dg.ResourceParam[S
 
     with failures_told_apart():
         verdicts = levels.measure(studio, last_training(context.instance))
-    levels.tell(verdicts, Notifier(studio.settings))
+    levels.tell(verdicts, Notifier(studio.settings, studio.database))
     rows = "\n".join(f"| {cell(v.promise)} | {v.result} | {cell(v.measured)} |" for v in verdicts)
     return dg.MaterializeResult(
         metadata={

@@ -128,7 +128,7 @@ def model_rollouts(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[Non
     from pipelines.notifier import Notifier
 
     with failures_told_apart():
-        decisions = watching.check(studio, Notifier(studio.settings))
+        decisions = watching.check(studio, Notifier(studio.settings, studio.database))
         metadata = told(overview.metrics(studio))
     metadata["page"] = page(studio.settings, "/models")
     metadata["decisions"] = dg.MetadataValue.md("\n".join(f"- {cell(d.sentence)}" for d in decisions) or "none")

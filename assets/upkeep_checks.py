@@ -48,6 +48,7 @@ def upkeep_checks() -> list[dg.AssetChecksDefinition]:
             "Every object that a table names is in the store.",
             _upkeep("missing_objects"),
             warn=True,
+            tell=True,
         ),
         check_of(
             "database_upkeep",
@@ -62,5 +63,6 @@ def upkeep_checks() -> list[dg.AssetChecksDefinition]:
             "The newest backup is of the last two days, its dumps can be read and have the bytes that were written, "
             "and the content that it names is there.",
             _upkeep("broken_backup"),
+            tell=True,
         ),
     ]

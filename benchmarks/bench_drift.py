@@ -113,7 +113,7 @@ def run() -> dict[str, Figure]:
         try:
             month(studio)
             note = f"one version, {DAYS} days, {FEATURES} features: three windows, rules, audit"
-            told = Notifier(studio.settings)
+            told = Notifier(studio.settings, studio.database)
             watching.check(studio, told)
             figures["check_a_month"] = Figure(
                 seconds(lambda: watching.check(studio, told), 5), "s", at_most=5, note=note

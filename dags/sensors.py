@@ -130,4 +130,6 @@ def failed_runs(context: dg.RunFailureSensorContext, studio: dg.ResourceParam[St
         return
     steps = ", ".join(sorted(event.step_key for event in context.get_step_failure_events() if event.step_key))
     lines = [f"{studio.settings.dagster_address}/runs/{run.run_id}", *([f"failed in: {steps}"] if steps else [])]
-    Notifier(studio.settings).send("alarms", f"A run failed: {kind}", lines, f"run-failed/{kind}", 6 * 3600.0)
+    Notifier(studio.settings, studio.database).send(
+        "alarms", f"A run failed: {kind}", lines, f"run-failed/{kind}", 6 * 3600.0
+    )

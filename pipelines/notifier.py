@@ -5,23 +5,25 @@ What is worth telling is decided by whoever calls; nothing here ever fails a cal
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import http.client
 import json
 import logging
-import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import IO, Any, Literal
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from pipelines import clock
+from pipelines.errors import OrimonoError
 from pipelines.settings import Settings
+from pipelines.storage import notices
+from pipelines.storage.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +32,15 @@ TIMEOUT_S = 5.0
 HOUR_S = 3600.0
 _MARKS: dict[str, str] = {"decisions": "🧵", "alarms": "🚨"}
 _MOST_TEXT = 2900  # characters; Slack refuses a section of more than 3,000
-_FORGOTTEN_S = 7 * 24 * HOUR_S
+_FORGOTTEN = timedelta(days=7)
 
 
 class Notifier:
-    """Cheap to make: what was told is remembered in the home, so that the next process does not tell it again."""
+    """Cheap to make. What was told is remembered in the database, so that no other process or machine tells it again."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self._webhook = settings.slack_webhook
-        self._told = settings.home_path / "told"
+        self._database = database
 
     def send(
         self, channel: Channel, title: str, lines: Sequence[str] = (), key: str = "", within_s: float = HOUR_S
@@ -46,14 +48,31 @@ class Notifier:
         """Tells it, unless the same ``key`` was told less than ``within_s`` ago; an empty key is always told.
 
         True when people were told by this call. A failure is in the log, and the same key may be sent again at once.
-        Takes ``TIMEOUT_S`` at most.
+        Telling takes ``TIMEOUT_S`` at most.
         """
         try:
-            with self._turn(key, within_s) as mine:
-                return mine.due and mine.told(self._tell(channel, title, lines))
+            if not key:
+                return self._tell(channel, title, lines)
+            return self._once(channel, title, lines, hashlib.sha256(key.encode()).hexdigest()[:32], within_s)
         except Exception as error:  # noqa: BLE001 - a message never fails the deed it is about; its type holds no URL
             log.error("the notifier failed (%s); it was to say: %s", type(error).__name__, title)
             return False
+
+    def _once(self, channel: Channel, title: str, lines: Sequence[str], key: str, within_s: float) -> bool:
+        """Whoever has the key's turn tells it; a second one who comes meanwhile need not."""
+        told: bool | None = None
+        try:
+            with self._database.session() as session:
+                now = clock.now()
+                if not notices.due(session, key, now, timedelta(seconds=within_s)):
+                    return False
+                told = self._tell(channel, title, lines)
+                if told:
+                    notices.note(session, key, now)
+                    notices.forget(session, now - _FORGOTTEN)
+        except (OrimonoError, SQLAlchemyError) as error:  # the database is away: rather twice than never
+            log.warning("what was told cannot be remembered (%s)", type(error).__name__)
+        return self._tell(channel, title, lines) if told is None else told
 
     def _tell(self, channel: Channel, title: str, lines: Sequence[str]) -> bool:
         level = logging.WARNING if channel == "alarms" else logging.INFO
@@ -69,45 +88,6 @@ class Notifier:
         if failure:
             log.error("Slack was not told (%s): %s: %s", failure, title, " | ".join(lines))
         return not failure
-
-    @contextlib.contextmanager
-    def _turn(self, key: str, within_s: float) -> Iterator[_Turn]:
-        """Whoever holds the key's file may tell; a second one who comes meanwhile need not."""
-        if not key:
-            yield _Turn(None, due=True)
-            return
-        with contextlib.ExitStack() as stack:
-            try:
-                self._told.mkdir(parents=True, exist_ok=True)
-                path = self._told / hashlib.sha256(key.encode()).hexdigest()[:32]
-                file = stack.enter_context(path.open("a+"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield _Turn(None, due=False)
-                return
-            except OSError as error:  # a full or read-only disk: rather twice than never
-                log.warning("what was told cannot be remembered (%s)", type(error).__name__)
-                yield _Turn(None, due=True)
-                return
-            yield _Turn(file, due=not _recent(file, within_s))
-            _forget(self._told)
-
-
-class _Turn:
-    def __init__(self, file: IO[str] | None, *, due: bool) -> None:
-        self._file = file
-        self.due = due
-
-    def told(self, sent: bool) -> bool:
-        """Remembers when it was, if it was."""
-        if sent and self._file is not None:
-            at = clock.now().timestamp()
-            self._file.seek(0)
-            self._file.truncate()
-            self._file.write(str(at))
-            self._file.flush()
-            os.utime(self._file.fileno(), (at, at))  # _forget asks the same clock
-        return sent
 
 
 def body(channel: Channel, title: str, lines: Sequence[str]) -> dict[str, Any]:
@@ -145,21 +125,3 @@ def _post(url: str, message: dict[str, Any], outcome: list[str]) -> None:
             outcome.append(f"status {error.code}")
     except (OSError, ValueError, http.client.HTTPException) as error:
         outcome.append(type(error).__name__)
-
-
-def _recent(file: IO[str], within_s: float) -> bool:
-    """A time that lies ahead is from a clock that jumped, and counts for nothing."""
-    file.seek(0)
-    try:
-        ago = clock.now().timestamp() - float(file.read() or "nan")
-    except ValueError:
-        return False
-    return 0 <= ago < within_s
-
-
-def _forget(folder: Path) -> None:
-    """Removes what was told long ago."""
-    for path in folder.iterdir():
-        with contextlib.suppress(OSError):
-            if clock.now().timestamp() - path.stat().st_mtime > _FORGOTTEN_S:
-                path.unlink()

@@ -75,6 +75,13 @@ class Report:
             *(f"batch {b.key} failed after {b.attempts} attempts: {b.error}" for b in self.failed_batches),
         ]
 
+    def given_up(self) -> list[str]:
+        """What nobody asks for again by itself, without a name of a file or a person: for messages, which outlive both."""
+        return [
+            *(f"batch {b.key} failed after {b.attempts} attempts" for b in self.failed_batches),
+            *(f"the sheet of score job {s.id} is {s.status}" for s in self.sheets if s.given_up),
+        ]
+
 
 HANDED_OVER = timedelta(days=7)  # how long a refusal is told of what is in no inbox
 _STATES = {"planned": "waits for its run", "requested": "is under way"}

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,8 @@ import time_machine
 from pipelines import clock, notifier
 from pipelines.notifier import Notifier
 from pipelines.settings import Settings
+from pipelines.storage.database import Database
+from pipelines.storage.upkeep_tables import Notice
 
 SECRET = "T0SECRET/B0SECRET"
 
@@ -69,8 +70,8 @@ def slack() -> Iterator[Slack]:
 
 
 @pytest.fixture
-def told(settings: Settings, slack: Slack) -> Notifier:
-    return Notifier(replace(settings, slack_webhook=slack.url))
+def told(settings: Settings, database: Database, slack: Slack) -> Notifier:
+    return Notifier(replace(settings, slack_webhook=slack.url), database)
 
 
 def test_people_read_what_was_decided(told: Notifier, slack: Slack) -> None:
@@ -89,7 +90,9 @@ def test_a_long_message_is_cut_to_what_slack_takes(told: Notifier, slack: Slack)
     assert len(slack.texts[0]) < 3000 and slack.texts[0].endswith("(cut; all of it is in the audit trail)")
 
 
-def test_the_same_is_told_once_an_hour_by_all_processes(settings: Settings, told: Notifier, slack: Slack) -> None:
+def test_the_same_is_told_once_an_hour_by_all_machines(
+    settings: Settings, database: Database, told: Notifier, slack: Slack
+) -> None:
     start = clock.now()
     with time_machine.travel(start, tick=False) as moved:
         assert told.send("alarms", "a", key="k")
@@ -97,7 +100,8 @@ def test_the_same_is_told_once_an_hour_by_all_processes(settings: Settings, told
         assert told.send("alarms", "another", key="other")
         assert told.send("alarms", "no key") and told.send("alarms", "no key")
         moved.shift(3599)
-        fresh = Notifier(replace(settings, slack_webhook=slack.url))  # another process's
+        elsewhere = replace(settings, home=f"{settings.home}2", slack_webhook=slack.url)
+        fresh = Notifier(elsewhere, Database(database.settings))  # another process's, on another machine
         assert fresh.send("alarms", "a", key="k") is False
         moved.shift(2)
         assert fresh.send("alarms", "a", key="k", within_s=86_400) is False
@@ -107,17 +111,17 @@ def test_the_same_is_told_once_an_hour_by_all_processes(settings: Settings, told
     assert len(slack.got) == 6
 
 
-def _tell_at_once(settings: Settings, barrier: Barrier) -> None:
+def _tell_at_once(settings: Settings, database: Database, barrier: Barrier) -> None:
     barrier.wait()
     for _ in range(5):
-        Notifier(settings).send("alarms", "a", key="k")
+        Notifier(settings, database).send("alarms", "a", key="k")
 
 
-def test_processes_at_once_tell_it_once(settings: Settings, slack: Slack) -> None:
+def test_processes_at_once_tell_it_once(settings: Settings, database: Database, slack: Slack) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(3)
     with_slack = replace(settings, slack_webhook=slack.url)
-    workers = [context.Process(target=_tell_at_once, args=(with_slack, barrier)) for _ in range(3)]
+    workers = [context.Process(target=_tell_at_once, args=(with_slack, database, barrier)) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -157,9 +161,9 @@ def test_it_does_not_follow_to_another_address(told: Notifier, slack: Slack) -> 
     ],
 )
 def test_whatever_the_address_is_nobody_is_harmed(
-    settings: Settings, url: str, caplog: pytest.LogCaptureFixture
+    settings: Settings, database: Database, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert Notifier(replace(settings, slack_webhook=url)).send("alarms", "disk full", key="k") is False
+    assert Notifier(replace(settings, slack_webhook=url), database).send("alarms", "disk full", key="k") is False
     assert "disk full" in caplog.text
     assert SECRET not in caplog.text
 
@@ -175,9 +179,11 @@ def test_a_server_that_drips_keeps_nobody_waiting(
     time.sleep(0.1)  # its thread ends before the server does
 
 
-def test_without_a_webhook_it_is_in_the_log(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    plain = Notifier(settings)
+def test_without_a_webhook_it_is_in_the_log(
+    settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = Notifier(settings, database)
+    caplog.set_level(logging.INFO, logger="pipelines.notifier")
     assert plain.send("decisions", "goes up", ["120 calls"], "a")
     assert plain.send("alarms", "disk full", [], "b")
     assert plain.send("alarms", "disk full", [], "b") is False
@@ -187,19 +193,20 @@ def test_without_a_webhook_it_is_in_the_log(settings: Settings, caplog: pytest.L
     ]
 
 
-def test_a_home_that_cannot_be_written_costs_the_memory_not_the_message(
-    tmp_path: Path, slack: Slack, caplog: pytest.LogCaptureFixture
+def test_a_database_that_is_away_costs_the_memory_not_the_message(
+    settings: Settings, slack: Slack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "home").write_text("a file where the home should be")
-    told = Notifier(Settings(home=str(tmp_path / "home"), slack_webhook=slack.url))
+    away = replace(settings, database_url="postgresql://orimono@127.0.0.1:1/orimono", slack_webhook=slack.url)
+    told = Notifier(away, Database(away))
     assert told.send("alarms", "a", key="k") and told.send("alarms", "a", key="k")
     assert len(slack.got) == 2
     assert "cannot be remembered" in caplog.text
 
 
-def test_what_is_remembered_does_not_grow_for_ever(settings: Settings, told: Notifier) -> None:
+def test_what_is_remembered_does_not_grow_for_ever(told: Notifier, database: Database) -> None:
     for i in range(5):
         told.send("alarms", "a", key=f"k{i}")
     with time_machine.travel(clock.now().timestamp() + 8 * 86_400):
         told.send("alarms", "a", key="last")
-    assert len(list((settings.home_path / "told").iterdir())) == 1
+    with database.session() as session:
+        assert session.query(Notice).count() == 1

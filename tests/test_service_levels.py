@@ -23,6 +23,7 @@ from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
 from pipelines.storage.objects import Objects
 from pipelines.storage.tables import ModelMetrics, ModelVersion, Rollout, Withdrawal
+from pipelines.storage.upkeep_tables import Notice
 from pipelines.studio import Studio
 
 
@@ -156,10 +157,10 @@ def measured(model_id: int, psi: float) -> ModelMetrics:
     return ModelMetrics(model_id=model_id, window="7d", n=500, detail={"drift": drift}, created_at=clock.now())
 
 
-def test_a_broken_promise_is_told_once(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_promise_is_told_once(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
     broken = Verdict("answers", "99.5 % of the requests do not fail", "broken", "6 of 1100 failed")
     for _ in range(3):
-        service_levels.tell([broken, Verdict("reads", "fast", "kept", "")], Notifier(settings))
+        service_levels.tell([broken, Verdict("reads", "fast", "kept", "")], Notifier(studio.settings, studio.database))
     told = [record.message for record in caplog.records if "Service level" in record.message]
     assert told == ["Service level broken: 99.5 % of the requests do not fail: 6 of 1100 failed"]
 
@@ -176,7 +177,8 @@ def test_the_asset_tells_and_its_check_warns(studio: Studio, database: Database,
     (check,) = done.get_asset_check_evaluations()
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
-    assert [path.read_text() != "" for path in (studio.settings.home_path / "told").iterdir()] == [True]
+    with database.session() as session:
+        assert session.query(Notice).count() == 1
 
 
 def run(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import dagster as dg
 import pytest
 
 from pipelines import status
 from pipelines.intake import batches, scan
 from pipelines.settings import Settings
-from pipelines.storage import items, jobs, uploads
+from pipelines.storage import items, jobs, score_jobs, uploads
 from pipelines.storage.cache import Cache
 from pipelines.storage.database import Database
 from pipelines.storage.jobs import NewJob
 from pipelines.storage.objects import Objects
+from pipelines.storage.score_jobs import NewScoreJob
 from pipelines.studio import Studio
 
 
@@ -120,3 +122,31 @@ def test_a_folder_that_is_not_taken_in_is_told_with_its_reason(studio: Studio) -
     at_once = replace(studio.settings, settle_seconds="0.001")
     scan.scan(studio.settings.inbox, studio.database, studio.objects, at_once)
     assert not any("ready is not taken in" in line for line in status.report(studio).lines())
+
+
+def test_what_was_given_up_is_an_alarm_and_names_nobody(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
+    from assets.health import batch_health
+
+    take(studio, "song of Aoi", "c1")
+    key = plan(studio)
+    instance = dg.DagsterInstance.ephemeral()
+
+    def look() -> list[str]:
+        caplog.clear()
+        dg.materialize([batch_health], resources={"studio": studio}, instance=instance)
+        return [record.message for record in caplog.records if record.name == "pipelines.notifier"]
+
+    assert look() == []
+    with studio.database.session() as session:
+        batches.mark_requested(session, key)
+        batches.mark_failed(session, key, "its run ended as FAILURE")
+    new = NewScoreJob(
+        "Aoi.csv", "csv", "/Aoi.csv", "h", {"categories": ["joy"]}, {}, 3, job_id=take(studio, "Aoi", "c2")
+    )
+    with studio.database.session() as session:
+        sheet = score_jobs.add(session, new)
+        score_jobs.fail(session, sheet, "Aoi.csv: is gone")
+    said = f"Work was given up: batch {key} failed after 1 attempts | the sheet of score job {sheet} is failed"
+    assert look() == [said]
+    assert look() == []
+    instance.dispose()

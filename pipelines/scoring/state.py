@@ -39,6 +39,11 @@ class ScoringState:
     tally: Tally
     seconds: float  # of runs so far
 
+    @property
+    def given_up(self) -> bool:
+        """Whether a chunk of an inbox job, or all that is left of it, will not be tried again by itself."""
+        return self.job is not None and (self.error is not None or self.chunks.get("given_up", 0) > 0)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-like."""
         told = asdict(self) | {"hit_rate": self.tally.hit_rate, "throttled": self.tally.throttled}

@@ -18,7 +18,15 @@ _HASH = r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])"
 # What names no object, and is large; the audit trail and what is unreferenced only remember.
 _WITHOUT = frozenset(
     {
-        *("audit_logs", "unreferenced_objects", "score_rows", "score_cache", "user_embeddings", "video_embeddings"),
+        *(
+            "audit_logs",
+            "unreferenced_objects",
+            "notices",
+            "score_rows",
+            "score_cache",
+            "user_embeddings",
+            "video_embeddings",
+        ),
         *("recommendations", "user_video_decisions", "model_traffic", "api_traffic", "plugins"),
     }
 )

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from pipelines.storage.schema import Base as Base
 from pipelines.storage.schema import identity, now, one_of
 
-REVISION = "0007"  # the newest migration; a test holds the two together
+REVISION = "0008"  # the newest migration; a test holds the two together
 
 JOB_STATUSES = ("ready", "bad", "generated")  # generated: made by the product from media it may use, in no batch
 UPLOAD_KINDS = (

@@ -1,4 +1,4 @@
-"""Tables of upkeep: objects that nothing refers to, and since when.
+"""Tables of upkeep: objects that nothing refers to, and since when; what people were told.
 
 What refers to an object is asked in references.py, when an unreferenced one goes is decided in upkeep/garbage.py.
 """
@@ -22,3 +22,11 @@ class UnreferencedObject(Base):
     reason: Mapped[str]  # unnamed, or superseded by another version of the code
     seen_at: Mapped[datetime] = now()  # the first time since it was last referred to
     __table_args__ = (Index("ix_unreferenced_objects_seen_at", "seen_at"),)
+
+
+class Notice(Base):
+    """Told to people, so that no other process or machine tells the same again at once (notifier.py)."""
+
+    __tablename__ = "notices"
+    key: Mapped[str] = mapped_column(primary_key=True)  # a hash: what it was about is nobody's to read here
+    told_at: Mapped[datetime]

@@ -48,5 +48,5 @@ def check(barrier: Barrier, studio: Studio) -> None:
     from pipelines.notifier import Notifier
 
     barrier.wait()
-    watching.check(studio, Notifier(studio.settings))
+    watching.check(studio, Notifier(studio.settings, studio.database))
     studio.database.dispose()

@@ -30,8 +30,8 @@ from tests.models.registered import DAY, HOUR, MINUTE, NAME, audited, register, 
 class Told(Notifier):
     """Remembers, in place of Slack, what is new."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
+    def __init__(self, studio: Studio) -> None:
+        super().__init__(studio.settings, studio.database)
         self.titles: list[str] = []
         self.lines: list[str] = []
 
@@ -47,8 +47,8 @@ def studio(database: Database, objects: Objects, settings: Settings) -> Studio:
 
 
 @pytest.fixture
-def told(settings: Settings) -> Told:
-    return Told(settings)
+def told(studio: Studio) -> Told:
+    return Told(studio)
 
 
 @pytest.fixture
@@ -231,10 +231,10 @@ def test_a_decision_of_a_check_that_died_is_told_by_the_next(studio: Studio, pai
         seen = rollout.current(session, NAME)
         rollout.promote(session, NAME, seen, clock.now(), "0123456789abcdef", "by hand")
     watching.announce(studio, told)
-    watching.announce(studio, Told(studio.settings))
+    watching.announce(studio, Told(studio))
     assert told.titles[-1] == "decisions: preset_cls v20261122 goes up: 5 % -> 25 %"
     assert told.lines[-2:] == ["by hand", "by 0123456789abcdef"]
-    fresh = Told(studio.settings)
+    fresh = Told(studio)
     watching.announce(studio, fresh)
     assert fresh.titles == []
 

@@ -202,3 +202,15 @@ def test_the_nightly_run_does_all_of_it(instance: dg.DagsterInstance, studio: St
     assert len([p for p in (tmp_path / "backups").iterdir() if p.name.endswith("Z")]) == 1
     with studio.database.session() as session:
         assert batches.listed(session, "requested")[0].key == "20260101-0002"
+
+
+def test_a_backup_that_cannot_be_restored_is_an_alarm(
+    instance: dg.DagsterInstance, studio: Studio, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    studio = replace(studio, settings=replace(studio.settings, backup_folder=str(tmp_path / "backups")))
+    (check,) = (c for c in upkeep_checks.upkeep_checks() if {k.name for k in c.check_keys} == {"restorable"})
+    only = dg.AssetSelection.checks(check)
+    for _ in range(2):
+        dg.materialize([check], instance=instance, resources={"studio": studio}, selection=only)
+    told = [r.message.rpartition(" - ")[2] for r in caplog.records if r.name == "pipelines.notifier"]  # after its run
+    assert told == [f"A check failed: restorable: {tmp_path / 'backups'} holds no finished backup"]
