@@ -84,6 +84,7 @@ def request(
         detail |= {"viewers": len(trace.viewers)} if trace.viewers else {}
         audit.write(session, actor=by.pseudonym, action="withdrawal.request", subject=f"user:{person}", detail=detail)
     log.info("user:%s withdrew: %d jobs excluded, to be deleted by %s", person, len(trace.jobs), row.due_at)
+    _tell_backups(studio)
     return row
 
 
@@ -108,10 +109,11 @@ def foresee(studio: Studio, owner: str, *, keep_originals: bool = False) -> Plan
 
 def erase_learned(studio: Studio, now: datetime) -> None:
     """What was learned from those who have taken training back since: snapshots with what was trained of them, and
-    composers' styles. Where nothing is left to erase, nothing is done."""
+    composers' styles. Where nothing is left to erase, nothing is done. A backup put back learns it from beside it."""
     from pipelines.composing import personal
     from pipelines.models import snapshots as training
 
+    _tell_backups(studio)
     training.erase_taken_back(studio, now)
     personal.erase_taken_back(studio)
 
@@ -136,6 +138,12 @@ def carry_out(studio: Studio, now: datetime | None = None) -> list[Report]:
                 person = pseudonym(row.user_id)
                 reports.append(Report(row.id, person, False, now > row.due_at, str(error), (), {}))
     return reports
+
+
+def _tell_backups(studio: Studio) -> None:
+    from pipelines.upkeep import ledger
+
+    ledger.tell(studio)
 
 
 def _carry_out(studio: Studio, row: Withdrawal, now: datetime) -> Report:

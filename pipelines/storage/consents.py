@@ -23,6 +23,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from pipelines.governance.people import pseudonym
@@ -115,6 +116,12 @@ def taken_back_at(session: Session, person: str) -> datetime | None:
     """When this pseudonym last took training back, for whichever job."""
     query = select(func.max(AuditLog.at)).where(_TAKEN_BACK, person == _OWNER)
     return session.execute(query).scalar()
+
+
+def newest_said(session: Session) -> Sequence[AuditLog]:
+    """Of each job, and of each viewer, the last change of what is allowed."""
+    query = select(AuditLog).where(AuditLog.action == "consent.set").ext(distinct_on(AuditLog.subject))
+    return session.execute(query.order_by(AuditLog.subject, AuditLog.seq.desc())).scalars().all()
 
 
 def of_owners(session: Session, owners: Collection[str]) -> Sequence[Consent]:

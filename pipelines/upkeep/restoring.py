@@ -114,7 +114,7 @@ def _must_be_free(settings: Settings) -> None:
 
 def _prepare(settings: Settings, folder: Path, manifest: Manifest, staging: Path) -> dict[str, Any]:
     staging.mkdir(parents=True, mode=0o700)
-    prepared = replace(settings, home=str(staging))
+    prepared = replace(settings, home=str(staging), backup_folder="")  # a house made to be looked at notes nothing
     if settings.database_url:
         url = _product_url(settings)
         staged = url.set(database=f"{url.database}{_RESTORING}")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,15 +16,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from pipelines import results
+from pipelines import clock, results
 from pipelines.errors import BadInput, Unavailable
-from pipelines.governance import audit, withdrawal
+from pipelines.governance import audit, consent, withdrawal
 from pipelines.governance.people import pseudonym
+from pipelines.recommending import people
 from pipelines.settings import Settings
 from pipelines.storage import audit as trail
 from pipelines.storage import dumps, embedded, storage_use
 from pipelines.storage.database import Database
 from pipelines.storage.objects import Objects
+from pipelines.storage.recommending_tables import Viewer
 from pipelines.storage.tables import REVISION
 from pipelines.studio import Studio
 from pipelines.upkeep import backup, ledger, manifests, restoring
@@ -253,6 +256,91 @@ def test_who_withdrew_since_is_excluded_again(studio: Studio, tmp_path: Path, el
         assert "winter" in json.dumps(rows(again.database)["jobs"])
     finally:
         again.database.dispose()
+
+
+def test_who_withdrew_since_the_newest_backup_is_excluded_again(
+    studio: Studio, tmp_path: Path, elsewhere: Settings
+) -> None:
+    """Backed up in the night, withdrawn in the morning, and the disk dies at noon: no backup was made in between."""
+    folder = tmp_path / "backups"
+    studio = replace(studio, settings=replace(studio.settings, backup_folder=str(folder)))
+    lived_in(studio)
+    backup.make(studio, folder)
+    withdrawal.request(studio, "Ada", OPERATOR)
+    asked = ledger.read(folder)
+    assert [w["person"] for w in asked] == [pseudonym("Ada")], "also who dies with the disk before the next hour"
+    (report,) = withdrawal.carry_out(studio)
+    assert report.done
+    assert ledger.read(folder) == asked
+    assert "Ada" not in (folder / ledger.FILE).read_text()
+
+    done = restoring.restore(replace(elsewhere, backup_folder=str(folder)), folder)
+    assert done.withdrawn == (pseudonym("Ada"),)
+    assert ledger.read(folder) == asked, "a house that is only looked at tells nothing new"
+
+
+def test_training_taken_back_since_the_newest_backup_is_taken_back_again(
+    studio: Studio, tmp_path: Path, elsewhere: Settings
+) -> None:
+    folder = tmp_path / "backups"
+    studio = replace(studio, settings=replace(studio.settings, backup_folder=str(folder)))
+    ada = lived_in(studio)
+    bea = give(studio, "spring", "Bea", {"music-e.ogg": b"another song"}, training=False, settle=False)
+    viewer = people.viewer_id("Cleo")
+    with studio.database.session() as session:
+        session.add(Viewer(user_id=viewer, pseudonym=pseudonym("Cleo"), training=True))
+    backup.make(studio, folder)
+    with studio.database.session() as session:
+        consent.give(session, OPERATOR, ada.job_id, quality=True, training=False)
+        consent.give(session, OPERATOR, bea.job_id, quality=False, training=True)
+        consent.give_viewer(session, OPERATOR, "Cleo", training=False)
+    withdrawal.erase_learned(studio, clock.now())  # as whoever asks does, and the hourly run
+    assert not {"Ada", "Bea", "Cleo"} & set((folder / ledger.CONSENTS).read_text().split('"'))
+
+    restoring.restore(elsewhere, folder)
+    again = Studio.open(elsewhere)
+    try:
+        with again.database.session() as session:
+            (mine,) = consent.show(session, "Ada")
+            assert (mine.quality, mine.training) == (True, False)
+            allowed = {given.job: (given.quality, given.training) for given in consent.show(session, "Bea")}
+            assert allowed == {"winter": (True, True), "spring": (False, False)}, "nothing is given that was not there"
+            assert [found.training for found in consent.show_viewer(session, "Cleo")] == [False]
+    finally:
+        again.database.dispose()
+
+
+def test_a_withdrawal_does_not_need_the_backups_disk(
+    studio: Studio, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "disk" / "backups"
+    studio = replace(studio, settings=replace(studio.settings, backup_folder=str(folder)))
+    lived_in(studio)
+    withdrawal.request(studio, "Ada", OPERATOR)
+    assert "is not noted beside the backups" in caplog.text
+    assert "Ada" not in caplog.text
+    assert not folder.exists(), "else it is hidden by the disk once that is there"
+    folder.mkdir(parents=True)
+    (folder / ledger.FILE).write_text("[{")
+    assert [report.done for report in withdrawal.carry_out(studio)] == [True]
+    assert (folder / ledger.FILE).read_text() == "[{", "somebody mends it; what it told is in it"
+    (folder / ledger.FILE).unlink()
+    assert withdrawal.carry_out(studio) == []  # the next hour
+    assert [w["person"] for w in ledger.read(folder)] == [pseudonym("Ada")]
+
+
+def test_withdrawals_noted_at_once_are_all_noted(studio: Studio, tmp_path: Path) -> None:
+    names = [f"user-{n}" for n in range(8)]
+    for name in names:
+        give(studio, f"of-{name}", name, {"music-a.ogg": name.encode()}, cached=False, settle=False)
+    studio = replace(studio, settings=replace(studio.settings, backup_folder=str(tmp_path)))
+    with ThreadPoolExecutor(len(names)) as threads:
+        list(threads.map(lambda name: withdrawal.request(studio, name, OPERATOR), names))
+    assert {w["person"] for w in ledger.read(tmp_path)} == {pseudonym(name) for name in names}
+    assert {p.name for p in tmp_path.iterdir() if p.name.startswith(("withdrawals", ".withdrawals"))} == {
+        ledger.FILE,
+        ledger.LOCK,
+    }
 
 
 def test_one_backup_at_a_time(studio: Studio, tmp_path: Path) -> None:
