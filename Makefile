@@ -1,4 +1,4 @@
-# Every target sets itself up from Python 3.11+, pip and make alone; uv is brought by pip into the project's own environment.
+# Every target sets itself up from Python 3.11 to 3.13, pip and make alone; uv is brought by pip into the project's own environment.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

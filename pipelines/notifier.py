@@ -36,7 +36,7 @@ _FORGOTTEN = timedelta(days=7)
 
 
 class Notifier:
-    """Cheap to make. What was told is remembered in the database, so that no other process or machine tells it again."""
+    """Cheap to make. What was told is remembered in the database, so that no other process or machine repeats it."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._webhook = settings.slack_webhook

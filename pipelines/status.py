@@ -76,7 +76,7 @@ class Report:
         ]
 
     def given_up(self) -> list[str]:
-        """What nobody asks for again by itself, without a name of a file or a person: for messages, which outlive both."""
+        """What is not tried again by itself, without a name of a file or a person: for messages, which outlive both."""
         return [
             *(f"batch {b.key} failed after {b.attempts} attempts" for b in self.failed_batches),
             *(f"the sheet of score job {s.id} is {s.status}" for s in self.sheets if s.given_up),
