@@ -28,8 +28,10 @@ def hand_over(studio: Studio) -> int:
         return 0
     submitting.finish(studio)
     waiting = _sent(studio.settings.inbox)
-    if waiting:
-        found = scan.scan(studio.settings.inbox, studio.database, studio.objects, studio.settings, only=waiting)
+    with studio.database.session() as session:
+        wanted = submissions.wanted(session, waiting)
+    if wanted:
+        found = scan.scan(studio.settings.inbox, studio.database, studio.objects, studio.settings, only=wanted)
         if found.bad or found.bad_files:  # counts only: a log outlives what a person takes back
             refused = f"{len(found.bad)} jobs, {len(found.bad_files)} files"
             log.warning("refused of what was submitted: %s; `orimono status` names them", refused)
@@ -55,12 +57,12 @@ def _sent(inbox: Path) -> list[str]:
 def _remove_taken(studio: Studio, names: list[str]) -> None:
     inbox = studio.settings.inbox
     with studio.database.session() as session:
-        owned = submissions.known(session, names)
+        wanted = submissions.wanted(session, names)
         known = jobs.fingerprints(session, names)
     with folders.housekeeping(inbox):  # no scan begins meanwhile
         for name in names:
             with contextlib.suppress(FileNotFoundError):
-                if name not in owned or _fingerprint(inbox / name) == known.get(name):
+                if name not in wanted or _fingerprint(inbox / name) == known.get(name):
                     (inbox / name).rename(inbox / f"{GONE}{name}")
         for path in [p for p in inbox.iterdir() if p.name.startswith(GONE)]:
             shutil.rmtree(path, ignore_errors=True)

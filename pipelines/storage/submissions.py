@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipelines.governance.people import pseudonym
+from pipelines.storage import withdrawals
 from pipelines.storage.claims import among
 from pipelines.storage.serving_tables import Submission
 
@@ -28,6 +29,14 @@ def known(session: Session, names: Collection[str]) -> set[str]:
     """Those of these that came by the API."""
     query = select(Submission.job_name).where(among(Submission.job_name, names))
     return set(session.execute(query).scalars())
+
+
+def wanted(session: Session, names: Collection[str]) -> set[str]:
+    """Those of these that came by the API and whose owner has not withdrawn since: their row goes when that is carried
+    out, and what waits on another machine's disk may be looked at before."""
+    rows = session.execute(select(Submission).where(among(Submission.job_name, names))).scalars().all()
+    asked = {pseudonym(row.user_id): row.requested_at for row in withdrawals.unfinished(session)} if rows else {}
+    return {row.job_name for row in rows if (at := asked.get(pseudonym(row.owner))) is None or row.created_at > at}
 
 
 def spellings(session: Session, owner: str) -> list[str]:

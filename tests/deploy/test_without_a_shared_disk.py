@@ -366,6 +366,29 @@ def test_who_withdraws_before_it_is_taken_leaves_nothing_there(
         assert jobs.latest(session, name) is None
 
 
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_who_withdraws_on_another_machine_is_not_taken_in_anew(
+    common: Settings, database: Database, daemon: Studio, *, carried_out: bool
+) -> None:
+    """What waits on the API's disk is seen by nobody else: whoever hears of the withdrawal cannot put it aside."""
+    here = machine(common, "api", database)
+    name = submitted(here, TUNE.read_bytes(), "tune.mid", "melody")
+    withdrawal.request(daemon, "ada", OPS)
+    if carried_out:
+        assert [report.done for report in withdrawal.carry_out(daemon)] == [True]
+    handed_over(here)
+    assert [report.done for report in withdrawal.carry_out(daemon)] == ([] if carried_out else [True])
+    with database.session() as session:
+        assert jobs.latest(session, name) is None
+    assert files(here) == []
+    assert [item for item in storage_use.stored(daemon.objects) if not item.copy] == []
+
+    again = submitted(here, TUNE.read_bytes(), "tune.mid", "melody")  # given anew
+    handed_over(here)
+    with database.session() as session:
+        assert jobs.latest(session, again) is not None
+
+
 def test_an_api_that_stops_for_good_hands_over_what_came_last(common: Settings, database: Database) -> None:
     settings = machine(common, "api", database).settings
     house = House(settings)
