@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from pipelines.errors import BadInput, Unavailable
 from pipelines.storage import cluster
 
 logger = logging.getLogger(__name__)
 
+_IN_USE = "55006"
 _TABLES = """
     select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relispartition order by 1"""
@@ -73,15 +75,28 @@ def contents(file: Path) -> int:
 
 
 def rename(maintenance: Engine, old: str, new: str) -> None:
-    """Nothing when it was renamed before; an empty database of the new name makes room."""
-    with maintenance.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    """Nothing when it was renamed before; an empty database of the new name makes room, and who was kept out of that
+    one stays so. Unavailable while others are connected to either."""
+    with _alone(new), maintenance.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         quote = connection.dialect.identifier_preparer.quote
-        known = set(connection.execute(text("select datname from pg_database")).scalars())
-        if old not in known:
+        if not _known(connection, old):
             return
-        if new in known:
+        if _known(connection, new):
+            opened = text("select has_database_privilege('public', :name, 'connect')")
+            if not connection.execute(opened, {"name": new}).scalar_one():
+                connection.execute(text(f"revoke connect on database {quote(old)} from public"))
             connection.execute(text(f"drop database {quote(new)}"))
         connection.execute(text(f"alter database {quote(old)} rename to {quote(new)}"))
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _IN_USE:
+            raise
+        raise Unavailable(f"the database {name}", "has connections of others, end what uses it", 10) from error
 
 
 def drop(maintenance: Engine, name: str) -> None:
@@ -90,14 +105,22 @@ def drop(maintenance: Engine, name: str) -> None:
         connection.execute(text(f"drop database if exists {quoted} with (force)"))
 
 
+def exists(maintenance: Engine, name: str) -> bool:
+    with maintenance.connect() as connection:
+        return _known(connection, name)
+
+
 def is_empty(maintenance: Engine, url: URL, engine: Engine) -> bool:
     """Whether there is no such database, or none of ours is in it."""
-    with maintenance.connect() as connection:
-        query = text("select 1 from pg_database where datname = :name")
-        if connection.execute(query, {"name": url.database}).first() is None:
-            return True
+    if not exists(maintenance, str(url.database)):
+        return True
     with engine.connect() as connection:
         return connection.execute(text(_TABLES)).first() is None
+
+
+def _known(connection: Connection, name: str) -> bool:
+    query = text("select 1 from pg_database where datname = :name")
+    return connection.execute(query, {"name": name}).first() is not None
 
 
 def _revision(connection: Connection, tables: dict[str, int]) -> str | None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from pipelines import clock
+from pipelines import clock, results
 from pipelines.errors import BadInput, Unavailable
 from pipelines.governance import audit
 from pipelines.intake import pieces
@@ -204,7 +204,8 @@ def _asked(studio: Studio, copied: _Copied) -> Iterable[Callable[[], Entry | Non
         read = partial(storage_use.read, studio.objects, item.key)
         yield partial(copied.entry, OBJECTS, item.key, item.size, modified, read)
     home = studio.settings.home_path
-    for place in PLACES:
+    # A house that was moved to a bucket has its results there; those in its home are of before, and nobody's.
+    for place in [place for place in PLACES if place != results.PLACE or not studio.objects.remote]:
         for parent, _, files in os.walk(home / place):
             for file in files:
                 path = Path(parent) / file

@@ -92,7 +92,8 @@ def _chosen(folder: Path, name: str | None) -> Manifest:
 
 
 def _must_be_vacant(home: Path) -> None:
-    if home.exists() and (not home.is_dir() or any(home.iterdir())):
+    """Folders alone are no house: a container's entry point has made some before it restores."""
+    if home.exists() and (not home.is_dir() or any(p.is_symlink() or not p.is_dir() for p in home.rglob("*"))):
         remedy = "move it away, or name another place (--into)"
         raise BadInput(home, "is not empty, and nothing is restored over a house", remedy)
 
@@ -103,13 +104,17 @@ def _must_be_free(settings: Settings) -> None:
         return
     with _maintenance(settings) as (maintenance, urls):
         for url in urls:
-            engine = engine_of(url)
-            try:
-                if not dumps.is_empty(maintenance, url, engine):
-                    remedy = "name another database in ORIMONO_DATABASE_URL, or drop this one yourself"
-                    raise BadInput(f"the database {url.database}", "is in use, and is not restored over", remedy)
-            finally:
-                engine.dispose()
+            _must_be_empty(maintenance, url)
+
+
+def _must_be_empty(maintenance: Engine, url: URL) -> None:
+    engine = engine_of(url)
+    try:
+        if not dumps.is_empty(maintenance, url, engine):
+            remedy = "name another database in ORIMONO_DATABASE_URL, or drop this one yourself"
+            raise BadInput(f"the database {url.database}", "is in use, and is not restored over", remedy)
+    finally:
+        engine.dispose()
 
 
 def _prepare(settings: Settings, folder: Path, manifest: Manifest, staging: Path) -> dict[str, Any]:
@@ -210,13 +215,18 @@ def _placed(entries: Iterable[Entry], objects: Objects) -> Iterator[Entry]:
 
 
 def _put_in_place(settings: Settings, staging: Path, home: Path) -> None:
-    """The home last: as long as it is not there, the same command goes on here."""
+    """The home last: as long as it is not there, the same command goes on here. What was begun at its place since all
+    was prepared, perhaps days ago, stays."""
     if settings.database_url:
         with _maintenance(settings) as (maintenance, urls):
-            for url in reversed(urls):
+            due = [url for url in reversed(urls) if dumps.exists(maintenance, _staged(url))]
+            for url in due:
+                _must_be_empty(maintenance, url)
+            for url in due:
                 dumps.rename(maintenance, _staged(url), str(url.database))
     if home.is_dir():
-        home.rmdir()
+        for parent, _, _ in os.walk(home, topdown=False):
+            Path(parent).rmdir()
     staging.rename(home)
     (home / READY).unlink()
 
