@@ -41,6 +41,7 @@ Kind = Literal[
 
 MOST = 5000  # files that are listed
 PLACE = "results"  # of the home, and of a bucket
+ORIGINALS = "media"  # in a job's folder: what an edit was made of, for its timelines alone, links or copies put back
 SEGMENT = 240  # characters of a key between two slashes; stores that keep files take 255
 
 MEDIA_TYPES = {
@@ -132,6 +133,11 @@ def heard(said: str) -> str:
     return "/".join(map(_heard, said.replace("=/", "").split("/")))
 
 
+def is_original(path: str) -> bool:
+    """Whether what lies there is no result: originals have rules of their own for who may have them."""
+    return path.partition("/")[0] == ORIGINALS
+
+
 def listed_of(settings: Settings, objects: Objects, job: str) -> list[Found]:
     """``listed``, wherever the job's results lie. Unavailable when the store is away."""
     if not objects.remote:
@@ -141,7 +147,8 @@ def listed_of(settings: Settings, objects: Objects, job: str) -> list[Found]:
 
 def in_bucket(objects: Objects, job: str) -> Iterator[Found]:
     for key, size in objects.below(prefix_of(job)):
-        yield described(path_of(job, key), size)
+        if not is_original(path := path_of(job, key)):
+            yield described(path, size)
 
 
 def opened_of(settings: Settings, objects: Objects, job: str, path: str) -> BinaryIO:
@@ -157,8 +164,7 @@ def opened_of(settings: Settings, objects: Objects, job: str, path: str) -> Bina
 
 
 def listed(folder: Path) -> list[Found]:
-    """Its files by path, at most ``MOST``. Links, and what is hidden or half written, are none: a job's ``media`` are
-    links to originals, which are not to be had this way."""
+    """Its files by path, at most ``MOST``. Links, originals, and what is hidden or half written, are none."""
     return written(folder)[:MOST]
 
 
@@ -204,7 +210,9 @@ def written(folder: Path) -> list[Found]:
 
 
 def _sound(path: str) -> bool:
-    return not any(not p or p.startswith(".") or "\\" in p or "\0" in p for p in path.split("/"))
+    return not is_original(path) and not any(
+        not p or p.startswith(".") or "\\" in p or "\0" in p for p in path.split("/")
+    )
 
 
 def _none(path: str) -> NotFound:
@@ -230,7 +238,7 @@ def _heard(said: str) -> str:
 def _walk(folder: Path, before: str, depth: int = 0) -> Iterator[Found]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or entry.name.endswith(".part"):
+            if entry.name.startswith(".") or entry.name.endswith(".part") or is_original(before + entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False) and depth < 3:
                 yield from _walk(Path(entry.path), f"{before}{entry.name}/", depth + 1)

@@ -95,6 +95,24 @@ def test_what_one_machine_writes_another_reads_and_neither_keeps(bucket: Setting
             results.opened_of(reader, objects, JOB, path)
 
 
+@pytest.mark.parametrize("where", ["home", "bucket"])
+def test_originals_beside_the_results_are_none_of_them(
+    settings: Settings, where: str, request: pytest.FixtureRequest
+) -> None:
+    here = settings if where == "home" else request.getfixturevalue("bucket")
+    objects = Objects.open(here)
+    for path in ("media/clip.mp4", "media/deep/clip.mp4", "sub/media/own.mp4", "media.mp4"):
+        if objects.remote:
+            objects.put_named(results.key_of(JOB, path), b"x")
+        else:
+            (results.folder_of(here, JOB) / path).parent.mkdir(parents=True, exist_ok=True)
+            (results.folder_of(here, JOB) / path).write_bytes(b"x")
+    assert read(here) == {"sub/media/own.mp4": b"x", "media.mp4": b"x"}
+    for path in ("media/clip.mp4", "media/deep/clip.mp4"):
+        with pytest.raises(NotFound):
+            results.opened_of(here, objects, JOB, path)
+
+
 def test_a_large_file_is_read_from_anywhere_and_ends_when_it_is_replaced(bucket: Settings) -> None:
     data = os.urandom(5 << 20)
     write(bucket, {"film.mp4": data})

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipelines import results
 from pipelines.editing import job as stages
 from pipelines.editing import quality, report, timelines
 from pipelines.editing.job import EditJob
@@ -24,7 +25,7 @@ from pipelines.storage.cache import Cache
 
 def beside(job: EditJob, out: Path) -> EditJob:
     """The job with its files under ``out/media`` by their own names, where timelines of that folder find them."""
-    folder = out / "media"
+    folder = out / results.ORIGINALS
     folder.mkdir(parents=True, exist_ok=True)
 
     def link(file: MediaFile) -> MediaFile:

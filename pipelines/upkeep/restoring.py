@@ -188,6 +188,7 @@ def _verify_trail(database: Database, manifest: Manifest) -> None:
 def _put_back(prepared: Settings, folder: Path, manifest: Manifest, staging: Path) -> None:
     objects = Objects.open(prepared)
     sizes = {item.key: item.size for item in storage_use.stored(objects) if not item.copy} if objects.remote else {}
+    originals: dict[str, Path] = {}  # by hash; all are met before the results that were made of them
     for entry in _placed(manifests.read_entries(folder / manifest.name / manifests.ENTRIES), objects):
         place = (objects.folder if entry.place == backup.OBJECTS else staging / entry.place) / entry.key
         if not place.resolve().is_relative_to(staging.resolve()):
@@ -195,18 +196,24 @@ def _put_back(prepared: Settings, folder: Path, manifest: Manifest, staging: Pat
         if entry.place == backup.OBJECTS and objects.remote:
             if sizes.get(entry.key) != entry.size or entry.key.startswith(f"{results.PLACE}/"):  # no content's name
                 objects.put_named(entry.key, pool.verified(folder, entry))
+        elif entry.place == results.PLACE and results.is_original(entry.key.partition("/")[2]):
+            if (original := originals.get(entry.sha256)) is not None:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(os.path.relpath(original, place.parent))  # the house moves to its place as a whole
         else:
             pool.put_back(folder, entry, place)
+            if entry.place == backup.OBJECTS:
+                originals[entry.sha256] = place
 
 
 def _placed(entries: Iterable[Entry], objects: Objects) -> Iterator[Entry]:
-    """Results lie in a bucket or in the home, as the house that is made has it, whichever that of the backup had. Links
-    to what an edit was made of, which is in the store anyway, are shared by nobody."""
+    """Results lie in a bucket or in the home, as the house that is made has it, whichever that of the backup had. What
+    an edit was made of, which is in the store anyway, is shared by nobody."""
     below = f"{results.PLACE}/"
     for entry in entries:
         if entry.place == results.PLACE and objects.remote:
             job, _, path = entry.key.partition("/")
-            if not path.startswith("media/"):
+            if not results.is_original(path):
                 yield replace(entry, place=backup.OBJECTS, key=results.key_of(job, path))
         elif entry.place == backup.OBJECTS and entry.key.startswith(below) and not objects.remote:
             yield replace(entry, place=results.PLACE, key=results.heard(entry.key.removeprefix(below)))

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from pipelines import clock, results
-from pipelines.errors import BadInput, Unavailable
+from pipelines.errors import BadInput, NotFound, Unavailable
 from pipelines.governance import audit, consent, withdrawal
 from pipelines.governance.people import pseudonym
 from pipelines.recommending import people
@@ -128,6 +128,33 @@ def test_results_come_back_where_the_new_house_has_them(
     assert {f.path: f.size for f in results.listed_of(settings, objects, "春の歌 1")} == before
     assert (new_home / "results").exists() != objects.remote
     assert {item.key.split("/")[0] for item in storage_use.stored(objects)} >= {"media", "features"}
+
+
+def test_originals_beside_results_come_back_as_links(studio: Studio, tmp_path: Path, new_home: Path) -> None:
+    """Timelines find their media there; as files they would be had without two people's consent, and outlive what
+    retention deletes."""
+    ada = lived_in(studio)
+    home, name = studio.settings.home_path, "clip-b.mp4"
+    before = results.listed_of(studio.settings, studio.objects, "autumn")
+    link = home / "results" / "autumn" / "media" / name
+    link.unlink()
+    link.write_bytes(studio.objects.get(ada.keys[name]))  # as an earlier release put it back
+    assert results.listed_of(studio.settings, studio.objects, "autumn") == before
+    gone = home / "results" / "autumn" / "media" / "gone.mp4"
+    gone.write_bytes(b"deleted from the store since")
+    backup.make(studio, tmp_path / "backups")
+    settings = replace(studio.settings, home=str(new_home), database_url="")
+    restoring.restore(settings, tmp_path / "backups")
+    objects = Objects.open(settings)
+    assert results.listed_of(settings, objects, "autumn") == before
+    for place in (home, new_home):
+        with pytest.raises(NotFound):
+            results.opened(place / "results" / "autumn", f"media/{name}")
+    media = new_home / "results" / "autumn" / "media"
+    assert {path.name: path.resolve() for path in media.iterdir()} == {
+        file: objects.local(ada.keys[file]).resolve() for file in ("music-a.ogg", name)
+    }
+    assert all(path.is_symlink() and path.is_file() for path in media.iterdir())
 
 
 def test_a_second_backup_copies_only_what_is_new(studio: Studio, tmp_path: Path) -> None:
