@@ -39,7 +39,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /var/lib/orimono --shell /usr/sbin/nologin orimono \
-    && install --directory --owner=10001 --group=10001 --mode=0750 /var/lib/orimono /var/lib/orimono/dagster
+    && install --directory --owner=10001 --group=10001 --mode=0750 \
+       /var/lib/orimono /var/lib/orimono/home /var/lib/orimono/home/dagster
 COPY --from=dependencies /opt/orimono/.venv /opt/orimono/.venv
 COPY definitions.py pyproject.toml alembic.ini /opt/orimono/app/
 COPY sample /opt/orimono/app/sample
@@ -51,10 +52,11 @@ COPY resources /opt/orimono/app/resources
 COPY dags /opt/orimono/app/dags
 COPY serving /opt/orimono/app/serving
 RUN python -m compileall -q --invalidation-mode unchecked-hash /opt/orimono/app
+# The home is a folder of the volume, not the volume: a restored one is prepared beside it and renamed.
 # The first folder holds `orimono`, and `dagster-webserver` behind the guard, whoever calls it (Dagster's chart does).
 ENV PATH=/opt/orimono/app/deploy/bin:/opt/orimono/.venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/orimono/app \
-    ORIMONO_HOME=/var/lib/orimono \
+    ORIMONO_HOME=/var/lib/orimono/home \
     DAGSTER_HOME=/opt/dagster/dagster_home \
     HOME=/tmp \
     TMPDIR=/var/lib/orimono/tmp \

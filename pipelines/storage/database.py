@@ -237,7 +237,11 @@ def _create(connection: Connection, name: str) -> None:
     try:
         known = connection.execute(text("select 1 from pg_database where datname = :name"), {"name": name}).first()
         if known is None:
-            connection.execute(text(f"create database {quoted} encoding 'UTF8' template template0"))
+            # From template1 it has what an administrator put there for all: the extension `vector`, which the user may
+            # have no right to create. Where that one is of another encoding, only the bare template will do.
+            encoding = text("select pg_encoding_to_char(encoding) from pg_database where datname = 'template1'")
+            template = "template1" if connection.execute(encoding).scalar() == "UTF8" else "template0"
+            connection.execute(text(f"create database {quoted} encoding 'UTF8' template {template}"))
     except DBAPIError as error:
         if _code(error) == "42501":
             remedy = f"create the databases {name!r} and '{name}_dagster' or let the user create databases"

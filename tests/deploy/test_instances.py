@@ -50,7 +50,7 @@ def loaded(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[dg.DagsterInstance]:
     """The instance of the file that the test names, on a real server; its folders are the test's own."""
-    text = (DEPLOY / request.param).read_text().replace("/var/lib/orimono", str(tmp_path / "home"))
+    text = (DEPLOY / request.param).read_text().replace("/var/lib/orimono/home", str(tmp_path / "home"))
     (tmp_path / "dagster.yaml").write_text(text)
     monkeypatch.setenv(instance.URL_VARIABLE, database.dagster_url)
     monkeypatch.setenv("DAGSTER_NAMESPACE", "studio")
