@@ -6,11 +6,10 @@ How it learns is training.py's, how it is judged judging.py's, who gets it model
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from pipelines import work_folders
 from pipelines.composing import corpus as corpora
 from pipelines.composing import encoding, tokens
 from pipelines.composing.corpus import Corpus
@@ -43,8 +42,8 @@ class CandidateModel:
 
 def load(studio: Studio, snapshot: TrainingSnapshot) -> Corpus:
     """The chorales of a snapshot. BadInput when they were erased or damaged."""
-    with tempfile.TemporaryDirectory(prefix="orimono-") as folder:
-        path = Path(folder) / "chorales.parquet"
+    with work_folders.opened() as folder:
+        path = folder / "chorales.parquet"
         path.write_bytes(snapshots.content(studio, snapshot))
         return corpora.load(path)
 

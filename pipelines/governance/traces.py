@@ -8,13 +8,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from pipelines import result_folders, results
+from pipelines import clock, result_folders, results, work_folders
 from pipelines.errors import BadInput
 from pipelines.governance.people import pseudonym
 from pipelines.intake import folder as folders
@@ -25,6 +25,7 @@ from pipelines.storage.storage_use import HASH, Stored
 from pipelines.storage.tables import InboxFolder
 from pipelines.studio import Studio
 
+JUST_BEGUN = timedelta(minutes=1)  # the lock of a folder that is being made comes after it
 MAX_PLAN = 8 << 20  # bytes: no cut list is larger
 
 
@@ -186,6 +187,7 @@ def clear(studio: Studio, places: Places, *, orphans: bool) -> None:
             else:
                 place.unlink(missing_ok=True)
     result_folders.sweep(studio.settings)  # what a killed run was about to share
+    work_folders.sweep(clock.now() - JUST_BEGUN)  # or was making
     storage_use.remove(studio.objects, [*places.objects, *(places.orphans if orphans else ())])
 
 

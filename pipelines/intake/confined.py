@@ -11,10 +11,10 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines import work_folders
 from pipelines.errors import BadInput, Unavailable
 from pipelines.settings import PROJECT, Settings
 
@@ -65,7 +65,7 @@ def _run(asked: str, seconds: float) -> tuple[int | None, bytes]:
     environment = {"PATH": os.defpath, "PYTHONPATH": str(PROJECT), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
     # One thread each: every further one reserves address space.
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_IO_THREADS"), "1")
-    with tempfile.TemporaryDirectory(prefix="orimono-look-") as folder:
+    with work_folders.opened() as folder:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pipelines.intake.looking"],

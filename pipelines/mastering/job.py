@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines import work_folders
 from pipelines.audio.features import AudioFeatures
 from pipelines.errors import BadInput
 from pipelines.mastering import alignment, chain, mastering, previews, waveform
@@ -148,8 +148,8 @@ def master(piece: Piece, preset: str, cache: Cache) -> tuple[Path, mastering.Mas
 
     def told() -> mastering.Master:
         if not made:  # the file is stored, but whoever made it died before it could say how: the same again says so
-            with tempfile.TemporaryDirectory(prefix="orimono-") as folder:
-                make(Path(folder) / "again.wav")
+            with work_folders.opened() as folder:
+                make(folder / "again.wav")
         return made[0]
 
     facts = cache.get_or_compute("master", version, piece.content_hash, params, told, mastering.Master)

@@ -10,11 +10,11 @@ import hashlib
 import json
 import logging
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipelines import work_folders
 from pipelines.errors import BadInput
 from pipelines.storage.arrays import pack, unpack
 from pipelines.storage.objects import Objects
@@ -114,8 +114,8 @@ class Cache:
             self.hits += 1
             return found
         self.misses += 1
-        with tempfile.TemporaryDirectory(prefix="orimono-") as folder:
-            made = Path(folder) / f"made{suffix}"
+        with work_folders.opened() as folder:
+            made = folder / f"made{suffix}"
             make(made)
             self.objects.put_named(key, made)
         return self.objects.local(key)

@@ -1,5 +1,6 @@
-"""Files of a home that were of use once: encoded segments, copies of a remote store, Data Docs of pruned batches,
-checkpoints of trainings that nobody went on with. All of it is made or fetched again when it is wanted."""
+"""Files that were of use once. Of a home: encoded segments, copies of a remote store, Data Docs of pruned batches,
+checkpoints of trainings that nobody went on with; of the temporary folder what killed processes were making. All of it
+is made or fetched again when it is wanted."""
 
 from __future__ import annotations
 
@@ -11,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipelines import clock, result_folders
+from pipelines import clock, result_folders, work_folders
 from pipelines.storage import partitions
 from pipelines.studio import Studio
 
 SEGMENTS = timedelta(days=14)  # unused
 COPIES = timedelta(days=7)  # unused
 CHECKPOINTS = timedelta(days=14)  # unchanged: twice the time between two trainings
+WORK = timedelta(hours=12)  # unchanged, and its maker has ended
 BATCH = re.compile(r"\d{8}-\d{4,}")
 
 
@@ -55,7 +57,9 @@ def clear(studio: Studio, now: datetime | None = None, *, dry_run: bool = False)
         freed[what] = sum(_remove(path, dry_run=dry_run) for path in paths)
         if not dry_run and paths:
             _drop_empty(home / what)
-    return Cleared({what: len(paths) for what, paths in doomed.items()}, freed)
+    left = work_folders.sweep(moment - WORK, dry_run=dry_run)
+    files = {what: len(paths) for what, paths in doomed.items()}
+    return Cleared(files | {"work": len(left)}, freed | {"work": sum(left)})
 
 
 def _unused(folder: Path, before: datetime) -> Iterator[Path]:

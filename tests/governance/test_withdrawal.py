@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from pipelines import results
+from pipelines import results, work_folders
 from pipelines.errors import BadInput, Unavailable
 from pipelines.governance import audit, retention, traces, vault, withdrawal
 from pipelines.governance.people import Actor, pseudonym
@@ -319,6 +321,22 @@ def test_a_killed_put_and_a_copy_without_its_object_go_too(any_studio: Studio) -
     withdrawal.request(studio, AOI, OPERATOR, now=NOW)
     assert [r.done for r in withdrawal.carry_out(studio, NOW)] == [True]
     assert mentions(studio, hers.words | {"her voi"}) == []
+
+
+def test_what_a_killed_run_was_making_goes_too(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder does not tell whose it is; that nobody has it any more does."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    give(studio, "aoi-first", AOI, SONG)
+    left = tmp_path / f"{work_folders.PREFIX}left"
+    left.mkdir()
+    (left / "again.wav").write_bytes(SONG["vocal-aoi.wav"])
+    for path in (left / "again.wav", left):
+        os.utime(path, (1, 1))
+    with work_folders.opened() as living:
+        os.utime(living, (1, 1))
+        withdrawal.request(studio, AOI, OPERATOR)
+        assert [report.done for report in withdrawal.carry_out(studio)] == [True]
+        assert (left.exists(), living.exists()) == (False, True)
 
 
 def test_a_running_batch_is_waited_for_but_not_for_ever(studio: Studio) -> None:

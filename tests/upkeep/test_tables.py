@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, text
 
+from pipelines import work_folders
 from pipelines.intake import batches
 from pipelines.storage import api_traffic, storage_use, vacuuming
 from pipelines.storage.api_traffic import Portion
@@ -73,8 +75,10 @@ def test_tables_with_dead_rows_are_vacuumed_and_parents_counted(studio: Studio) 
     assert tables.bloated(studio) == []
 
 
-def test_leftovers_of_a_home(studio: Studio) -> None:
+def test_leftovers_of_a_home(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home, now = studio.settings.home_path, datetime.now(UTC)
+    temporary = tmp_path / "temporary"
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with studio.database.session() as session:
         for key, pruned in (("20260101-0001", now), ("20260101-0002", None)):
             session.add(BatchRow(key=key, status="finished", pruned_at=pruned))
@@ -83,6 +87,7 @@ def test_leftovers_of_a_home(studio: Studio) -> None:
         home / "copies" / "0123" / "media" / "old.ogg",
         home / "checkpoints" / "two_tower" / "0123-last" / "state",
         home / "data_docs" / "music" / "20260101-0001" / "index.html",
+        temporary / f"{work_folders.PREFIX}old" / "made.wav",
     ]
     young = [
         home / "segments" / "ab" / "young.mp4",
@@ -90,14 +95,18 @@ def test_leftovers_of_a_home(studio: Studio) -> None:
         home / "copies" / "0123" / "media" / "young.ogg",
         home / "data_docs" / "music" / "20260101-0002" / "index.html",
         home / "data_docs" / "interactions" / "index.html",
+        temporary / f"{work_folders.PREFIX}young" / "made.wav",
     ]
     for path in [*old, *young]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")
-    for path in old:
+    for path in (*old, old[-1].parent):
         os.utime(path, (1, 1))
+    eleven_hours = (now - timedelta(hours=11)).timestamp()
+    os.utime(young[-1], (eleven_hours, eleven_hours))
     os.utime(young[1], (now.timestamp(), 1))  # made long ago, read today
     foreseen = leftovers.clear(studio, dry_run=True)
+    assert foreseen.files == {"segments": 1, "copies": 1, "checkpoints": 1, "data_docs": 1, "work": 1}
     assert all(p.exists() for p in old)
     with studio.database.session() as session:
         session.add(BatchRow(key="20260101-0003", status="requested"))
@@ -105,7 +114,7 @@ def test_leftovers_of_a_home(studio: Studio) -> None:
     assert _there(old) == [old[0]]
     with studio.database.session() as session:
         batches.mark_finished(session, "20260101-0003")
-    assert leftovers.clear(studio).freed == {"segments": 4, "copies": 0, "checkpoints": 0, "data_docs": 0}
+    assert leftovers.clear(studio).freed == dict.fromkeys(foreseen.freed, 0) | {"segments": 4}
     assert (_there(old), _there(young)) == ([], young)
     assert not (home / "checkpoints" / "two_tower").exists()
 
