@@ -18,6 +18,11 @@ from typing import Any
 
 import psutil
 import pytest
+from dagster._grpc.client import DagsterGrpcClient
+from dagster._grpc.types import ListRepositoriesResponse
+from dagster._serdes import deserialize_value
+from dagster_docker.container_context import DockerContainerContext
+from dagster_k8s.container_context import K8sContainerContext
 
 from serving.client import Orimono
 from serving.wire.submissions import ArrangementWanted
@@ -117,6 +122,17 @@ def test_a_check_sees_what_is_not_well(house: Stack) -> None:
     """The same commands, asked of an address where nobody is."""
     nowhere = Stack(house.folder, house.compose, {**house.addresses, "code": "127.0.0.254", "api": "127.0.0.254"})
     assert [service for service in ("code", "api") if nowhere.healthy(service)] == []
+
+
+def test_a_container_a_run_would_get_what_the_code_location_has(house: Stack) -> None:
+    """As Docker's launcher reads it from the code server: names alone, and none that the launching container lacks."""
+    answer = DagsterGrpcClient(host=house.addresses["code"], port=4000).list_repositories()
+    told = deserialize_value(answer, ListRepositoriesResponse).container_context
+    context = DockerContainerContext.create_from_config(told)
+    settings = {name for name in house.environment("code") if name.startswith("ORIMONO_")}
+    assert {"ORIMONO_API_URL", "ORIMONO_OBJECTS_URL", "ORIMONO_DATABASE_PASSWORD_FILE"} <= settings
+    assert set(context.env_vars) == settings <= set(house.environment("daemon"))
+    assert K8sContainerContext.create_from_config(told) == K8sContainerContext(), "its pods have a ConfigMap"
 
 
 def test_migrations_may_run_again(house: Stack) -> None:
