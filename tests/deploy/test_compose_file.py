@@ -51,6 +51,14 @@ def test_each_variable_is_a_setting_and_no_secret_stands_there(service: str) -> 
     )
 
 
+def test_what_the_env_file_cannot_say_is_told() -> None:
+    """What stands below `environment` goes before orimono.env, and these are taken from .env or the shell."""
+    own = set(re.findall(r"^    (ORIMONO_\w+): \$\{", COMPOSE.read_text(), re.MULTILINE))
+    page = (PROJECT / "docs/how-to/containers.md").read_text()
+    (said,) = re.findall(r"have no effect there.*?`\.env`", page, re.DOTALL)
+    assert set(re.findall(r"ORIMONO_\w+", said)) == own and len(own) == 4
+
+
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_each_container_may_do_no_more_than_it_must(service: str) -> None:
     found = SERVICES[service]

@@ -3,6 +3,7 @@ own client, the instance that the chart would write by Dagster's classes, names 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -102,6 +103,22 @@ def test_pods_are_confined() -> None:
     for part in ("dagsterWebserver", "dagsterDaemon"):
         assert VALUES[part]["podSecurityContext"]["runAsNonRoot"] is True
         assert VALUES[part]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_page_makes_what_the_files_name() -> None:
+    page = (PROJECT / "docs/how-to/kubernetes.md").read_text()
+    house, (job,) = (PROJECT / "deploy/kubernetes/house.yaml").read_text(), of_kind("Job")
+    named = {source["secretRef"]["name"] for pod in pods() for c in pod["containers"] for source in c["envFrom"][1:]}
+    named |= {source["name"] for source in VALUES["dagster-user-deployments"]["deployments"][0]["envSecrets"]}
+    for secret in (*named, VALUES["global"]["postgresqlSecretName"]):
+        assert f"create secret generic {secret} --from-file=" in page, secret
+    for text in (page, house):
+        assert f"--for=condition=complete --timeout=10m job/{job['metadata']['name']}\n" in text
+        assert text.index("kubectl -n studio wait") < text.index("helm upgrade")
+    values = (PROJECT / "deploy/helm/values.yaml").read_text()
+    replaced = re.findall(r"sed -i 's#([^#]+)#[^#]+#' deploy/(\S+)", page)
+    assert [where for _, where in replaced] == ["kubernetes/house.yaml", "helm/values.yaml"]
+    assert house.count(replaced[0][0]) == len(pods()) and values.count(replaced[1][0]) == 1
 
 
 def test_containers_do_what_those_of_the_compose_file_do() -> None:
