@@ -11,15 +11,19 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from pipelines import clock
+
+LEFT = timedelta(hours=12)  # how long what was not written to is let be
 PREFIX = "orimono-work-"  # nothing else begins so: no node's copies, and no folder of a test or a benchmark
 
 
 @contextlib.contextmanager
 def opened() -> Iterator[Path]:
-    """An empty folder, ours until the block ends. Its lock falls with whoever is killed."""
+    """An empty folder, ours until the block ends. Its lock falls with whoever is killed; the next one here sweeps."""
+    sweep(clock.now() - LEFT)
     with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -77,6 +77,14 @@ def test_others_stay_and_no_link_is_followed(temporary: Path, tmp_path: Path) ->
     assert all((place / "deep" / "song.wav").is_file() for place in [elsewhere, *others])
 
 
+def test_whoever_is_next_sweeps(temporary: Path) -> None:
+    """On a node or a worker of its own nobody else does."""
+    old, young = left(temporary, f"{work_folders.PREFIX}old"), left(temporary, f"{work_folders.PREFIX}young", old=False)
+    with work_folders.opened() as folder:
+        assert sorted(temporary.iterdir()) == sorted([young, folder])
+    assert not old.exists()
+
+
 def test_a_folder_is_gone_with_its_block() -> None:
     with work_folders.opened() as folder:
         (folder / "made.wav").write_bytes(b"a song")

@@ -5,20 +5,20 @@ Which machine that is, and what happens when it dies, is spreading.py's. Nothing
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import os
 import pickle
+import shutil
 import stat
 import tempfile
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipelines import clock
 from pipelines.compute import parcels
 from pipelines.compute.address import LOCAL
 from pipelines.errors import BadInput, OrimonoError
@@ -28,7 +28,9 @@ from pipelines.storage.objects import Objects
 P = TypeVar("P")
 R = TypeVar("R")
 Work = Callable[[Settings, P], R]  # a module's own function, which the other machine finds by its name
-_KEPT = 2 * 86_400  # s since a copy was last read
+# s in which copies are shared. They go when as long again is over, so that nobody is reading one: twice this is well
+# within the day in which whoever withdraws is promised to be nowhere any more.
+_SPELL = 6 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +70,21 @@ def _pickled(answer: Answer) -> bytes:
     return pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
 
 
-@functools.cache
 def own_home() -> Path:
-    """Where this machine keeps copies of objects: nothing in it is missed when it goes. Emptied of what nobody has
-    read for two days. BadInput when somebody else made it."""
-    home = Path(tempfile.gettempdir()) / f"orimono-node-{os.getuid()}"
-    home.mkdir(mode=0o700, exist_ok=True)
-    facts = home.lstat()
+    """Where this machine keeps copies of objects for the next hours: nothing in it is missed when it goes. Former ones
+    are removed. BadInput when somebody else made it."""
+    base = Path(tempfile.gettempdir()) / f"orimono-node-{os.getuid()}"
+    base.mkdir(mode=0o700, exist_ok=True)
+    facts = base.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o022:
-        raise BadInput(home, "belongs to somebody else", "remove it, or give the node's processes another TMPDIR")
-    _sweep(home)
+        raise BadInput(base, "belongs to somebody else", "remove it, or give the node's processes another TMPDIR")
+    spell = int(clock.now().timestamp() // _SPELL)
+    for place in base.iterdir():
+        if not place.name.isdecimal() or int(place.name) < spell - 1:
+            shutil.rmtree(place, ignore_errors=True)  # another process does the same
+    home = base / str(spell)
+    home.mkdir(exist_ok=True)
     return home
-
-
-def _sweep(home: Path) -> None:
-    oldest = time.time() - _KEPT
-    for path in home.rglob("*"):
-        with contextlib.suppress(OSError):  # another process sweeps, too
-            facts = path.lstat()
-            if stat.S_ISREG(facts.st_mode) and max(facts.st_atime, facts.st_mtime) < oldest:
-                path.unlink()
 
 
 @functools.cache

@@ -19,7 +19,6 @@ from pipelines.studio import Studio
 SEGMENTS = timedelta(days=14)  # unused
 COPIES = timedelta(days=7)  # unused
 CHECKPOINTS = timedelta(days=14)  # unchanged: twice the time between two trainings
-WORK = timedelta(hours=12)  # unchanged, and its maker has ended
 BATCH = re.compile(r"\d{8}-\d{4,}")
 
 
@@ -57,7 +56,7 @@ def clear(studio: Studio, now: datetime | None = None, *, dry_run: bool = False)
         freed[what] = sum(_remove(path, dry_run=dry_run) for path in paths)
         if not dry_run and paths:
             _drop_empty(home / what)
-    left = work_folders.sweep(moment - WORK, dry_run=dry_run)
+    left = work_folders.sweep(moment - work_folders.LEFT, dry_run=dry_run)
     files = {what: len(paths) for what, paths in doomed.items()}
     return Cleared(files | {"work": len(left)}, freed | {"work": sum(left)})
 
