@@ -23,6 +23,7 @@ from pipelines.studio import Studio
 FILE = "withdrawals.json"  # pseudonyms only
 CONSENTS = "consents.json"  # numbers of jobs and pseudonyms
 LOCK = "withdrawals.lock"
+_PARTS = {FILE: {"person", "requested_at", "keep"}, CONSENTS: {"subject", "owner", "at", "allowed"}}
 RESTORER = Actor("restore", "operator")
 Noted = list[dict[str, Any]]
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ def read(folder: Path, name: str = FILE) -> Noted:
     """Oldest first of each person. BadInput for a file that cannot be read: nobody would be excluded again."""
     try:
         found: Noted = json.loads((folder / name).read_text())
+        if not isinstance(found, list) or not all(isinstance(w, dict) and w.keys() >= _PARTS[name] for w in found):
+            raise ValueError
         return found
     except FileNotFoundError:
         return []

@@ -348,9 +348,12 @@ def test_a_withdrawal_does_not_need_the_backups_disk(
     assert "Ada" not in caplog.text
     assert not folder.exists(), "else it is hidden by the disk once that is there"
     folder.mkdir(parents=True)
-    (folder / ledger.FILE).write_text("[{")
+    (folder / ledger.FILE).write_text('[{"person": "half of it"}]')
     assert [report.done for report in withdrawal.carry_out(studio)] == [True]
-    assert (folder / ledger.FILE).read_text() == "[{", "somebody mends it; what it told is in it"
+    assert "half of it" in (folder / ledger.FILE).read_text(), "somebody mends it"
+    (folder / ledger.FILE).write_text("[{")
+    assert withdrawal.carry_out(studio) == []
+    assert (folder / ledger.FILE).read_text() == "[{"
     (folder / ledger.FILE).unlink()
     assert withdrawal.carry_out(studio) == []  # the next hour
     assert [w["person"] for w in ledger.read(folder)] == [pseudonym("Ada")]
