@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,9 +47,22 @@ def stores(house: Stack, name: str) -> Iterator[Objects]:
         ),
         _object_store(minio),
     ):
-        urllib.request.urlopen(urllib.request.Request(f"http://{minio}:9000/moto-api/reset", method="POST")).close()
         keys = {"s3_access_key": "orimono", "s3_secret_key": secret(house, "s3_secret_key")}
-        yield Objects.open(Settings(objects_url="s3://orimono", s3_endpoint=f"http://{minio}:9000", **keys))
+        objects = Objects.open(Settings(objects_url="s3://orimono", s3_endpoint=f"http://{minio}:9000", **keys))
+        _without_bucket(objects, f"http://{minio}:9000/orimono")
+        yield objects
+
+
+def _without_bucket(objects: Objects, url: str) -> None:
+    """All S3 servers of a process have the same buckets, those of other tests among them."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD")).close()
+    except urllib.error.HTTPError as error:
+        assert error.code == 404, error
+        return
+    for item in list(storage_use.stored(objects)):
+        objects.delete(item.key)
+    urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
 
 
 def run_once(house: Stack, *command: str) -> tuple[int, str]:

@@ -35,17 +35,22 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def instance(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """Dagster's, as the product sets it up, in a home of its own."""
+    """Dagster's, as the product sets it up, in a home of its own; empty, whatever tests of its database left."""
     for name, value in instances.prepare(settings, database).items():
         monkeypatch.setenv(name, value)
     with dg.DagsterInstance.get() as found:
+        wipe(found)
         yield found
-        found.wipe()
-        found.schedule_storage.wipe()  # type: ignore[union-attr]
-        with event_log(found).index_connection() as connection:
-            connection.execute(sa.text("truncate dynamic_partitions, asset_check_executions"))
-        with run_log(found).connect() as connection:
-            connection.execute(sa.text("truncate bulk_actions, backfill_tags"))
+        wipe(found)
+
+
+def wipe(instance: dg.DagsterInstance) -> None:
+    instance.wipe()
+    instance.schedule_storage.wipe()  # type: ignore[union-attr]
+    with event_log(instance).index_connection() as connection:
+        connection.execute(sa.text("truncate dynamic_partitions, asset_check_executions"))
+    with run_log(instance).connect() as connection:
+        connection.execute(sa.text("truncate bulk_actions, backfill_tags"))
 
 
 @dg.asset(partitions_def=batch_partitions)
