@@ -210,7 +210,9 @@ def _level(value: float, unit: str = "", digits: int = 1) -> str:
 
 
 def _reduced(mean: float, most: float) -> tuple[str, str]:
-    return (f"{-mean:.1f} dB on average", f"at most {-most:.1f} dB") if most >= 0.05 else ("idle", "")
+    if most < 0.05:
+        return "idle", ""
+    return f"{0.0 - round(mean, 1):.1f} dB on average", f"at most {-most:.1f} dB"  # 0.0, never -0.0
 
 
 def _row(axes: Axes, y: float, name: str, cells: list[tuple[float, str, str, Any]]) -> None:
