@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--fault", type=kinds.parse, action="append", help="KIND:AT:SECONDS, in place of the seed's")
     parser.add_argument("--keep-on", action="store_true", help="go on after a round that did not hold")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # takes its house with it, as Ctrl+C does
     folder = Path(tempfile.mkdtemp(prefix="orimono-faults-"))
     start, recoveries, failed = time.monotonic(), [], 0
     with world.opened(folder) as house:
