@@ -44,8 +44,7 @@ def harmonizer_model(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[N
     from pipelines.composing import learning
 
     with failures_told_apart():
-        made = learning.train(studio)
-    return dg.MaterializeResult(metadata=shown(made.summary, made.pictures))
+        return dg.MaterializeResult(metadata=shown(learning.train(studio)))
 
 
 @dg.asset(
@@ -61,11 +60,7 @@ def harmonizer_report(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResult[
     from pipelines.composing import learning
 
     with failures_told_apart():
-        made = learning.evaluate(studio)
-    metadata = shown(made.summary, made.pictures)
-    if made.report is not None:
-        metadata["report"] = dg.MetadataValue.path(made.report)
-    return dg.MaterializeResult(metadata=metadata)
+        return dg.MaterializeResult(metadata=shown(learning.evaluate(studio)))
 
 
 @dg.asset(

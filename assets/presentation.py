@@ -11,6 +11,7 @@ import dagster as dg
 
 if TYPE_CHECKING:
     from pipelines.items import Result
+    from pipelines.models.judgements import Made
     from pipelines.settings import Settings
 
 # The event log keeps every picture for ever; a few are looked at, the rest can be computed again.
@@ -48,9 +49,13 @@ def told(summary: dict[str, float | int | str]) -> dict[str, dg.MetadataValue | 
     }
 
 
-def shown(summary: dict[str, float | int | str], pictures: Mapping[str, bytes]) -> dict[str, Any]:
-    """Metadata of one result: its numbers and words, and each picture under its name."""
-    return {**told(summary), **{name: picture(png, cell(name)) for name, png in pictures.items()}}
+def shown(made: Made) -> dict[str, Any]:
+    """Metadata of one result: its numbers and words, each picture under its name, and where its page lies."""
+    metadata: dict[str, Any] = {**told(made.summary)}
+    metadata |= {name: picture(png, cell(name)) for name, png in made.pictures.items()}
+    if made.report is not None:
+        metadata["report"] = dg.MetadataValue.path(made.report)
+    return metadata
 
 
 def addresses(pages: Mapping[str, str]) -> dg.MarkdownMetadataValue:

@@ -85,8 +85,7 @@ def two_tower_candidate(studio: dg.ResourceParam[Studio]) -> dg.MaterializeResul
     from pipelines.recommending import learning
 
     with failures_told_apart():
-        made = learning.train(studio)
-    return dg.MaterializeResult(metadata=shown(made.summary, made.pictures))
+        return dg.MaterializeResult(metadata=shown(learning.train(studio)))
 
 
 @dg.asset(
@@ -103,11 +102,7 @@ def recommendation_report(studio: dg.ResourceParam[Studio]) -> dg.MaterializeRes
     from pipelines.recommending import learning
 
     with failures_told_apart():
-        made = learning.evaluate(studio)
-    metadata = shown(made.summary, made.pictures)
-    if made.report is not None:
-        metadata["report"] = dg.MetadataValue.path(made.report)
-    return dg.MaterializeResult(metadata=metadata)
+        return dg.MaterializeResult(metadata=shown(learning.evaluate(studio)))
 
 
 @dg.asset(

@@ -27,6 +27,13 @@ from pipelines.storage.tables import Base
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("exploring", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+FILLED = " union all ".join(
+    f"select '{table.name}' where exists (select from {table.name})" for table in Base.metadata.sorted_tables
+)
+COUNT_AGAIN = """
+    select setval(format('%I.%I', schemaname, sequencename), start_value, false) from pg_sequences
+    where last_value is not null and schemaname = current_schema
+"""
 PARTITIONS = """
     select inhrelid::regclass::text from pg_inherits
     where inhparent in ('user_embeddings'::regclass, 'video_embeddings'::regclass)
@@ -80,10 +87,12 @@ def settings(tmp_path: Path) -> Settings:
 def database(migrated_database: Database) -> Iterator[Database]:
     """A migrated, empty database."""
     yield migrated_database
-    names = ", ".join(table.name for table in Base.metadata.sorted_tables)
     with migrated_database.session() as session:
         session.execute(text("set local session_replication_role = replica"))  # the audit's own guard, too
-        session.execute(text(f"truncate {names} restart identity cascade"))
+        filled = session.execute(text(FILLED)).scalars().all()
+        if filled:  # a tenth of the time that all take
+            session.execute(text(f"truncate {', '.join(filled)} cascade"))
+        session.execute(text(COUNT_AGAIN))
         for partition in session.execute(text(PARTITIONS)).scalars().all():
             session.execute(text(f"drop table {partition}"))
 

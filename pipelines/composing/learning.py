@@ -6,8 +6,6 @@ How each is done is left to the modules it calls; there is one model name, ``har
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +24,14 @@ from pipelines.composing import (
 from pipelines.composing.corpus import Chorale, Corpus
 from pipelines.composing.evaluation import NAME
 from pipelines.errors import BadInput
-from pipelines.models import artefacts, drift, overview, registry, rollout, sessions, snapshots
 from pipelines.models import candidates as life_cycle
-from pipelines.storage import models as registry_table
-from pipelines.storage import rollouts
+from pipelines.models import drift, judgements, overview, sessions, snapshots
+from pipelines.models.judgements import Made, Summary
 from pipelines.studio import Studio
 
-Summary = dict[str, float | int | str]
 LICENCES = ("public domain (J. S. Bach; JSB-Chorales-dataset)",)
-BY = "training"
 _WATCHED_INPUTS = (0, 16, -3, -2)  # the melody's pitch and pitch class, how long its note lasts, the mode
 _WATCHED_OUTPUTS = 12  # of the commonest chords
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    summary: Summary
-    pictures: dict[str, bytes]
-    report: str | None = None  # path of the page to open
 
 
 def assemble(studio: Studio, path: Path | None = None) -> Summary:
@@ -82,10 +70,7 @@ def train(studio: Studio) -> Made:
 def evaluate(studio: Studio) -> Made:
     """The candidate beside the simpler harmonisers and the live version."""
     found = judging.judge(studio)
-    verdict = "\n".join(f"- {problem}" for problem in found.problems) or "nothing stands against a rollout"
-    summary = {"verdict": verdict, "held_against": found.live or "no live version", **found.figures()}
-    page = studio.objects.local_named(found.report_key)
-    return Made(summary, found.pictures, None if page is None else str(page))
+    return judgements.told(studio, found, judging.figures(found))
 
 
 def register(studio: Studio) -> Summary:
@@ -99,46 +84,24 @@ def register(studio: Studio) -> Summary:
     candidate, snapshot = candidate_models.trained(studio), candidate_models.chosen(studio)
     model = candidate.harmonizer
     onnx = network_table.to_table(model.network, model.reach)
-    with studio.database.session() as session:
-        gone = life_cycle.withdrawn_since_last_version(session, NAME)
-        known = life_cycle.released(session, NAME, hashlib.sha256(onnx).hexdigest())
-    if known is not None:
-        row, why = known
-        told = why.sentence if why is not None else "the same model serves already: nothing to release"
-        return {"version": row.version, "decision": told}
-    key, sha256 = artefacts.store(studio.objects, candidate.bundle, candidate_models.BUNDLE)
-    provenance = life_cycle.origin(snapshot, gone) | {"bundle": {"key": key, "sha256": sha256}}
-    row = registry.register(
+    return judgements.register(
         studio,
+        snapshot,
         name=NAME,
-        trained_onnx=onnx,
-        framework="keras",
-        metrics={**found.metrics(), "parity": candidate.facts["parity"], "n": snapshot.n_rows},
-        reference=_reference(candidate_models.load(studio, snapshot), onnx),
+        onnx=onnx,
+        bundle=(candidate.bundle, candidate_models.BUNDLE),
+        metrics=judging.metrics(found) | {"parity": candidate.facts["parity"]},
+        reference=lambda: _reference(candidate_models.load(studio, snapshot), onnx),
         feature_version=candidate_models.FEATURE_VERSION,
         code_version=candidate_models.code_version(),
-        snapshot_id=snapshot.id,
         licences=LICENCES,
-        provenance=provenance,
-        now=clock.now(),
-        created_by=BY,
+        awaits="its rollout begins",
     )
-    told = f"{row.version} is registered; nobody gets it before its rollout begins"
-    return {"version": row.version, "sha256": row.sha256, "decision": told, "scores": life_cycle.told(row.metrics)}
 
 
 def begin(studio: Studio) -> Summary:
     """Begins the rollout of the newest version; nothing when it was begun before."""
-    with studio.database.session() as session:
-        row = registry_table.latest(session, NAME)
-        if row is None:
-            return {"decision": f"no version of {NAME} is registered yet"}
-        begun = [r for r in rollouts.history(session, NAME) if r.model_id == row.id]
-        if begun:
-            return {"version": row.version, "decision": f"was begun before and is {begun[0].status}"}
-        reason = f"trained from {row.provenance['train']} chorales, {life_cycle.told(row.metrics)}"
-        decision = rollout.begin(session, NAME, row.id, clock.now(), BY, reason)
-    return {"version": row.version, "stage": decision.after, "decision": decision.sentence}
+    return judgements.begin(studio, NAME, lambda row: f"{row.provenance['train']} chorales")
 
 
 def release(studio: Studio) -> Summary:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pipelines.composing import encoding
 from pipelines.composing.network import Sizes
+from pipelines.models.onnx_graph import Graph
 
 ROWS, VOTES, BETWEEN, OUTPUT = "rows", "votes", "between", "outputs"
-_OPSET, _IR = 17, 8  # what onnxruntime 1.12 and newer reads
 _EPSILON = 1e-5
 
 
@@ -25,10 +25,18 @@ def to_onnx(models: Sequence[Any], sizes: Sizes) -> bytes:
     "rows" int32[n, N_FEATURES], "votes" float32[n, N_VOTES] and "between" int64[n, n] (`between`) -> "outputs"
     float32[members, n, outputs], each as network.build's for one piece without padding.
     """
-    graph = _Graph()
+    from onnx import TensorProto, helper
+
+    graph = Graph()
     outputs = [graph.add("Unsqueeze", _member(graph, model, sizes), graph.integers([0])) for model in models]
     joined = graph.add("Concat", *outputs, axis=0)
-    return graph.bytes(joined, len(models), sizes.outputs)
+    inputs = [
+        helper.make_tensor_value_info(ROWS, TensorProto.INT32, ["n", encoding.N_FEATURES]),
+        helper.make_tensor_value_info(VOTES, TensorProto.FLOAT, ["n", encoding.N_VOTES]),
+        helper.make_tensor_value_info(BETWEEN, TensorProto.INT64, ["n", "n"]),
+    ]
+    output = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [len(models), "n", sizes.outputs])
+    return graph.bytes("harmonizer", inputs, joined, output)
 
 
 def between(n: int, reach: int) -> NDArray[np.int64]:
@@ -59,9 +67,9 @@ def parity(
     )
 
 
-def _member(graph: _Graph, model: Any, sizes: Sizes) -> str:
+def _member(graph: Graph, model: Any, sizes: Sizes) -> str:
     weights = _Weights(model)
-    table = graph.array(weights.of("table", "embeddings"))
+    table = graph.half(weights.of("table", "embeddings"))
     state = graph.add("ReduceSum", graph.add("Gather", table, ROWS, axis=0), graph.integers([1]), keepdims=0)
     state = graph.add("Add", state, _dense(graph, weights, "votes_in", VOTES))
     for at in range(sizes.layers):
@@ -73,7 +81,7 @@ def _member(graph: _Graph, model: Any, sizes: Sizes) -> str:
     return _dense(graph, weights, "out", _norm(graph, weights, "norm", state))
 
 
-def _attention(graph: _Graph, weights: _Weights, name: str, given: str, sizes: Sizes) -> str:
+def _attention(graph: Graph, weights: _Weights, name: str, given: str, sizes: Sizes) -> str:
     each = sizes.width // sizes.heads
     qkv = _dense(graph, weights, f"{name}/qkv", given)
     qkv = graph.add("Reshape", qkv, graph.integers([-1, 3, sizes.heads, each]))
@@ -82,32 +90,32 @@ def _attention(graph: _Graph, weights: _Weights, name: str, given: str, sizes: S
     scores = graph.add(
         "MatMul", graph.add("Mul", q, graph.scalar(each**-0.5)), graph.add("Transpose", k, perm=[0, 2, 1])
     )
-    distance = graph.add("Gather", graph.array(weights.of(name, "distance")), BETWEEN, axis=0)
+    distance = graph.add("Gather", graph.half(weights.of(name, "distance")), BETWEEN, axis=0)
     scores = graph.add("Add", scores, graph.add("Transpose", distance, perm=[2, 0, 1]))
     mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), v)
     mixed = graph.add("Reshape", graph.add("Transpose", mixed, perm=[1, 0, 2]), graph.integers([-1, sizes.width]))
     return _dense(graph, weights, f"{name}/out", mixed)
 
 
-def _norm(graph: _Graph, weights: _Weights, name: str, given: str) -> str:
-    scale, shift = graph.array(weights.of(name, "gamma")), graph.array(weights.of(name, "beta"))
+def _norm(graph: Graph, weights: _Weights, name: str, given: str) -> str:
+    scale, shift = graph.half(weights.of(name, "gamma")), graph.half(weights.of(name, "beta"))
     return graph.add("LayerNormalization", given, scale, shift, axis=-1, epsilon=_EPSILON)
 
 
-def _convolved(graph: _Graph, weights: _Weights, name: str, given: str, kernel: int) -> str:
+def _convolved(graph: Graph, weights: _Weights, name: str, given: str, kernel: int) -> str:
     image = graph.add("Unsqueeze", graph.add("Transpose", given, perm=[1, 0]), graph.integers([0]))
-    filters = graph.array(weights.of(name, "kernel").transpose(2, 1, 0))
+    filters = graph.half(weights.of(name, "kernel").transpose(2, 1, 0))
     pads = [(kernel - 1) // 2, kernel // 2]
-    found = graph.add("Conv", image, filters, graph.array(weights.of(name, "bias")), pads=pads)
+    found = graph.add("Conv", image, filters, graph.half(weights.of(name, "bias")), pads=pads)
     return graph.add("Transpose", graph.add("Squeeze", found, graph.integers([0])), perm=[1, 0])
 
 
-def _dense(graph: _Graph, weights: _Weights, name: str, given: str) -> str:
-    product = graph.add("MatMul", given, graph.array(weights.of(name, "kernel")))
-    return graph.add("Add", product, graph.array(weights.of(name, "bias")))
+def _dense(graph: Graph, weights: _Weights, name: str, given: str) -> str:
+    product = graph.add("MatMul", given, graph.half(weights.of(name, "kernel")))
+    return graph.add("Add", product, graph.half(weights.of(name, "bias")))
 
 
-def _gelu(graph: _Graph, given: str) -> str:
+def _gelu(graph: Graph, given: str) -> str:
     error = graph.add("Erf", graph.add("Mul", given, graph.scalar(0.5**0.5)))
     half = graph.add("Mul", given, graph.scalar(0.5))
     return graph.add("Mul", half, graph.add("Add", error, graph.scalar(1.0)))
@@ -121,60 +129,3 @@ class _Weights:
 
     def of(self, layer: str, weight: str) -> NDArray[np.float32]:
         return np.asarray(self.arrays[f"{layer}/{weight}"], np.float32)
-
-
-class _Graph:
-    """Nodes and weights in the order they are added, named by their number."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.weights: list[Any] = []
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        from onnx import helper
-
-        name = f"n{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
-        return name
-
-    def _stored(self, values: NDArray[Any]) -> str:
-        from onnx import numpy_helper
-
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
-        return name
-
-    def array(self, values: NDArray[np.float32]) -> str:
-        from onnx import TensorProto
-
-        return self.add("Cast", self._stored(values.astype(np.float16)), to=TensorProto.FLOAT)
-
-    def scalar(self, value: float) -> str:
-        return self._stored(np.array(value, np.float32))
-
-    def integer(self, value: int) -> str:
-        return self._stored(np.array(value, np.int64))
-
-    def integers(self, values: Sequence[int]) -> str:
-        return self._stored(np.array(values, np.int64))
-
-    def bytes(self, output: str, members: int, width: int) -> bytes:
-        from onnx import TensorProto, checker, helper
-
-        self.nodes.append(helper.make_node("Identity", [output], [OUTPUT], name="last"))
-        graph = helper.make_graph(
-            self.nodes,
-            "harmonizer",
-            [
-                helper.make_tensor_value_info(ROWS, TensorProto.INT32, ["n", encoding.N_FEATURES]),
-                helper.make_tensor_value_info(VOTES, TensorProto.FLOAT, ["n", encoding.N_VOTES]),
-                helper.make_tensor_value_info(BETWEEN, TensorProto.INT64, ["n", "n"]),
-            ],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [members, "n", width])],
-            self.weights,
-        )
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="orimono"
-        )
-        checker.check_model(model, full_check=True)
-        return bytes(model.SerializeToString(deterministic=True))

@@ -6,7 +6,6 @@ two_tower.py's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from pipelines.errors import BadInput
 from pipelines.models.onnx_export import LIMIT
 from pipelines.models.onnx_export import run as run_onnx
+from pipelines.models.onnx_graph import Graph
 from pipelines.models.sessions import INPUT, OUTPUT
 from pipelines.recommending import prior
 from pipelines.recommending.item_features import ItemEncoder
@@ -23,7 +23,6 @@ from pipelines.recommending.towers import CLIP, OUTSIDE, Towers
 from pipelines.recommending.two_tower import TwoTower
 from pipelines.recommending.viewers import Viewers
 
-_OPSET, _IR = 17, 8  # what onnxruntime 1.12 and newer reads
 _TINY = 1e-12  # below it a vector has no direction
 _CHECKED = 256  # rows of each tower
 
@@ -66,105 +65,70 @@ def model_of(
 def user_tower(towers: Towers) -> bytes:
     """ "features" [n, pools * width + user features] -> "outputs" [n, dims]."""
     pooled, plain = towers.sizes.pools * towers.width, towers.sizes.user_features
-    graph = _Graph()
-    pools = graph.columns(INPUT, 0, pooled)
-    centred = graph.add("Sub", graph.columns(INPUT, pooled, pooled + plain), graph.array(towers.user_mean.numpy()))
-    scaled = graph.add("Div", centred, graph.array(towers.user_scale.numpy()))
+    graph = Graph()
+    pools = _columns(graph, INPUT, 0, pooled)
+    centred = graph.add("Sub", _columns(graph, INPUT, pooled, pooled + plain), graph.constant(towers.user_mean.numpy()))
+    scaled = graph.add("Div", centred, graph.constant(towers.user_scale.numpy()))
     features = graph.add("Clip", scaled, graph.scalar(-CLIP), graph.scalar(CLIP))
     vector = _tower(graph, graph.add("Concat", pools, features, axis=1), towers.user, "user", towers.recipe)
     if towers.trust is not None:
-        hidden = graph.add("Relu", graph.dense(features, towers.trust.get_layer("trust_dense_0")))
-        outside = graph.columns(INPUT, pooled + OUTSIDE, pooled + OUTSIDE + 1)
+        hidden = graph.add("Relu", _dense(graph, features, towers.trust.get_layer("trust_dense_0")))
+        outside = _columns(graph, INPUT, pooled + OUTSIDE, pooled + OUTSIDE + 1)
         ahead = graph.add("Mul", outside, graph.scalar(towers.recipe.prior_ahead))
-        plainly = graph.dense(hidden, towers.trust.get_layer("trust_out"))
+        plainly = _dense(graph, hidden, towers.trust.get_layer("trust_out"))
         trust = graph.add("Tanh", graph.add("Add", plainly, ahead))
         vector = _with_last(graph, vector, trust)
-    return graph.bytes(vector, pooled + plain, towers.recipe.dims)
+    return _bytes(graph, vector, pooled + plain, towers.recipe.dims)
 
 
 def item_tower(towers: Towers) -> bytes:
     """ "features" [n, 2 + item features] -> "outputs" [n, dims]: the item's row in training + 1 (0, or one that does
     not exist: unknown), its recent popularity, its features."""
     n, d = towers.sizes.n_items, towers.sizes.item_features
-    graph = _Graph()
-    number = graph.add("Clip", graph.columns(INPUT, 0, 1), graph.scalar(0), graph.scalar(n))
+    graph = Graph()
+    number = graph.add("Clip", _columns(graph, INPUT, 0, 1), graph.scalar(0), graph.scalar(n))
     index = graph.add("Squeeze", graph.add("Cast", number, to=7), graph.integers([1]))
-    ids = graph.add("Gather", graph.array(towers.ids.numpy()), index, axis=0)
-    features = graph.columns(INPUT, 2, 2 + d)
-    mapped = graph.add("MatMul", features, graph.array(towers.mapping.numpy()))
+    ids = graph.add("Gather", graph.constant(towers.ids.numpy()), index, axis=0)
+    features = _columns(graph, INPUT, 2, 2 + d)
+    mapped = graph.add("MatMul", features, graph.constant(towers.mapping.numpy()))
     vector = _tower(graph, graph.add("Concat", ids, mapped, axis=1), towers.item, "item", towers.recipe)
     if towers.trust is not None:
-        scaled = graph.add("Mul", graph.columns(INPUT, 1, 2), graph.scalar(float(towers.prior_scale.numpy())))
+        scaled = graph.add("Mul", _columns(graph, INPUT, 1, 2), graph.scalar(float(towers.prior_scale.numpy())))
         last = graph.add("Clip", scaled, graph.scalar(-prior.LIMIT), graph.scalar(prior.LIMIT))
         vector = _with_last(graph, vector, last)
-    return graph.bytes(vector, 2 + d, towers.recipe.dims)
+    return _bytes(graph, vector, 2 + d, towers.recipe.dims)
 
 
-def _tower(graph: _Graph, given: str, keras_model: Any, name: str, recipe: Recipe) -> str:
+def _tower(graph: Graph, given: str, keras_model: Any, name: str, recipe: Recipe) -> str:
     hidden = given
     for at in range(len(recipe.hidden)):
-        hidden = graph.add("Relu", graph.dense(hidden, keras_model.get_layer(f"{name}_dense_{at}")))
+        hidden = graph.add("Relu", _dense(graph, hidden, keras_model.get_layer(f"{name}_dense_{at}")))
     seen_again = graph.add("Concat", hidden, given, axis=1)
-    out = graph.add("Tanh", graph.dense(seen_again, keras_model.get_layer(f"{name}_out")))
+    out = graph.add("Tanh", _dense(graph, seen_again, keras_model.get_layer(f"{name}_out")))
     length = graph.add("ReduceL2", out, axes=[1], keepdims=1)
     return graph.add("Div", out, graph.add("Max", length, graph.scalar(_TINY)))
 
 
-def _with_last(graph: _Graph, vector: str, last: str) -> str:
+def _with_last(graph: Graph, vector: str, last: str) -> str:
     rest = graph.add("Sqrt", graph.add("Sub", graph.scalar(1.0), graph.add("Mul", last, last)))
     return graph.add("Concat", graph.add("Mul", vector, rest), last, axis=1)
 
 
-class _Graph:
-    """Nodes and weights in the order they are added, named by their number."""
+def _columns(graph: Graph, name: str, start: int, end: int) -> str:
+    return graph.add("Slice", name, graph.integers([start]), graph.integers([end]), graph.integers([1]))
 
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.weights: list[Any] = []
 
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        from onnx import helper
+def _dense(graph: Graph, given: str, layer: Any) -> str:
+    kernel, bias = (np.asarray(weight) for weight in layer.get_weights())
+    return graph.add("Gemm", given, graph.constant(kernel), graph.constant(bias))
 
-        name = f"n{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
-        return name
 
-    def array(self, values: NDArray[Any]) -> str:
-        from onnx import numpy_helper
+def _bytes(graph: Graph, answer: str, width_in: int, width_out: int) -> bytes:
+    from onnx import TensorProto, helper
 
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def scalar(self, value: float) -> str:
-        return self.array(np.array(value, np.float32))
-
-    def integers(self, values: Sequence[int]) -> str:
-        return self.array(np.array(values, np.int64))
-
-    def columns(self, name: str, start: int, end: int) -> str:
-        return self.add("Slice", name, self.integers([start]), self.integers([end]), self.integers([1]))
-
-    def dense(self, given: str, layer: Any) -> str:
-        kernel, bias = (np.asarray(weight) for weight in layer.get_weights())
-        return self.add("Gemm", given, self.array(kernel), self.array(bias))
-
-    def bytes(self, output: str, width_in: int, width_out: int) -> bytes:
-        from onnx import TensorProto, checker, helper
-
-        self.nodes.append(helper.make_node("Identity", [output], [OUTPUT], name="last"))
-        graph = helper.make_graph(
-            self.nodes,
-            "orimono",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", width_in])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", width_out])],
-            self.weights,
-        )
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="orimono"
-        )
-        checker.check_model(model, full_check=True)
-        return bytes(model.SerializeToString(deterministic=True))
+    given = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", width_in])
+    output = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", width_out])
+    return graph.bytes("orimono", [given], answer, output)
 
 
 def _difference(what: str, found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:

@@ -5,70 +5,34 @@ Figures are evaluation.py's, the bars baselines.py's, what follows gates.py's. J
 
 from __future__ import annotations
 
-import json
+import functools
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import BadInput
-from pipelines.models import rollout, snapshots
+from pipelines.models import judgements
+from pipelines.models.judgements import Judgement, KeyOf, Summary
 from pipelines.recommending import baselines, candidates, evaluation, gates, prior, report, report_pictures, versions
 from pipelines.recommending.dataset import NAME, Dataset
 from pipelines.recommending.popularity import Scorer
 from pipelines.recommending.splits import Split
 from pipelines.recommending.two_tower import TwoTower
-from pipelines.storage import models as registry_table
 from pipelines.storage.tables import ModelVersion, TrainingSnapshot
 from pipelines.studio import Studio
 
 SPLITS = ("leave_last_out", "global_time")
-PICTURES = ("comparison",)
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """``evaluations``: Evaluation.to_json() by split. ``problems``: why it must not be rolled out."""
-
-    evaluations: dict[str, Any]
-    problems: tuple[str, ...]
-    live: str | None  # the version it was held against
-    report_key: str
-    pictures: dict[str, bytes]
-
-    def figures(self) -> dict[str, float | int | str]:
-        """One stable key a figure, and a table of all scorers a split."""
-        found: dict[str, float | int | str] = {}
-        for split, judged in self.evaluations.items():
-            own = judged["scorers"][NAME]
-            known = {"recall_at_20": own["recall"]["mean"], "ndcg_at_20": own["ndcg"]["mean"]}
-            known |= {"coverage": own["coverage"], "novelty_bits": own["novelty_bits"]}
-            found |= {f"{split}_{name}": value for name, value in known.items() if value is not None}
-            found |= {f"{split}_viewers": judged["n_warm_users"], f"{split}_cold_viewers": judged["n_cold_users"]}
-            found[split] = _table(judged)
-        return found
-
-    def metrics(self) -> dict[str, Any]:
-        """What the registry keeps of it: read by the next judgement, by `orimono models` and in the trail."""
-        last = self.evaluations["leave_last_out"]
-        own, best = last["scorers"][NAME], last["scorers"].get(last["best_simple"])
-        compared = {
-            f"{name}@{last['k']}": {"model": own[key]["mean"], "baseline": best[key]["mean"] if best else None}
-            for key, name in (("recall", "Recall"), ("ndcg", "NDCG"))
-        }
-        headline = {"measure": f"NDCG@{last['k']}", "value": own["ndcg"]["mean"]}
-        return {"evaluations": self.evaluations, "compared": compared, "headline": headline}
 
 
 def judge(studio: Studio) -> Judgement:
     """Of the present candidate; from what was stored where it was judged before, against the same live version."""
     snapshot = candidates.chosen(studio)
     live = live_version(studio, snapshot)
-    found = stored(studio, snapshot)
+    found = judgements.stored(studio, _key(studio, snapshot))
     if found is not None and found.live == (None if live is None else live.version):
         return found
     data = candidates.load(studio, snapshot)
@@ -100,38 +64,22 @@ def judge(studio: Studio) -> Judgement:
         "doubts": gates.doubts(evaluations),
         "bars": bars,
     }
-    page = report.html(evaluations, curves=curves, problems=problems, examples=examples, facts=facts)
-    pictures = {"comparison": report_pictures.comparison(evaluations)}
-    for name, png in pictures.items():
-        snapshots.put(studio, snapshot, _key(studio, snapshot, f".{name}.png"), png)
-    snapshots.put(studio, snapshot, _key(studio, snapshot, ".html"), page.encode())
-    text = json.dumps({"evaluations": evaluations, "problems": problems, "live": facts["held against"]})
-    # Last: it says that all is there.
-    snapshots.put(studio, snapshot, _key(studio, snapshot, ".json"), text.encode())
-    made = stored(studio, snapshot)
-    assert made is not None
-    return made
-
-
-def stored(studio: Studio, snapshot: TrainingSnapshot) -> Judgement | None:
-    text = studio.objects.get_named(_key(studio, snapshot, ".json"))
-    if text is None:
-        return None
-    facts = json.loads(text)
-    pictures = {n: studio.objects.get_named(_key(studio, snapshot, f".{n}.png")) or b"" for n in PICTURES}
-    return Judgement(
-        facts["evaluations"],
-        tuple(facts["problems"]),
-        facts["live"],
-        _key(studio, snapshot, ".html"),
-        {name: png for name, png in pictures.items() if png},
+    return judgements.keep(
+        studio,
+        snapshot,
+        _key(studio, snapshot),
+        evaluations=evaluations,
+        problems=problems,
+        live=live,
+        page=report.html(evaluations, curves=curves, problems=problems, examples=examples, facts=facts),
+        pictures={"comparison": report_pictures.comparison(evaluations)},
     )
 
 
 def judged(studio: Studio) -> Judgement:
     """As ``judge``, but BadInput when that is still to be done, or was done against a version that is not live now."""
     snapshot = candidates.chosen(studio)
-    found = stored(studio, snapshot)
+    found = judgements.stored(studio, _key(studio, snapshot))
     if found is None:
         raise BadInput(f"model {NAME}", "has not been judged", "materialize recommendation_report")
     live = live_version(studio, snapshot)
@@ -143,12 +91,32 @@ def judged(studio: Studio) -> Judgement:
 
 def live_version(studio: Studio, snapshot: TrainingSnapshot) -> ModelVersion | None:
     """What serves everybody, or did before this very candidate."""
-    with studio.database.session() as session:
-        routes = rollout.current(session, NAME)
-        live = None if routes.live is None else registry_table.get(session, routes.live)
-        if live is None or live.snapshot_id != snapshot.id:
-            return live
-        return None if routes.previous is None else registry_table.get(session, routes.previous)
+    return judgements.live_before(studio, NAME, lambda live: live.snapshot_id == snapshot.id)
+
+
+def figures(found: Judgement) -> Summary:
+    """One stable key a figure, and a table of all scorers a split."""
+    told: Summary = {}
+    for split, judged in found.evaluations.items():
+        own = judged["scorers"][NAME]
+        known = {"recall_at_20": own["recall"]["mean"], "ndcg_at_20": own["ndcg"]["mean"]}
+        known |= {"coverage": own["coverage"], "novelty_bits": own["novelty_bits"]}
+        told |= {f"{split}_{name}": value for name, value in known.items() if value is not None}
+        told |= {f"{split}_viewers": judged["n_warm_users"], f"{split}_cold_viewers": judged["n_cold_users"]}
+        told[split] = _table(judged)
+    return told
+
+
+def metrics(found: Judgement) -> dict[str, Any]:
+    """What the registry keeps of it: read by the next judgement, by `orimono models` and in the trail."""
+    last = found.evaluations["leave_last_out"]
+    own, best = last["scorers"][NAME], last["scorers"].get(last["best_simple"])
+    compared = {
+        f"{name}@{last['k']}": {"model": own[key]["mean"], "baseline": best[key]["mean"] if best else None}
+        for key, name in (("recall", "Recall"), ("ndcg", "NDCG"))
+    }
+    headline = {"measure": f"NDCG@{last['k']}", "value": own["ndcg"]["mean"]}
+    return {"evaluations": found.evaluations, "compared": compared, "headline": headline}
 
 
 def scorer(model: TwoTower, split: Split, data: Dataset) -> Scorer:
@@ -178,8 +146,8 @@ def _knew_nothing(live: ModelVersion, split: Split) -> bool:
     return split.at is not None and newest is not None and newest < split.at
 
 
-def _key(studio: Studio, snapshot: TrainingSnapshot, suffix: str) -> str:
-    return candidates.key(studio, snapshot, "judged", suffix)
+def _key(studio: Studio, snapshot: TrainingSnapshot) -> KeyOf:
+    return functools.partial(candidates.key, studio, snapshot, "judged")
 
 
 def _table(judged: Mapping[str, Any]) -> str:

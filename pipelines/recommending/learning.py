@@ -10,17 +10,18 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from pipelines import clock
 from pipelines.errors import BadInput
-from pipelines.models import artefacts, drift, registry, rollout, snapshots
 from pipelines.models import candidates as life_cycle
+from pipelines.models import drift, judgements, rollout, snapshots
+from pipelines.models.judgements import BY, Made, Summary
 from pipelines.recommending import (
     candidates,
     cleaning,
@@ -42,9 +43,7 @@ from pipelines.studio import Studio
 if TYPE_CHECKING:
     from pipelines.recommending.two_tower import TwoTower
 
-Summary = dict[str, float | int | str]
 LICENCES = ("GroupLens (sample decisions: no commercial use)", "consented decisions")
-BY = "training"
 LENGTH = 20  # places of a list
 _LOOKED_AT = 200  # viewers, and videos, whose vectors are compared
 _AT_ONCE = 1000  # viewers whose lists are made together
@@ -52,13 +51,6 @@ _REFERENCE = 5000  # decisions whose viewers drift is measured against
 _SOON = 86_400  # s after which they ask
 _WATCHED_OUTPUTS = tuple(range(0, 768, 48))
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    summary: Summary
-    pictures: dict[str, bytes]
-    report: str | None = None  # path of the page to open
 
 
 def assemble(studio: Studio) -> Summary | None:
@@ -129,10 +121,7 @@ def train(studio: Studio) -> Made:
 def evaluate(studio: Studio) -> Made:
     """The candidate beside the simple scorers and, where it saw nothing of what is held out, the live version."""
     found = judging.judge(studio)
-    verdict = "\n".join(f"- {problem}" for problem in found.problems) or "nothing stands against a rollout"
-    summary = {"verdict": verdict, "held_against": found.live or "no live version", **found.figures()}
-    page = studio.objects.local_named(found.report_key)
-    return Made(summary, found.pictures, None if page is None else str(page))
+    return judgements.told(studio, found, judging.figures(found))
 
 
 def register(studio: Studio) -> Summary:
@@ -146,33 +135,19 @@ def register(studio: Studio) -> Summary:
         raise BadInput(f"model {NAME}", found.problems[0], remedy)
     part, snapshot = candidates.trained(studio), candidates.chosen(studio)
     model = part.model
-    digest = hashlib.sha256(model.user_onnx).hexdigest()
-    with studio.database.session() as session:
-        gone = life_cycle.withdrawn_since_last_version(session, NAME)
-        known = life_cycle.released(session, NAME, digest)
-    if known is not None:
-        row, why = known
-        told = why.sentence if why is not None else "the same model serves already: nothing to release"
-        return {"version": row.version, "decision": told}
-    key, sha256 = artefacts.store(studio.objects, part.bundle, candidates.BUNDLE)
-    provenance = life_cycle.origin(snapshot, gone) | {"bundle": {"key": key, "sha256": sha256}}
-    row = registry.register(
+    return judgements.register(
         studio,
+        snapshot,
         name=NAME,
-        trained_onnx=model.user_onnx,
-        framework="keras",
-        metrics={**found.metrics(), "parity": part.facts["parity"], "n": snapshot.n_rows},
-        reference=_reference(studio, snapshot, model),
+        onnx=model.user_onnx,
+        bundle=(part.bundle, candidates.BUNDLE),
+        metrics=judging.metrics(found) | {"parity": part.facts["parity"]},
+        reference=lambda: _reference(studio, snapshot, model),
         feature_version=dataset.FEATURE_VERSION,
         code_version=candidates.code_version(),
-        snapshot_id=snapshot.id,
         licences=LICENCES,
-        provenance=provenance,
-        now=clock.now(),
-        created_by=BY,
+        awaits="its embeddings are whole",
     )
-    told = f"{row.version} is registered; nobody gets it before its embeddings are whole"
-    return {"version": row.version, "sha256": row.sha256, "decision": told, "scores": life_cycle.told(row.metrics)}
 
 
 def _reference(studio: Studio, snapshot: TrainingSnapshot, model: TwoTower) -> dict[str, Any]:
@@ -248,18 +223,16 @@ def versions_to_embed(studio: Studio) -> list[ModelVersion]:
 
 def begin(studio: Studio) -> Summary:
     """Begins the rollout of the newest version, whose embeddings are whole; nothing when it was begun before."""
-    with studio.database.session() as session:
-        row = registry_table.latest(session, NAME)
-        if row is None:
-            return {"decision": "no version of two_tower is registered yet"}
-        begun = [r for r in rollouts.history(session, NAME) if r.model_id == row.id]
-        if begun:
-            return {"version": row.version, "decision": f"was begun before and is {begun[0].status}"}
-        if embedding_sets.current_set(session, row.id) is None:
-            raise BadInput(f"model {NAME} {row.version}", "has no embeddings yet", "materialize them first")
-        reason = f"trained from {row.provenance['events']} decisions, {life_cycle.told(row.metrics)}"
-        decision = rollout.begin(session, NAME, row.id, clock.now(), BY, reason)
-    return {"version": row.version, "stage": decision.after, "decision": decision.sentence}
+
+    def source(row: ModelVersion) -> str:
+        return f"{row.provenance['events']} decisions"
+
+    return judgements.begin(studio, NAME, source, _refuse_without_embeddings)
+
+
+def _refuse_without_embeddings(session: Session, row: ModelVersion) -> None:
+    if embedding_sets.current_set(session, row.id) is None:
+        raise BadInput(f"model {NAME} {row.version}", "has no embeddings yet", "materialize them first")
 
 
 def recommend_all(studio: Studio) -> Summary:

@@ -116,7 +116,7 @@ def test_what_was_made_before_is_not_made_again(judged: Studio, small: Path) -> 
     assert "May be rolled out" in page and "://" not in page
     assert 0 < float(report.summary["valid_frames"]) <= 1
     assert str(report.summary["test"]).count("\n") == 7  # the model, its network, three simple ones, Bach
-    assert report.summary["test_orderless_nll"] == judging.judged(judged).orderless_nll["test"]
+    assert report.summary["test_orderless_nll"] == judging.judged(judged).evaluations["test"]["orderless_nll"]
 
 
 def test_the_corpus_that_ships_is_whole(studio: Studio) -> None:
