@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from types import ModuleType
@@ -63,6 +64,31 @@ def test_a_run_is_started_with_its_partition_and_ended_from_the_queue(
     runs.terminate(dagster, run_id)  # that it has ended is no matter
     with pytest.raises(runs.Failed, match="the run was canceled in Dagster"):
         runs.follow(dagster, run_id, 60)
+
+
+def test_a_run_that_is_just_being_started_is_ended_as_it_comes_into_the_queue(
+    dagster: Any, instance: dg.DagsterInstance
+) -> None:
+    launched = runs.launch(dagster, runs.place_of(dagster, job="daily_health"), "daily_health", {})
+    (record,) = instance.get_run_records(dg.RunsFilter([launched]))
+    origin = record.dagster_run.remote_job_origin
+    made = dg.DagsterRunStatus.NOT_STARTED
+    run = create_run_for_test(instance, job_name="daily_health", status=made, remote_job_origin=origin)
+    enters = dg.DagsterEvent.job_enqueue(run)
+    later = threading.Timer(1.0, instance.report_dagster_event, [enters], {"run_id": run.run_id})
+    later.start()
+    runs.terminate(dagster, run.run_id)
+    later.join()
+    assert runs.state(dagster, run.run_id).status == "CANCELED"
+
+
+def test_a_run_that_never_comes_into_the_queue_is_told(
+    dagster: Any, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "ENTERING", 0.5)
+    run = create_run_for_test(instance, job_name="daily_health", status=dg.DagsterRunStatus.NOT_STARTED)
+    with pytest.raises(graphql.Refused, match=f"having status NOT_STARTED.* - https://.*{run.run_id}$"):
+        runs.terminate(dagster, run.run_id)
 
 
 @pytest.mark.parametrize(

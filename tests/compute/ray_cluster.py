@@ -18,7 +18,8 @@ import psutil
 
 from pipelines.settings import PROJECT
 
-_START = 240.0  # s: two cores that others use need a minute for what takes ten seconds
+_START = 90.0  # s: two cores that others use need a minute for what takes ten seconds
+_TRIES = 3  # once in a hundred starts a node waits for ever; another one beside it does not
 _AGENT_PORTS = ("metrics_agent", "dashboard_agent_listen", "runtime_env_agent", "metrics_export")
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -38,6 +39,10 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+class NotUpError(AssertionError):
+    """A node did not start in time; what it and Ray wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,14 @@ class RayCluster:
             node.kill()
 
     def _start(self, name: str, place: str, *options: str) -> Node:
+        for number in range(1, _TRIES):
+            try:
+                return self._start_once(f"{name}-{number}", place, *options)
+            except NotUpError as error:
+                print(error, file=sys.stderr)  # noqa: T201 - pytest shows it if the others fail as well
+        return self._start_once(f"{name}-{_TRIES}", place, *options)
+
+    def _start_once(self, name: str, place: str, *options: str) -> Node:
         home = self.folder / name
         home.mkdir()
         ports = {kind: _free_port() for kind in _AGENT_PORTS}
@@ -121,7 +134,7 @@ class RayCluster:
         deadline = time.monotonic() + _START
         while b"Ray runtime started" not in (said := (node.home / "log").read_bytes()):
             if node.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(said.decode(errors="replace")[-3000:])
+                raise NotUpError(said.decode(errors="replace")[-3000:] + self._last_words())
             for one in node.tree()[:1]:
                 given = dict(part.partition("=")[::2] for part in _line(one))
                 if _name(one) == "raylet" and "--session_dir" in given:
@@ -130,6 +143,11 @@ class RayCluster:
                         if not file.exists():
                             file.write_text(str(port))
             time.sleep(0.2)
+
+    def _last_words(self) -> str:
+        """Of the raylet that was started last."""
+        logs = sorted(self.folder.glob("ray/session_2*/logs/raylet*"), key=lambda log: log.stat().st_mtime)
+        return "".join(f"\n{log.name}: {log.read_text(errors='replace')[-2000:]}" for log in logs[-2:])
 
 
 def _name(process: psutil.Process) -> str:

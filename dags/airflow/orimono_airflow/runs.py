@@ -19,6 +19,7 @@ SLOT_TAG = "orimono/slot"
 PARTITION = "dagster/partition"
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 PATIENCE = 300.0  # s that Dagster may be away while a run is followed
+ENTERING = 20.0  # s in which a run that was made comes into the queue; before, Dagster cannot end it
 MOST_STEPS, MOST_TEXT = 5, 1000  # of a failure: how many steps are told, and how much of each
 
 _PLACES = """{ repositoriesOrError { __typename
@@ -158,10 +159,15 @@ def state(dagster: Dagster, run_id: str) -> Run:
 
 
 def terminate(dagster: Dagster, run_id: str) -> None:
-    """Asks Dagster to end it. One that has ended in the meantime is no matter."""
-    done = dagster.ask(_TERMINATE, id=run_id)["terminateRun"]
-    if done["__typename"] != "TerminateRunSuccess" and not state(dagster, run_id).ended:
-        raise Refused(f"{done.get('message') or done['__typename']} - {dagster.link(run_id)}")
+    """Asks Dagster to end it, again while it cannot: a run that is only being started is in no queue yet. One that has
+    ended in the meantime is no matter. Raises Refused where Dagster will not."""
+    end = time.monotonic() + ENTERING
+    while (done := dagster.ask(_TERMINATE, id=run_id)["terminateRun"])["__typename"] != "TerminateRunSuccess":
+        if state(dagster, run_id).ended:
+            return
+        if time.monotonic() > end:
+            raise Refused(f"{done.get('message') or done['__typename']} - {dagster.link(run_id)}")
+        time.sleep(0.2)
 
 
 def failure(dagster: Dagster, run_id: str) -> str:
