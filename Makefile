@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export UV_PROJECT_ENVIRONMENT := $(VENV)
-JOBS ?= 2
+# Of the tests at once: one more than a small machine's cores, since a third of their time is waiting for servers.
+JOBS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test dev bench docs docs-test faults fmt lint types

@@ -78,7 +78,7 @@ def test_every_cadence_is_a_dag_and_dagster_starts_none(airflow: Airflow, house:
         (node,) = house.ask(query)["repositoriesOrError"]["nodes"]
         assert node["schedules"] == []
         (sensor,) = (s for s in node["sensors"] if s["name"] == LOOKOUTS[0].sensor)
-        return sensor["sensorState"]["ticks"]
+        return [tick for tick in sensor["sensorState"]["ticks"] if tick["status"] != "STARTED"]
 
     (tick,) = until(ticked, house)
     assert tick == {"status": "SKIPPED", "skipReason": "airflow owns the cadences (ORIMONO_SCHEDULER)"}
