@@ -120,7 +120,7 @@ def register(
     licences: Sequence[str],
     awaits: str,
 ) -> Summary:
-    """The candidate as a version, which nobody gets yet; the same candidate is the same version.
+    """The candidate, a network of Keras', as a version, which nobody gets yet; the same candidate is the same version.
 
     ``onnx``: what the registry tries and keeps; ``bundle``: all that serves, and its suffix; ``reference``: see
     registry.register, asked only for a new version; ``awaits``: what comes before anybody gets it. BadInput, and
