@@ -27,9 +27,8 @@ from pipelines.storage.tables import Base
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("exploring", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
-FILLED = " union all ".join(
-    f"select '{table.name}' where exists (select from {table.name})" for table in Base.metadata.sorted_tables
-)
+TABLES = [table.name for table in Base.metadata.sorted_tables]
+FILLED = " union all ".join(f"select '{name}' where exists (select from {name})" for name in TABLES)
 COUNT_AGAIN = """
     select setval(format('%I.%I', schemaname, sequencename), start_value, false) from pg_sequences
     where last_value is not null and schemaname = current_schema
@@ -89,6 +88,7 @@ def database(migrated_database: Database) -> Iterator[Database]:
     yield migrated_database
     with migrated_database.session() as session:
         session.execute(text("set local session_replication_role = replica"))  # the audit's own guard, too
+        session.execute(text(f"lock table {', '.join(TABLES)} in access exclusive mode"))  # who still writes is awaited
         filled = session.execute(text(FILLED)).scalars().all()
         if filled:  # a tenth of the time that all take
             session.execute(text(f"truncate {', '.join(filled)} cascade"))
