@@ -66,26 +66,22 @@ def keep(
         "live": None if live is None else live.version,
         "pictures": list(pictures),
     }
-    # Last: it says that all is there.
-    snapshots.put(studio, snapshot, key(".json"), json.dumps(facts).encode())
-    made = stored(studio, key)
-    assert made is not None
-    return made
+    text = json.dumps(facts).encode()
+    snapshots.put(studio, snapshot, key(".json"), text)  # last: it says that all is there
+    return _judgement(text, key, pictures)
 
 
 def stored(studio: Studio, key: KeyOf) -> Judgement | None:
     text = studio.objects.get_named(key(".json"))
     if text is None:
         return None
+    pictures = {name: studio.objects.get_named(key(f".{name}.png")) for name in json.loads(text)["pictures"]}
+    return _judgement(text, key, {name: png for name, png in pictures.items() if png})
+
+
+def _judgement(text: bytes, key: KeyOf, pictures: Mapping[str, bytes]) -> Judgement:
     facts = json.loads(text)
-    pictures = {name: studio.objects.get_named(key(f".{name}.png")) for name in facts["pictures"]}
-    return Judgement(
-        facts["evaluations"],
-        tuple(facts["problems"]),
-        facts["live"],
-        key(".html"),
-        {name: png for name, png in pictures.items() if png},
-    )
+    return Judgement(facts["evaluations"], tuple(facts["problems"]), facts["live"], key(".html"), dict(pictures))
 
 
 def live_before(studio: Studio, name: str, own: Callable[[ModelVersion], bool]) -> ModelVersion | None:

@@ -19,7 +19,7 @@ import psutil
 from pipelines.settings import PROJECT
 
 _START = 90.0  # s: two cores that others use need a minute for what takes ten seconds
-_TRIES = 3  # once in a hundred starts a node waits for ever; another one beside it does not
+_TRIES = 3  # a node was seen to wait for ever on a busy machine; another start of it does not
 _AGENT_PORTS = ("metrics_agent", "dashboard_agent_listen", "runtime_env_agent", "metrics_export")
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
